@@ -1,0 +1,113 @@
+/** Base of every error thrown by this library. `code` is stable; `message` says what to do about it. */
+export class ManyhandsError extends Error {
+  static {
+    name(this, 'ManyhandsError');
+  }
+  readonly code: string = 'ERR_MANYHANDS';
+}
+
+/** The time given in `timeout` ran out before the thing waited for had happened. */
+export class TimeoutError extends ManyhandsError {
+  static {
+    name(this, 'TimeoutError');
+  }
+  override readonly code: string = 'ERR_TIMEOUT';
+}
+
+/** The task was given up: its pool was terminated, or it was cancelled. */
+export class CancelledError extends ManyhandsError {
+  static {
+    name(this, 'CancelledError');
+  }
+  override readonly code: string = 'ERR_CANCELLED';
+}
+
+/** The queue, pipe, pool or handle was closed. */
+export class ClosedError extends ManyhandsError {
+  static {
+    name(this, 'ClosedError');
+  }
+  override readonly code: string = 'ERR_CLOSED';
+}
+
+/** A value or function cannot cross. `path` names the culprit, as `args[0].db.socket` or `closure of task → db`. */
+export class SerializationError extends ManyhandsError {
+  static {
+    name(this, 'SerializationError');
+  }
+  override readonly code: string = 'ERR_SERIALIZATION';
+  readonly path: string;
+  constructor(message: string, options: ErrorOptions & { path: string }) {
+    super(message, options);
+    this.path = options.path;
+  }
+}
+
+/** How a process ended, as the kernel told it. */
+export interface Ending {
+  readonly pid: number;
+  readonly exitCode: number | null;
+  readonly signalCode: NodeJS.Signals | null;
+}
+
+/** A worker ended under a task. The task's promise rejects with this; the pool goes on. */
+export class WorkerDiedError extends ManyhandsError {
+  static {
+    name(this, 'WorkerDiedError');
+  }
+  override readonly code: string = 'ERR_WORKER_DIED';
+  readonly pid: number;
+  readonly exitCode: number | null;
+  readonly signalCode: NodeJS.Signals | null;
+  constructor(message: string, options: ErrorOptions & Ending) {
+    super(message, options);
+    this.pid = options.pid;
+    this.exitCode = options.exitCode;
+    this.signalCode = options.signalCode;
+  }
+}
+
+/**
+ * Stands for what a target threw when its class exists only over there: `remoteName` is that class's name.
+ * Its own properties, `cause` and stack came along; `stack` shows the remote frames, then the local call.
+ */
+export class RemoteError extends ManyhandsError {
+  static {
+    name(this, 'RemoteError');
+  }
+  override readonly code: string = 'ERR_REMOTE';
+  readonly remoteName: string;
+  constructor(message: string, options: ErrorOptions & { remoteName: string }) {
+    super(message, options);
+    this.remoteName = options.remoteName;
+  }
+}
+
+/** Called at the wrong point of a life: start() twice, join() before start(), run() after close(). */
+export class LifecycleError extends ManyhandsError {
+  static {
+    name(this, 'LifecycleError');
+  }
+  override readonly code: string = 'ERR_LIFECYCLE';
+}
+
+/** The commons cannot give the memory asked for. */
+export class OutOfMemoryError extends ManyhandsError {
+  static {
+    name(this, 'OutOfMemoryError');
+  }
+  override readonly code: string = 'ERR_OUT_OF_MEMORY';
+}
+
+/** This operating system, processor or installation cannot run the library. */
+export class UnsupportedPlatformError extends ManyhandsError {
+  static {
+    name(this, 'UnsupportedPlatformError');
+  }
+  override readonly code: string = 'ERR_UNSUPPORTED_PLATFORM';
+}
+
+/** On the prototype, so that it is no own property: own properties travel with an error, its name need not. */
+function name(target: { prototype: object }, value: string): void {
+  Object.defineProperty(target.prototype, 'name', { value, configurable: true, writable: true });
+}
