@@ -1,0 +1,338 @@
+/* The one place where C meets JavaScript: takes arguments apart, calls, turns -errno into a thrown Error with `errno` and `code`. */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "core.h"
+#include "loop.h"
+
+#define MAX_ARGS 6
+
+struct call {
+  napi_env env;
+  size_t count;
+  napi_value args[MAX_ARGS];
+};
+
+static struct call open_call(napi_env env, napi_callback_info info) {
+  struct call c = {.env = env, .count = MAX_ARGS};
+  napi_get_cb_info(env, info, &c.count, c.args, NULL, NULL);
+  return c;
+}
+
+/* TypeScript has checked the arguments; a wrong one reads as 0. */
+static double number(const struct call *c, size_t i) {
+  double value = 0;
+  if (i < c->count) napi_get_value_double(c->env, c->args[i], &value);
+  return value;
+}
+static uint32_t *word(const struct call *c, size_t i) { return (uint32_t *)(void *)mh_base + (uint32_t)number(c, i); }
+
+static napi_value result_number(napi_env env, double value) {
+  napi_value result = NULL;
+  napi_create_double(env, value, &result);
+  return result;
+}
+
+/* Negative: throws. */
+static napi_value result_or_throw(napi_env env, const char *call, int64_t value) {
+  if (value >= 0) return result_number(env, (double)value);
+  char message[160];
+  napi_value text, code, error, number;
+  snprintf(message, sizeof message, "%s: %s", call, strerror((int)-value));
+  napi_create_string_utf8(env, message, NAPI_AUTO_LENGTH, &text);
+  napi_create_string_utf8(env, uv_err_name((int)value), NAPI_AUTO_LENGTH, &code);
+  napi_create_error(env, code, text, &error);
+  napi_create_double(env, (double)value, &number);
+  napi_set_named_property(env, error, "errno", number);
+  napi_throw(env, error);
+  return NULL;
+}
+
+static struct mh_loop *loop_of(napi_env env) {
+  void *loop = NULL;
+  napi_get_instance_data(env, &loop);
+  return loop;
+}
+
+/* ── arena ── */
+
+static napi_value arena_create(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "memfd_create", mh_arena_create((uint64_t)number(&c, 0)));
+}
+
+static napi_value arena_map(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "mmap", mh_arena_map((int)number(&c, 0), (uint64_t)number(&c, 1)));
+}
+
+static void not_ours(napi_env env, void *data, void *hint) {
+  (void)env, (void)data, (void)hint; /* the mapping lives as long as the process */
+}
+
+static napi_value arena_view(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  napi_value result = NULL;
+  void *at = mh_base + (uint64_t)number(&c, 0);
+  if (napi_create_external_arraybuffer(env, at, (size_t)number(&c, 1), not_ours, NULL, &result) != napi_ok)
+    napi_throw_error(env, NULL, "external ArrayBuffers are not allowed here");
+  return result;
+}
+
+static napi_value arena_punch(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "fallocate", mh_arena_punch((uint64_t)number(&c, 0), (uint64_t)number(&c, 1)));
+}
+
+static napi_value arena_resident(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result_or_throw(env, "fstat", mh_arena_resident());
+}
+
+static napi_value arena_fd(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result_number(env, mh_arena_fd());
+}
+
+static napi_value arena_bytes(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result_number(env, (double)mh_arena_bytes());
+}
+
+/* ── waiting and waking ── */
+
+/* (word, expected, timeout) → 0 woken, 1 the word had changed, 2 time ran out */
+static napi_value futex_wait(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  int result = mh_futex_wait(word(&c, 0), (uint32_t)(int64_t)number(&c, 1), number(&c, 2));
+  if (result == -EAGAIN) return result_number(env, 1);
+  if (result == -ETIMEDOUT) return result_number(env, 2);
+  return result_or_throw(env, "futex", result);
+}
+
+static napi_value futex_wake(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "futex", mh_futex_wake(word(&c, 0), (int)number(&c, 1)));
+}
+
+static napi_value ring(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_number(env, mh_ring((uint32_t)number(&c, 0), (uint32_t)number(&c, 1)));
+}
+
+static napi_value ring_all(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  mh_ring_all((uint32_t)number(&c, 0));
+  return NULL;
+}
+
+static napi_value bell_open(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "pipe", mh_loop_open_bell(loop_of(env), (uint32_t)number(&c, 0), c.args[1]));
+}
+
+static napi_value bell_close(napi_env env, napi_callback_info info) {
+  (void)info;
+  mh_loop_close_bell(loop_of(env));
+  return NULL;
+}
+
+static napi_value bell_hold(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  mh_loop_hold(loop_of(env), (int)number(&c, 0));
+  return NULL;
+}
+
+/* ── processes ── */
+
+static napi_value serve(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  int process = mh_serve((int)number(&c, 0), (int)number(&c, 1), (uint32_t)number(&c, 2));
+  if (process >= 0) {
+    int result = mh_loop_after_fork(loop_of(env));
+    if (result < 0) return result_or_throw(env, "uv_loop_fork", result);
+  }
+  return result_or_throw(env, "fork", process);
+}
+
+static napi_value request(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  int fds[2] = {(int)number(&c, 2), (int)number(&c, 3)};
+  return result_or_throw(env, "sendmsg", mh_request((int)number(&c, 0), (uint32_t)number(&c, 1), fds, c.count > 2 ? 2 : 0));
+}
+
+static napi_value pair(napi_env env, int result, const char *call, const int fds[2]) {
+  napi_value array;
+  if (result < 0) return result_or_throw(env, call, -errno);
+  napi_create_array_with_length(env, 2, &array);
+  napi_set_element(env, array, 0, result_number(env, fds[0]));
+  napi_set_element(env, array, 1, result_number(env, fds[1]));
+  return array;
+}
+
+static napi_value socket_pair(napi_env env, napi_callback_info info) {
+  (void)info;
+  int fds[2];
+  return pair(env, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), "socketpair", fds);
+}
+
+static napi_value pipe_pair(napi_env env, napi_callback_info info) {
+  (void)info;
+  int fds[2];
+  return pair(env, pipe2(fds, O_CLOEXEC), "pipe", fds);
+}
+
+static napi_value close_fd(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "close", close((int)number(&c, 0)) < 0 ? -errno : 0);
+}
+
+static napi_value set_cloexec(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "fcntl", fcntl((int)number(&c, 0), F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0);
+}
+
+static napi_value bury(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  (void)env;
+  mh_bury((pid_t)number(&c, 0));
+  return NULL;
+}
+
+/* pid → [state letter, parent, start time, nice, threads], or undefined when there is no such process */
+static napi_value process_stat(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  struct mh_stat stat;
+  int result = mh_process_stat((pid_t)number(&c, 0), &stat);
+  if (result == -ESRCH) return NULL;
+  if (result < 0) return result_or_throw(env, "read /proc/PID/stat", result);
+  napi_value array, letter;
+  napi_create_array_with_length(env, 5, &array);
+  napi_create_string_latin1(env, &stat.state, 1, &letter);
+  napi_set_element(env, array, 0, letter);
+  napi_set_element(env, array, 1, result_number(env, stat.parent));
+  napi_set_element(env, array, 2, result_number(env, (double)stat.start));
+  napi_set_element(env, array, 3, result_number(env, (double)stat.nice));
+  napi_set_element(env, array, 4, result_number(env, (double)stat.threads));
+  return array;
+}
+
+static napi_value thread_id(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result_number(env, (double)syscall(SYS_gettid));
+}
+
+/* (pid, cpus[]) */
+static napi_value set_affinity(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  cpu_set_t set;
+  uint32_t length = 0;
+  CPU_ZERO(&set);
+  napi_get_array_length(env, c.args[1], &length);
+  for (uint32_t i = 0; i < length; i++) {
+    napi_value element;
+    uint32_t cpu = 0;
+    napi_get_element(env, c.args[1], i, &element);
+    napi_get_value_uint32(env, element, &cpu);
+    if (cpu < CPU_SETSIZE) CPU_SET(cpu, &set);
+  }
+  return result_or_throw(env, "sched_setaffinity", sched_setaffinity((pid_t)number(&c, 0), sizeof set, &set) < 0 ? -errno : 0);
+}
+
+static napi_value get_affinity(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  cpu_set_t set;
+  if (sched_getaffinity((pid_t)number(&c, 0), sizeof set, &set) < 0) return result_or_throw(env, "sched_getaffinity", -errno);
+  napi_value array;
+  uint32_t length = 0;
+  napi_create_array(env, &array);
+  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+    if (CPU_ISSET(cpu, &set)) napi_set_element(env, array, length++, result_number(env, cpu));
+  return array;
+}
+
+static napi_value on_loop_end(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "uv_check_start", mh_loop_on_end(loop_of(env), c.args[0]));
+}
+
+static napi_value exit_now(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  _exit((int)number(&c, 0));
+}
+
+/* ── the module ── */
+
+static void set_number(napi_env env, napi_value object, const char *name, double value) {
+  napi_set_named_property(env, object, name, result_number(env, value));
+}
+
+static napi_value layout(napi_env env) {
+  napi_value object;
+  napi_create_object(env, &object);
+  set_number(env, object, "pageBytes", MH_PAGE_BYTES);
+  set_number(env, object, "lowBytes", MH_LOW_BYTES);
+  set_number(env, object, "maxParticipants", MH_MAX_PARTICIPANTS);
+  set_number(env, object, "maxProcesses", MH_MAX_PROCESSES);
+  set_number(env, object, "maxBuckets", MH_MAX_BUCKETS);
+  set_number(env, object, "participantsOffset", MH_PARTICIPANTS_OFFSET);
+  set_number(env, object, "participantBytes", sizeof(struct mh_participant));
+  set_number(env, object, "processesOffset", MH_PROCESSES_OFFSET);
+  set_number(env, object, "processBytes", sizeof(struct mh_process));
+  set_number(env, object, "bucketsOffset", MH_BUCKETS_OFFSET);
+  set_number(env, object, "pageHeadsOffset", MH_PAGE_HEADS_OFFSET);
+  set_number(env, object, "allocatorOffset", offsetof(struct mh_header, allocator));
+  set_number(env, object, "waitingOffset", offsetof(struct mh_header, waiting));
+  return object;
+}
+
+#define FUNCTION(name, function) {name, NULL, function, NULL, NULL, NULL, napi_enumerable, NULL}
+
+NAPI_MODULE_INIT() {
+  napi_property_descriptor properties[] = {
+      FUNCTION("arenaCreate", arena_create),
+      FUNCTION("arenaMap", arena_map),
+      FUNCTION("arenaView", arena_view),
+      FUNCTION("arenaPunch", arena_punch),
+      FUNCTION("arenaResident", arena_resident),
+      FUNCTION("arenaFd", arena_fd),
+      FUNCTION("arenaBytes", arena_bytes),
+      FUNCTION("futexWait", futex_wait),
+      FUNCTION("futexWake", futex_wake),
+      FUNCTION("ring", ring),
+      FUNCTION("ringAll", ring_all),
+      FUNCTION("bellOpen", bell_open),
+      FUNCTION("bellClose", bell_close),
+      FUNCTION("bellHold", bell_hold),
+      FUNCTION("serve", serve),
+      FUNCTION("request", request),
+      FUNCTION("socketPair", socket_pair),
+      FUNCTION("pipe", pipe_pair),
+      FUNCTION("close", close_fd),
+      FUNCTION("setCloexec", set_cloexec),
+      FUNCTION("bury", bury),
+      FUNCTION("processStat", process_stat),
+      FUNCTION("threadId", thread_id),
+      FUNCTION("setAffinity", set_affinity),
+      FUNCTION("getAffinity", get_affinity),
+      FUNCTION("onLoopEnd", on_loop_end),
+      FUNCTION("exit", exit_now),
+  };
+  struct mh_loop *loop = mh_loop_new(env);
+  if (!loop || napi_set_instance_data(env, loop, NULL, NULL) != napi_ok) {
+    napi_throw_error(env, NULL, "Cannot load manyhands: no event loop in this environment");
+    return NULL;
+  }
+  napi_define_properties(env, exports, sizeof properties / sizeof *properties, properties);
+  napi_set_named_property(env, exports, "layout", layout(env));
+  return exports;
+}

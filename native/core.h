@@ -1,0 +1,59 @@
+/* What the C files offer each other and the binding. No function here knows JavaScript; failures are -errno. */
+#ifndef MANYHANDS_CORE_H
+#define MANYHANDS_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "layout.h"
+
+/* arena.c: the commons of this process. */
+extern unsigned char *mh_base;
+int mh_arena_create(uint64_t bytes);
+int mh_arena_map(int fd, uint64_t bytes);
+int mh_arena_punch(uint64_t offset, uint64_t bytes);
+int64_t mh_arena_resident(void);
+int mh_arena_fd(void);
+uint64_t mh_arena_bytes(void);
+
+static inline struct mh_header *mh_header(void) { return (struct mh_header *)(void *)mh_base; }
+static inline struct mh_participant *mh_participant(uint32_t i) {
+  return (struct mh_participant *)(void *)(mh_base + MH_PARTICIPANTS_OFFSET) + i;
+}
+static inline struct mh_process *mh_process(uint32_t i) {
+  return (struct mh_process *)(void *)(mh_base + MH_PROCESSES_OFFSET) + i;
+}
+static inline uint32_t mh_load(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
+static inline void mh_store(uint32_t *word, uint32_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
+static inline bool mh_swap_if(uint32_t *word, uint32_t expected, uint32_t next) {
+  return __atomic_compare_exchange_n(word, &expected, next, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* futex.c: blocking waits. Timeouts are milliseconds; negative means for ever. */
+int mh_futex_wait(uint32_t *word, uint32_t expected, double timeout);
+int mh_futex_wake(uint32_t *word, int count);
+
+/* doorbell.c: waking a thread wherever it sleeps, in its event loop or in a futex. */
+int mh_pipe_inode(int fd, uint32_t *inode);
+int mh_ring(uint32_t participant, uint32_t reasons);
+void mh_ring_all(uint32_t reasons);
+
+/* process.c: what the kernel knows about processes. */
+struct mh_stat {
+  char state; /* the letter of /proc/PID/stat */
+  pid_t parent;
+  uint64_t start;
+  long nice;
+  long threads;
+};
+int mh_process_stat(pid_t pid, struct mh_stat *out);
+int mh_allow_fork(void);
+
+/* forkserver.c */
+int mh_serve(int requests, int lifeline, uint32_t root);
+void mh_bury(pid_t pid);
+int mh_request(int client, uint32_t process, const int *fds, size_t count);
+
+#endif

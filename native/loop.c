@@ -1,0 +1,151 @@
+/* The event loop's side of a doorbell, and the end of an event loop in a forked child. */
+#include "loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "core.h"
+
+/* A handle and the JavaScript function it calls. `handle.data` points back; open handles are freed by uv_close. */
+struct watcher {
+  union {
+    uv_handle_t any;
+    uv_poll_t poll;
+    uv_check_t check;
+  } handle;
+  napi_env env;
+  napi_ref listener;
+  napi_async_context context;
+  int fds[2];
+  uint32_t participant;
+};
+
+struct mh_loop {
+  napi_env env;
+  uv_loop_t *uv;
+  struct watcher *bell;
+  struct watcher *end;
+};
+
+static void freed(uv_handle_t *handle) { free(handle->data); }
+
+static void close_watcher(struct watcher **slot) {
+  struct watcher *w = *slot;
+  if (!w) return;
+  *slot = NULL;
+  if (w->listener) napi_delete_reference(w->env, w->listener);
+  if (w->context) napi_async_destroy(w->env, w->context);
+  if (w->fds[0] >= 0) close(w->fds[0]);
+  if (w->fds[1] >= 0) close(w->fds[1]);
+  uv_close(&w->handle.any, freed);
+}
+
+static void close_all(void *data) {
+  struct mh_loop *loop = data;
+  close_watcher(&loop->bell);
+  close_watcher(&loop->end);
+  free(loop);
+}
+
+struct mh_loop *mh_loop_new(napi_env env) {
+  struct mh_loop *loop = calloc(1, sizeof *loop);
+  if (!loop) return NULL;
+  loop->env = env;
+  if (napi_get_uv_event_loop(env, &loop->uv) != napi_ok || napi_add_env_cleanup_hook(env, close_all, loop) != napi_ok) {
+    free(loop);
+    return NULL;
+  }
+  return loop;
+}
+
+static struct watcher *new_watcher(struct mh_loop *loop, napi_value listener, const char *name) {
+  struct watcher *w = calloc(1, sizeof *w);
+  if (!w) return NULL;
+  napi_value resource;
+  w->env = loop->env;
+  w->fds[0] = w->fds[1] = -1;
+  w->handle.any.data = w;
+  if (napi_create_string_utf8(loop->env, name, NAPI_AUTO_LENGTH, &resource) != napi_ok ||
+      napi_async_init(loop->env, NULL, resource, &w->context) != napi_ok ||
+      napi_create_reference(loop->env, listener, 1, &w->listener) != napi_ok) {
+    free(w);
+    return NULL;
+  }
+  return w;
+}
+
+static void call(struct watcher *w) {
+  napi_env env = w->env;
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+  napi_value receiver, listener, error;
+  bool failed = false;
+  napi_get_global(env, &receiver);
+  napi_get_reference_value(env, w->listener, &listener);
+  napi_make_callback(env, w->context, receiver, listener, 0, NULL, NULL);
+  if (napi_is_exception_pending(env, &failed) == napi_ok && failed &&
+      napi_get_and_clear_last_exception(env, &error) == napi_ok)
+    napi_fatal_exception(env, error);
+  napi_close_handle_scope(env, scope);
+}
+
+static void on_ring(uv_poll_t *poll, int status, int events) {
+  struct watcher *w = poll->data;
+  char bytes[64];
+  (void)status;
+  (void)events;
+  while (read(w->fds[0], bytes, sizeof bytes) == (ssize_t)sizeof bytes) continue;
+  /* SYNC POINT with ring(): from here on the next ring writes again, and what this one stands for is seen below. */
+  mh_store(&mh_participant(w->participant)->rung, 0);
+  call(w);
+}
+
+int mh_loop_open_bell(struct mh_loop *loop, uint32_t index, napi_value listener) {
+  struct mh_participant *p = mh_participant(index);
+  struct watcher *w = new_watcher(loop, listener, "manyhands.doorbell");
+  if (!w) return -ENOMEM;
+  w->participant = index;
+  if (pipe2(w->fds, O_CLOEXEC | O_NONBLOCK) < 0) {
+    int err = errno;
+    napi_delete_reference(loop->env, w->listener);
+    napi_async_destroy(loop->env, w->context);
+    free(w);
+    return -err;
+  }
+  mh_pipe_inode(w->fds[1], &p->doorbell_inode);
+  mh_store(&p->doorbell_fd, (uint32_t)w->fds[1]);
+  uv_poll_init(loop->uv, &w->handle.poll, w->fds[0]);
+  uv_poll_start(&w->handle.poll, UV_READABLE, on_ring);
+  uv_unref(&w->handle.any);
+  loop->bell = w;
+  return 0;
+}
+
+void mh_loop_close_bell(struct mh_loop *loop) { close_watcher(&loop->bell); }
+
+void mh_loop_hold(struct mh_loop *loop, int hold) {
+  if (!loop->bell) return;
+  if (hold)
+    uv_ref(&loop->bell->handle.any);
+  else
+    uv_unref(&loop->bell->handle.any);
+}
+
+static void on_check(uv_check_t *check) {
+  if (!uv_loop_alive(check->loop)) call(check->data);
+}
+
+int mh_loop_on_end(struct mh_loop *loop, napi_value listener) {
+  struct watcher *w = new_watcher(loop, listener, "manyhands.end");
+  if (!w) return -ENOMEM;
+  uv_check_init(loop->uv, &w->handle.check);
+  uv_check_start(&w->handle.check, on_check);
+  uv_unref(&w->handle.any);
+  loop->end = w;
+  return 0;
+}
+
+int mh_loop_after_fork(struct mh_loop *loop) { return uv_loop_fork(loop->uv); }

@@ -1,0 +1,22 @@
+/* The two watchers that a thread of ours keeps on its event loop. */
+#ifndef MANYHANDS_LOOP_H
+#define MANYHANDS_LOOP_H
+
+#include <node_api.h>
+#include <stdint.h>
+
+struct mh_loop;
+
+/* Makes the watchers' state for this environment; it frees itself when the environment ends. */
+struct mh_loop *mh_loop_new(napi_env env);
+/* Opens the doorbell of participant `index` (its record must be this thread's): `listener` runs at each ring. */
+int mh_loop_open_bell(struct mh_loop *loop, uint32_t index, napi_value listener);
+void mh_loop_close_bell(struct mh_loop *loop);
+/* Does the doorbell keep the event loop alive? */
+void mh_loop_hold(struct mh_loop *loop, int hold);
+/* Calls `listener` each time the event loop has nothing left to do. */
+int mh_loop_on_end(struct mh_loop *loop, napi_value listener);
+/* In a forked child: makes the inherited loop its own. */
+int mh_loop_after_fork(struct mh_loop *loop);
+
+#endif
