@@ -1,0 +1,108 @@
+import { OutOfMemoryError } from '../errors/errors.js';
+import { native } from '../native/native.js';
+import { attach, words } from './commons.js';
+import {
+  HEADER,
+  MAX_PARTICIPANTS,
+  PARTICIPANT,
+  PARTICIPANT_STATE,
+  PARTICIPANT_WORDS,
+  PARTICIPANTS,
+} from './layout.js';
+
+/*
+ * Who uses the commons: one record a thread. Its number, together with the record's generation, is its tag: a
+ * number from 1 to 2³⁰ − 1 that marks what it owns (locks, blocks) and is never mistaken for a later user of the
+ * same record (short of 65,536 users of one record while the mark stays).
+ *
+ * A record is claimed by setting its pid from 0, and given back by setting it to 0 as the last step: whoever dies
+ * between those two can be told by it.
+ */
+const INDEX_BITS = 14;
+const INDEX_MASK = (1 << INDEX_BITS) - 1;
+const GENERATION_MASK = 0xffff;
+
+let own = 0;
+
+/** Word index of the record of participant `index`. */
+export function record(index: number): number {
+  return PARTICIPANTS + index * PARTICIPANT_WORDS;
+}
+
+/** The number of the record that `tag` names. */
+export function indexOf(tag: number): number {
+  return tag & INDEX_MASK;
+}
+
+/** The tag of the present user of record `index`. */
+export function tagOf(index: number): number {
+  return ((Atomics.load(words, record(index) + PARTICIPANT.GENERATION) & GENERATION_MASK) << INDEX_BITS) | index;
+}
+
+/** This thread's tag; joins the commons at the first call. */
+export function self(): number {
+  if (own === 0) own = join();
+  return own;
+}
+
+function join(): number {
+  attach();
+  const index = claim();
+  const at = record(index);
+  const start = native.processStat(process.pid)?.[2] ?? 0;
+  for (let i = PARTICIPANT.START_LOW; i < PARTICIPANT_WORDS; i++) words[at + i] = 0;
+  words[at + PARTICIPANT.START_LOW] = start | 0;
+  words[at + PARTICIPANT.START_HIGH] = Math.floor(start / 2 ** 32);
+  words[at + PARTICIPANT.TID] = native.threadId();
+  Atomics.add(words, at + PARTICIPANT.GENERATION, 1);
+  Atomics.store(words, at + PARTICIPANT.STATE, PARTICIPANT_STATE.LIVE);
+  return tagOf(index);
+}
+
+function claim(): number {
+  for (let index = 1; index < MAX_PARTICIPANTS; index++) {
+    const pid = record(index) + PARTICIPANT.PID;
+    if (Atomics.load(words, pid) !== 0 || Atomics.compareExchange(words, pid, 0, process.pid) !== 0) continue;
+    for (let used = 0; (used = Atomics.load(words, HEADER.PARTICIPANTS_USED)) <= index; )
+      Atomics.compareExchange(words, HEADER.PARTICIPANTS_USED, used, index + 1);
+    return index;
+  }
+  throw new OutOfMemoryError(
+    `Cannot attach to shared memory as ${MAX_PARTICIPANTS - 1} threads are attached already: end some of them`,
+  );
+}
+
+/**
+ * This thread has given back all it had. `last`: its process ends now, and whoever reaps that gives the record back.
+ */
+export function leave({ last }: { last: boolean }): void {
+  if (own === 0) return;
+  if (last) Atomics.store(words, record(indexOf(own)) + PARTICIPANT.STATE, PARTICIPANT_STATE.LEFT);
+  else giveBack(indexOf(own));
+  own = 0;
+}
+
+/** Gives back a record whose user is gone and has nothing left. */
+export function giveBack(index: number): void {
+  Atomics.store(words, record(index) + PARTICIPANT.STATE, PARTICIPANT_STATE.FREE);
+  Atomics.store(words, record(index) + PARTICIPANT.PID, 0);
+}
+
+/** In a forked child: what was copied of the parent's identity is not ours. */
+export function forget(): void {
+  own = 0;
+}
+
+/**
+ * Is the thread with this tag alive? Asks the kernel, so not for hot paths. A stopped one is alive; a zombie is not.
+ * The answer "no" is final.
+ */
+export function isAlive(tag: number): boolean {
+  const index = indexOf(tag);
+  const at = record(index);
+  if (tagOf(index) !== tag || Atomics.load(words, at + PARTICIPANT.STATE) !== PARTICIPANT_STATE.LIVE) return false;
+  const stat = native.processStat(Atomics.load(words, at + PARTICIPANT.PID));
+  if (!stat || stat[0] === 'Z' || stat[0] === 'X') return false;
+  const start = (words[at + PARTICIPANT.START_LOW] >>> 0) + words[at + PARTICIPANT.START_HIGH] * 2 ** 32;
+  return stat[2] === start;
+}

@@ -1,0 +1,46 @@
+import { native } from '../native/native.js';
+import { words } from './commons.js';
+import { isAlive, self } from './participants.js';
+
+/*
+ * The lock inside the library's own structures: held for microseconds, never across anything that waits.
+ *
+ *   0                 free
+ *   tag               held by that thread, nobody sleeps
+ *   tag | CONTENDED   held, somebody may sleep: release wakes one
+ *
+ * A holder may die at any instruction. Whoever waits looks now and then whether the holder lives; if not, it takes
+ * the lock over and calls `recover`, which must bring what the lock guards into order from any intermediate state.
+ * Three-state futex lock after U. Drepper, "Futexes Are Tricky"; owner recovery as in Linux' robust futexes, in user space.
+ */
+const CONTENDED = 1 << 30;
+const SPINS = 100;
+/** How long a dead holder can go unnoticed, ms. */
+const PATIENCE = 2;
+
+/** Takes the lock at `word`. `recover` runs, with the lock held, when its last holder died with it. */
+export function lock(word: number, recover: () => void): void {
+  const me = self();
+  if (Atomics.compareExchange(words, word, 0, me) === 0) return;
+  for (let i = 0; i < SPINS; i++) {
+    if (Atomics.load(words, word) === 0 && Atomics.compareExchange(words, word, 0, me) === 0) return;
+  }
+  for (;;) {
+    const seen = Atomics.load(words, word);
+    if (seen === 0) {
+      // Others may sleep that we cannot see: claim it as contended.
+      if (Atomics.compareExchange(words, word, 0, me | CONTENDED) === 0) return;
+      continue;
+    }
+    const contended = seen | CONTENDED;
+    if (seen !== contended && Atomics.compareExchange(words, word, seen, contended) !== seen) continue;
+    if (native.futexWait(word, contended, PATIENCE) !== 2 || isAlive(seen & ~CONTENDED)) continue;
+    if (Atomics.compareExchange(words, word, contended, me | CONTENDED) !== contended) continue;
+    recover();
+    return;
+  }
+}
+
+export function unlock(word: number): void {
+  if ((Atomics.exchange(words, word, 0) & CONTENDED) !== 0) native.futexWake(word, 1);
+}

@@ -1,0 +1,79 @@
+import { loadAddon } from './load.js';
+
+/** Where things stand in the commons: native/layout.h, as numbers of bytes. */
+export interface Layout {
+  readonly pageBytes: number;
+  readonly lowBytes: number;
+  readonly maxParticipants: number;
+  readonly maxProcesses: number;
+  readonly maxBuckets: number;
+  readonly participantsOffset: number;
+  readonly participantBytes: number;
+  readonly processesOffset: number;
+  readonly processBytes: number;
+  readonly bucketsOffset: number;
+  readonly pageHeadsOffset: number;
+  readonly allocatorOffset: number;
+  readonly waitingOffset: number;
+}
+
+/**
+ * The system calls. Words of shared memory are named by their index (offset / 4), times are milliseconds (negative:
+ * for ever). What fails throws an Error with `code` ('EMFILE') and `errno` (−24).
+ */
+export interface Native {
+  readonly layout: Layout;
+
+  /** Makes a memory file with its header filled in; its descriptor. */
+  arenaCreate(bytes: number): number;
+  /** Maps it for the whole process: 0, or 1 when this process had an arena already (then nothing changes). */
+  arenaMap(fd: number, bytes: number): 0 | 1;
+  arenaView(offset: number, bytes: number): ArrayBuffer;
+  /** Gives whole pages back to the kernel: they read as zero from now on. */
+  arenaPunch(offset: number, bytes: number): void;
+  /** Bytes that the kernel holds for the arena now. */
+  arenaResident(): number;
+  /** −1: nothing is mapped yet. */
+  arenaFd(): number;
+  arenaBytes(): number;
+
+  /** Sleeps while the word holds `expected`. 0: woken, or for no reason; 1: it had changed; 2: time ran out. */
+  futexWait(word: number, expected: number, timeout: number): 0 | 1 | 2;
+  /** How many were woken. */
+  futexWake(word: number, count: number): number;
+  /** Wakes a participant wherever it sleeps. Negative: it is gone. */
+  ring(participant: number, reasons: number): number;
+  ringAll(reasons: number): void;
+  /** Opens this thread's doorbell: `listener` runs on its event loop at each ring. It does not keep the loop alive. */
+  bellOpen(participant: number, listener: () => void): void;
+  bellClose(): void;
+  /** Does the doorbell keep the event loop alive? */
+  bellHold(hold: 0 | 1): void;
+
+  /** The fork server's loop: returns in each child, the number of its process record. */
+  serve(requests: number, lifeline: number, rootParticipant: number): number;
+  /** Asks the fork server to start process record `process`, with these as its stdout and stderr. */
+  request(client: number, process: number, stdout?: number, stderr?: number): void;
+  socketPair(): [number, number];
+  pipe(): [number, number];
+  close(fd: number): void;
+  setCloexec(fd: number): void;
+  /** What follows from the end of a process that this one has reaped. */
+  bury(pid: number): void;
+  /** Undefined: there is no such process. The start time is in clock ticks since boot. */
+  processStat(
+    pid: number,
+  ): [letter: string, parent: number, start: number, nice: number, threads: number] | undefined;
+  /** The kernel's id of the calling thread. */
+  threadId(): number;
+  /** pid 0: the calling thread. */
+  setAffinity(pid: number, cpus: readonly number[]): void;
+  getAffinity(pid: number): number[];
+  /** Calls `listener` whenever the event loop has nothing left to do. */
+  onLoopEnd(listener: () => void): void;
+  /** Ends the process at once. */
+  exit(status: number): never;
+}
+
+/** The addon. Where it cannot be had, importing this is fine and using it throws UnsupportedPlatformError. */
+export const native: Native = loadAddon() as Native;
