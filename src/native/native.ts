@@ -76,4 +76,16 @@ export interface Native {
 }
 
 /** The addon. Where it cannot be had, importing this is fine and using it throws UnsupportedPlatformError. */
-export const native: Native = loadAddon() as Native;
+export const native: Native = load();
+
+function load(): Native {
+  try {
+    return loadAddon() as Native;
+  } catch (error) {
+    const refuse = () => {
+      throw error;
+    };
+    const layout = new Proxy({} as Layout, { get: () => 0 });
+    return new Proxy({ layout } as Native, { get: (target, name) => (name === 'layout' ? target.layout : refuse) });
+  }
+}

@@ -1,0 +1,92 @@
+import { words } from '../memory/commons.js';
+import { PARTICIPANT, REASON } from '../memory/layout.js';
+import { indexOf, record, self } from '../memory/participants.js';
+import { native } from '../native/native.js';
+
+/*
+ * A thread's doorbell: the one descriptor on its event loop by which anyone in the family wakes it (native/doorbell.c),
+ * and the one word on which it sleeps when it blocks. Why it was rung stands in its record, as bits; what there is to
+ * do stands in the structures concerned, so a ring too many costs only the look.
+ */
+type Listener = () => void;
+
+const listeners: { reason: number; listener: Listener }[] = [];
+let bell: number | undefined;
+let holds = 0;
+
+/** Opens this thread's doorbell. Cheap to call again. */
+export function openDoorbell(): void {
+  if (bell !== undefined) return;
+  const index = indexOf(self());
+  native.bellOpen(index, dispatch);
+  bell = record(index);
+  dispatch(); // for what was rung before the bell hung
+}
+
+/**
+ * Calls `listener` on this thread's event loop after each ring for `reason` (bits of REASON). It must look for itself
+ * what there is to do, and may find nothing. Returns the way to stop it.
+ */
+export function onRing(reason: number, listener: Listener): () => void {
+  openDoorbell();
+  const entry = { reason, listener };
+  listeners.push(entry);
+  return () => {
+    const i = listeners.indexOf(entry);
+    if (i >= 0) listeners.splice(i, 1);
+  };
+}
+
+/** Keeps the event loop alive until as many calls of unhold(). */
+export function hold(): void {
+  openDoorbell();
+  if (holds++ === 0) native.bellHold(1);
+}
+
+export function unhold(): void {
+  if (--holds === 0) native.bellHold(0);
+}
+
+/** Wakes the participant with record number `index`. False: it is gone. */
+export function ring(index: number, reason: number): boolean {
+  return native.ring(index, reason) >= 0;
+}
+
+/** Does now what the rings so far ask for. */
+function dispatch(): void {
+  if (bell === undefined) return;
+  const reasons = Atomics.exchange(words, bell + PARTICIPANT.REASONS, 0);
+  if (reasons === 0) return;
+  for (const { reason, listener } of listeners.slice()) if ((reasons & reason) !== 0) listener();
+}
+
+/**
+ * Blocks this thread until `done()` is true, looking anew after each ring. False: `timeout` ms had passed first.
+ * Rings for a death are answered in between, as all may depend on it; others wait for the event loop.
+ */
+export function blockUntil(done: () => boolean, timeout = Number.POSITIVE_INFINITY): boolean {
+  openDoorbell();
+  const at = record(indexOf(self()));
+  const deadline = performance.now() + timeout;
+  Atomics.store(words, at + PARTICIPANT.SLEEPING, 1);
+  try {
+    for (;;) {
+      const seen = Atomics.load(words, at + PARTICIPANT.SIGNAL);
+      if ((Atomics.and(words, at + PARTICIPANT.REASONS, ~REASON.DEATH) & REASON.DEATH) !== 0)
+        for (const { reason, listener } of listeners.slice()) if ((reason & REASON.DEATH) !== 0) listener();
+      if (done()) return true;
+      const left = deadline - performance.now();
+      if (left <= 0) return false;
+      native.futexWait(at + PARTICIPANT.SIGNAL, seen, left === Number.POSITIVE_INFINITY ? -1 : left);
+    }
+  } finally {
+    Atomics.store(words, at + PARTICIPANT.SLEEPING, 0);
+  }
+}
+
+/** In a forked child: the parent's doorbell is not ours. */
+export function forgetDoorbell(): void {
+  listeners.length = 0;
+  bell = undefined;
+  holds = 0;
+}
