@@ -260,6 +260,22 @@ static napi_value get_affinity(napi_env env, napi_callback_info info) {
   return array;
 }
 
+/* (pid, timeout) → raw wait status, or −1 when it still runs. Leaves the zombie to whoever reaps it. */
+static napi_value await_exit(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  int64_t status = mh_await_exit((pid_t)number(&c, 0), number(&c, 1));
+  if (status == -ETIMEDOUT) return result_number(env, -1);
+  return result_or_throw(env, "waitid", status);
+}
+
+/* The descriptor by which this process asks its fork server, −1: none. With an argument, sets it. */
+static napi_value client_fd(napi_env env, napi_callback_info info) {
+  static int client = -1;
+  struct call c = open_call(env, info);
+  if (c.count > 0) client = (int)number(&c, 0);
+  return result_number(env, client);
+}
+
 static napi_value on_loop_end(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
   return result_or_throw(env, "uv_check_start", mh_loop_on_end(loop_of(env), c.args[0]));
@@ -324,6 +340,8 @@ NAPI_MODULE_INIT() {
       FUNCTION("threadId", thread_id),
       FUNCTION("setAffinity", set_affinity),
       FUNCTION("getAffinity", get_affinity),
+      FUNCTION("awaitExit", await_exit),
+      FUNCTION("client", client_fd),
       FUNCTION("onLoopEnd", on_loop_end),
       FUNCTION("exit", exit_now),
   };

@@ -4,11 +4,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core.h"
 
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
 #ifndef MADV_DOFORK
 #define MADV_DOFORK 11
 #endif
@@ -34,6 +41,37 @@ int mh_process_stat(pid_t pid, struct mh_stat *out) {
   out->parent = parent;
   out->start = start;
   return 0;
+}
+
+/* The status that waitpid() would tell of a child that has ended, which it leaves as it is; -EAGAIN: it runs. */
+static int64_t peek_exit(pid_t pid) {
+  siginfo_t info = {0};
+  if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0) return -errno;
+  if (info.si_pid == 0) return -EAGAIN;
+  if (info.si_code == CLD_EXITED) return (int64_t)(info.si_status & 0xff) << 8;
+  return (info.si_status & 0x7f) | (info.si_code == CLD_DUMPED ? 0x80 : 0);
+}
+
+/* Blocks until child `pid` has ended, `timeout` ms at most (negative: for ever). -ETIMEDOUT: it has not. */
+int64_t mh_await_exit(pid_t pid, double timeout) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  double deadline = (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6 + timeout;
+  int fd = (int)syscall(SYS_pidfd_open, pid, 0u); /* Linux 5.3; before, look every 2 ms */
+  int64_t status;
+  while ((status = peek_exit(pid)) == -EAGAIN) {
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double left = deadline - ((double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6);
+    if (timeout >= 0 && left <= 0) {
+      status = -ETIMEDOUT;
+      break;
+    }
+    int most = fd < 0 ? 2 : 1000;
+    struct pollfd p = {fd, POLLIN, 0};
+    poll(&p, 1, timeout >= 0 && left < most ? (int)left + 1 : most);
+  }
+  if (fd >= 0) close(fd);
+  return status;
 }
 
 /*

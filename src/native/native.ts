@@ -69,6 +69,10 @@ export interface Native {
   /** pid 0: the calling thread. */
   setAffinity(pid: number, cpus: readonly number[]): void;
   getAffinity(pid: number): number[];
+  /** Blocks until child `pid` has ended: its raw wait status, or −1 when `timeout` has passed. Does not reap it. */
+  awaitExit(pid: number, timeout: number): number;
+  /** The descriptor by which this process (all its threads) asks its fork server; −1: none. An argument sets it. */
+  client(fd?: number): number;
   /** Calls `listener` whenever the event loop has nothing left to do. */
   onLoopEnd(listener: () => void): void;
   /** Ends the process at once. */
