@@ -1,0 +1,154 @@
+import { types } from 'node:util';
+import { parseExpressionAt } from 'acorn';
+import { describeFunction } from './functions/describe.js';
+import { Failure } from './path.js';
+
+type AnyFunction = (...args: never) => unknown;
+
+/** What objects of one prototype are. */
+export type Kind =
+  /** Of a class of the program; `base` is the prototype of the built-in class below, or null. */
+  | { readonly kind: 'instance'; readonly type: AnyFunction; readonly base: object | null }
+  /** Made by Object.create() and the like: there is a prototype, but no class. */
+  | { readonly kind: 'derived'; readonly prototype: object }
+  /** Another realm's Object.prototype, or a built-in of it: `name` is the constructor's. */
+  | { readonly kind: 'foreign'; readonly name: string }
+  /** Made by native code or by Node's own modules, in a way that cannot be made again. */
+  | { readonly kind: 'native'; readonly name: string; readonly type?: AnyFunction }
+  /** Its class has #private members, which only its own constructor can make. */
+  | { readonly kind: 'private'; readonly name: string; readonly member: string };
+
+/**
+ * Tells what objects with this prototype are. `isBuiltin` knows the prototypes of the built-in classes that the codec
+ * writes itself; it is asked from the nearest prototype on upwards.
+ */
+export function kindOf(prototype: object, isBuiltin: (prototype: object) => boolean): Kind {
+  let own: AnyFunction | undefined;
+  for (let at: object | null = prototype; at !== null; at = Object.getPrototypeOf(at)) {
+    if (at === Object.prototype || isBuiltin(at)) {
+      const base = at === Object.prototype ? null : at;
+      if (own) return { kind: 'instance', type: own, base };
+      if (base) return { kind: 'native', name: nameOf(prototype) };
+      return { kind: 'derived', prototype };
+    }
+    const constructor = constructorOf(at);
+    if (constructor === undefined) {
+      // Iterators, generators and their like: no constructor, but a name of their own.
+      if (Object.hasOwn(at, Symbol.toStringTag)) return { kind: 'native', name: nameOf(prototype) };
+      continue;
+    }
+    if (isNative(constructor)) {
+      if (at === prototype) return { kind: 'foreign', name: constructor.name };
+      // A class of the program over a built-in of another realm: ours of that name takes its place.
+      const ours = (globalThis as Record<string, { prototype?: object } | undefined>)[constructor.name]
+        ?.prototype;
+      const base = ours && ours !== Object.prototype && isBuiltin(ours) ? ours : null;
+      return own && (base || ours === Object.prototype)
+        ? { kind: 'instance', type: own, base }
+        : { kind: 'native', name: nameOf(prototype) };
+    }
+    if (isOfNode(constructor)) {
+      return { kind: 'native', name: nameOf(prototype), ...(at === prototype && { type: constructor }) };
+    }
+    const member = privateMember(constructor);
+    if (member) return { kind: 'private', name: constructor.name, member };
+    if (at === prototype) own = constructor;
+  }
+  return own ? { kind: 'instance', type: own, base: null } : { kind: 'derived', prototype };
+}
+
+/** Whether a class can be imported over there, so that its objects are objects of the same class. */
+export function isImportable(constructor: AnyFunction): boolean {
+  try {
+    return describeFunction(constructor).kind === 'reference';
+  } catch {
+    return false;
+  }
+}
+
+/** The name of an object's class, for messages. */
+export function nameOf(prototype: object | null): string {
+  for (let at = prototype; at !== null; at = Object.getPrototypeOf(at)) {
+    const constructor = constructorOf(at);
+    if (constructor?.name) return constructor.name;
+    const tag = Object.getOwnPropertyDescriptor(at, Symbol.toStringTag)?.value;
+    if (typeof tag === 'string') return tag;
+  }
+  return 'Object';
+}
+
+/** The function of which `prototype` is the prototype. */
+function constructorOf(prototype: object): AnyFunction | undefined {
+  if (types.isProxy(prototype)) return undefined;
+  const constructor = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value;
+  return typeof constructor === 'function' && constructor.prototype === prototype ? constructor : undefined;
+}
+
+function sourceOf(fn: AnyFunction): string {
+  return Function.prototype.toString.call(fn);
+}
+
+function isNative(fn: AnyFunction): boolean {
+  return sourceOf(fn).endsWith('[native code] }');
+}
+
+/** Whether a class belongs to one of Node's own modules: its objects have parts in native code. */
+function isOfNode(constructor: AnyFunction): boolean {
+  const description = describeFunction(constructor);
+  return description.kind === 'reference'
+    ? description.module === 'globalThis' || description.module.startsWith('node:')
+    : description.url.startsWith('node:');
+}
+
+/** The name of a #private field, method or accessor of the class's objects, as in `#name`. */
+function privateMember(constructor: AnyFunction): string | undefined {
+  const source = sourceOf(constructor);
+  if (!source.startsWith('class') || !source.includes('#')) return undefined;
+  let expression: ReturnType<typeof parseExpressionAt>;
+  try {
+    expression = parseExpressionAt(source, 0, { ecmaVersion: 'latest', checkPrivateFields: false });
+  } catch {
+    // Syntax newer than the parser: believe what looks like a private name.
+    return /#[\p{ID_Start}$_][\p{ID_Continue}$]*/u.exec(source)?.[0];
+  }
+  if (expression.type !== 'ClassExpression') return undefined;
+  for (const member of expression.body.body) {
+    if (member.type === 'StaticBlock' || member.static) continue;
+    if (member.key.type === 'PrivateIdentifier') return `#${member.key.name}`;
+  }
+  return undefined;
+}
+
+/** Fails for objects whose state is not in their properties, whatever their prototype says. */
+export function refuseNative(object: object): void {
+  const name = nativeName(object);
+  if (name) throw nativeFailure(name);
+}
+
+function nativeName(object: object): string | undefined {
+  if (types.isPromise(object)) return 'Promise';
+  if (types.isWeakMap(object)) return 'WeakMap';
+  if (types.isWeakSet(object)) return 'WeakSet';
+  if (types.isGeneratorObject(object)) return 'generator';
+  if (types.isModuleNamespaceObject(object)) return 'module namespace';
+  if (types.isExternal(object)) return 'native object';
+  return undefined;
+}
+
+const ADVICE: Record<string, string> = {
+  Promise: 'await it first',
+  generator: 'collect its values into an array',
+  'module namespace': 'import the module where it is needed',
+  SharedArrayBuffer: 'use a SharedArray',
+  Socket: 'send host and port, and connect over there',
+  WeakRef: 'send what it refers to',
+};
+
+/** The failure for an object of a native class. */
+export function nativeFailure(name: string): Failure {
+  const state =
+    name === 'SharedArrayBuffer'
+      ? 'it is a SharedArrayBuffer, which cannot leave the process'
+      : `it is a ${name}, whose state is inside this process`;
+  return new Failure(state, ADVICE[name] ?? 'send what it is made from, and make it over there');
+}

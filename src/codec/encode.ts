@@ -1,0 +1,67 @@
+import { type Encoder, withEncoder } from './encoder.js';
+import { toFailure } from './path.js';
+
+/** How a value is encoded. */
+export interface EncodeOptions {
+  /** What error messages call the value, such as `args`. Default `value`. */
+  readonly root?: string;
+}
+
+/** The message that did not fit its target. */
+let overflow: Uint8Array | undefined;
+
+/**
+ * The value as bytes, for `decode` in a process or thread of the same program: structured clone and more, see
+ * docs/values.md. The bytes are the caller's own.
+ * @throws {SerializationError} Something in it cannot cross; `path` says where it is, `cause` what a getter threw.
+ */
+export function encode(value: unknown, options?: EncodeOptions): Uint8Array {
+  try {
+    return withEncoder(value, undefined, undefined, 0, copyOut);
+  } catch (error) {
+    throw toFailure(error).toError(options?.root ?? 'value');
+  }
+}
+
+/**
+ * Writes the value's bytes straight into `target` at `offset` and returns how many there are. When they do not fit,
+ * what follows `offset` is undefined, the result is minus the number of bytes needed, and takeEncoded() has them.
+ * @throws {SerializationError} As encode() does; what follows `offset` is undefined then.
+ */
+export function encodeInto(
+  value: unknown,
+  target: Uint8Array,
+  offset: number,
+  options?: EncodeOptions,
+): number {
+  try {
+    return withEncoder(value, undefined, target, offset, lengthInTarget);
+  } catch (error) {
+    throw toFailure(error).toError(options?.root ?? 'value');
+  }
+}
+
+/** The message that the last encodeInto() found no room for. It can be taken once. */
+export function takeEncoded(): Uint8Array {
+  const message = overflow;
+  if (message === undefined)
+    throw new RangeError('Cannot take a message as encodeInto() left none: call it first');
+  overflow = undefined;
+  return message;
+}
+
+export function copyOut(encoder: Encoder): Uint8Array {
+  return encoder.bytes.slice(encoder.start, encoder.pos);
+}
+
+function lengthInTarget(encoder: Encoder, target: Uint8Array | undefined, offset: number): number {
+  const { length } = encoder;
+  if (encoder.bytes === target) return length;
+  // Room is asked for generously: it may fit after all.
+  if (target !== undefined && length <= target.length - offset) {
+    target.set(encoder.bytes.subarray(encoder.start, encoder.pos), offset);
+    return length;
+  }
+  overflow = copyOut(encoder);
+  return -length;
+}
