@@ -56,7 +56,10 @@ export class Delivery implements Receiver {
 
   acceptLast(piece: Piece): void {
     const inTurn = !this.#options.ordered || piece.again || piece.first === this.#next;
-    if (inTurn) return this.accept(piece);
+    if (inTurn) {
+      this.accept(piece);
+      return;
+    }
     // Results behind others that will never come are dropped, and the journal does not hear of them: count 0.
     if (this.#broken) return;
     this.#ready.push({ ...piece, count: 0, output: new Uint8Array(0) });

@@ -187,12 +187,16 @@ export class Engine {
 
   #reject(batch: Batch, error: unknown): void {
     this.#outstanding--;
-    if (this.#halted || error instanceof CancelledError) return this.#stir();
-    const fatal = error instanceof WorkerDiedError || error instanceof TimeoutError;
-    if (batch.count > 1 && fatal) {
-      if (!this.#stopped) this.#queue.giveBackAlone(batch);
-      return this.#stir();
-    }
+    const died = error instanceof WorkerDiedError || error instanceof TimeoutError;
+    const forgotten = this.#halted || error instanceof CancelledError;
+    // Which of several inputs it was nobody can say: they show it one by one.
+    const together = batch.count > 1 && died;
+    if (together && !forgotten && !this.#stopped) this.#queue.giveBackAlone(batch);
+    if (!together && !forgotten) this.#fail(batch, error);
+    this.#stir();
+  }
+
+  #fail(batch: Batch, error: unknown): void {
     const { separator, json } = this.#options.job;
     const texts = batch.bytes.toString('utf8').split(String.fromCharCode(separator));
     const failures = texts.map((text, at) => ({
