@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 
-export const root = path.resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..');
+export const root = path.resolve(import.meta.dirname, '..');
 
 /** Every file the addon is made of, sorted, headers included. */
 export function sources() {

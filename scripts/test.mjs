@@ -1,0 +1,95 @@
+/**
+ * Runs the tests: those named, by file or by a part of the name, or all. Two files at a time; a file that does not end in
+ * time is stopped, and the tests that it was at are named, with its processes. Afterwards no process born of a test may be
+ * left, whatever became of its parents.
+ */
+import { randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+
+/** One file's time, in ms. Tests that may get stuck have a shorter one of their own. */
+const FILE_TIMEOUT = 180_000;
+
+const root = path.resolve(import.meta.dirname, '..');
+const { inspectProcess, marked } = createRequire(import.meta.url)(
+  path.join(root, 'dist/testing/processes.js'),
+);
+
+const MARK = 'MANYHANDS_TEST_RUN';
+const mark = randomUUID();
+process.env[MARK] = mark;
+
+const files = chosen(process.argv.slice(2));
+if (files.length === 0) {
+  console.error('Cannot find a test of that name');
+  process.exit(2);
+}
+
+/** Tests begun and not ended, by file. */
+const running = new Map(files.map(file => [file, new Set()]));
+const watchdogs = new Map();
+
+const events = run({ files, concurrency: 2, timeout: FILE_TIMEOUT });
+events.on('test:dequeue', ({ name, file }) => {
+  const isFile = running.has(path.resolve(root, name));
+  if (isFile)
+    watchdogs.set(path.resolve(root, name), setTimeout(tellStuck, FILE_TIMEOUT - 5_000, name).unref());
+  else running.get(file)?.add(name);
+});
+for (const end of ['test:pass', 'test:fail']) {
+  events.on(end, ({ name, file }) => {
+    running.get(file)?.delete(name);
+    clearTimeout(watchdogs.get(path.resolve(root, name)));
+    if (end === 'test:fail') process.exitCode = 1;
+  });
+}
+events.on('end', () => setImmediate(sweep));
+events.compose(new spec()).pipe(process.stdout);
+
+function tellStuck(name) {
+  const tests = [...(running.get(path.resolve(root, name)) ?? [])];
+  console.error(
+    `\n${name} is stuck${tests.length > 0 ? ` in: ${tests.join('; ')}` : ''}. Processes of all files:`,
+  );
+  for (const { pid, state, parent, command } of marked(MARK, mark)) {
+    console.error(`  ${pid} (${state}, child of ${parent}): ${command}`);
+  }
+}
+
+/** The last check: processes that outlived even the file that their test is in. */
+async function sweep() {
+  const deadline = performance.now() + 5_000;
+  let left = marked(MARK, mark);
+  while (left.length > 0 && performance.now() < deadline) {
+    await new Promise(resolve => setTimeout(resolve, 20));
+    left = marked(MARK, mark);
+  }
+  for (const { pid, state, startTime, command } of left) {
+    console.error(`Left behind by the tests: process ${pid} (${state}): ${command}`);
+    process.exitCode = 1;
+    if (inspectProcess(pid)?.startTime === startTime) process.kill(pid, 'SIGKILL');
+  }
+}
+
+/** Compiled tests whose source is still there, and the scripts' own. */
+function chosen(names) {
+  const all = [
+    ...readdirSync(path.join(root, 'src'), { recursive: true })
+      .filter(name => name.endsWith('.test.ts'))
+      .map(name => path.join(root, 'dist', name.replace(/\.ts$/, '.js'))),
+    ...['scripts', 'test'].flatMap(folder =>
+      readdirSync(path.join(root, folder))
+        .filter(name => name.endsWith('.test.mjs'))
+        .map(name => path.join(root, folder, name)),
+    ),
+  ].sort();
+  if (names.length === 0) return all;
+  return all.filter(file =>
+    names.some(name =>
+      path.relative(root, file).includes(name.replace(/\.ts$/, '.js').replace(/^src/, 'dist')),
+    ),
+  );
+}
