@@ -1,0 +1,52 @@
+/**
+ * Runs a smoke test of the built package under other Nodes, to see that one build of the addon serves them all: the Node
+ * programs given as arguments, else Node 22 and 24 as packed for npm, which are fetched into a temporary folder.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const root = path.resolve(import.meta.dirname, '..');
+const face = path.join(root, 'dist/index.mjs');
+
+/** Both faces are one library; a function runs in another process, and its result comes back. */
+const smoke = `
+  import assert from 'node:assert/strict';
+  import { createRequire } from 'node:module';
+  import * as manyhands from ${JSON.stringify(pathToFileURL(face).href)};
+  const required = createRequire(${JSON.stringify(face)})('./index.js');
+  for (const name of Object.keys(required)) assert.equal(manyhands[name], required[name], name);
+  const pool = new manyhands.Pool(2);
+  const offset = 100;
+  assert.deepEqual(await pool.map(x => x * x + offset, [1, 2, 3]), [101, 104, 109]);
+  await pool.close();
+  await pool.join();
+  console.log(process.version, 'works');
+`;
+
+const nodes = process.argv.length > 2 ? process.argv.slice(2) : fetchNodes();
+for (const node of nodes) {
+  const { status, signal, error } = spawnSync(node, ['--input-type=module', '--eval', smoke], {
+    cwd: root,
+    stdio: 'inherit',
+    timeout: 60_000,
+  });
+  if (status === 0) continue;
+  console.error(`${node} failed: ${error?.message ?? signal ?? `status ${status}`}`);
+  process.exitCode = 1;
+}
+
+function fetchNodes() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'manyhands-nodes-'));
+  process.on('exit', () => rmSync(folder, { recursive: true }));
+  const packed = `node-linux-${process.arch}`;
+  return ['22', '24'].map(version => {
+    const prefix = path.join(folder, version);
+    execFileSync('npm', ['install', '--no-save', '--prefix', prefix, `${packed}@${version}`], {
+      stdio: 'ignore',
+    });
+    return path.join(prefix, 'node_modules', packed, 'bin/node');
+  });
+}

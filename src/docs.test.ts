@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { type Block, blocksOf, commandsOf, matches } from './testing/docs.js';
+import { leavesNothing } from './testing/leaks.js';
+
+/*
+ * Runs what README.md and docs/ show, so that none of it can be wrong. CONTRIBUTING.md tells how blocks are tagged. The
+ * programs run in folders that are ES module packages with manyhands installed, as a reader's would be.
+ */
+
+leavesNothing();
+
+const root = path.resolve(__dirname, '..');
+const LIMIT = 60_000;
+
+const workplace = mkdtempSync(path.join(tmpdir(), 'docs-'));
+after(() => rmSync(workplace, { recursive: true }));
+
+/** Commands of the documents find the package as a user who installed it does. */
+const bin = path.join(workplace, 'bin');
+before(() => {
+  writeFileSync(path.join(workplace, 'package.json'), '{ "type": "module" }');
+  mkdirSync(path.join(workplace, 'node_modules'));
+  symlinkSync(root, path.join(workplace, 'node_modules', 'manyhands'));
+  mkdirSync(bin);
+  const program = path.join(root, 'dist', 'cli', 'main.js');
+  writeFileSync(path.join(bin, 'manyhands'), `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`, {
+    mode: 0o755,
+  });
+  writeFileSync(path.join(bin, 'npx'), '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
+});
+
+const documents = ['README.md', ...listed('docs').map(name => path.join('docs', name))].filter(
+  name => name.endsWith('.md') && existsSync(path.join(root, name)),
+);
+const programs: string[] = [];
+
+for (const name of documents) {
+  const folder = path.join(workplace, name.replace(/\W/g, '-'));
+  mkdirSync(folder);
+  for (const block of blocksOf(readFileSync(path.join(root, name), 'utf8'))) {
+    const title = `${name}:${block.line}`;
+    if (block.language === 'console' || block.language === 'sh') {
+      if (!block.tags.includes('no-run'))
+        test(`${title} prints what it says`, () => runConsole(block, folder));
+    } else if (/^(js|ts)$/.test(block.language)) {
+      const file = path.join(folder, fileOf(block));
+      writeFileSync(file, block.text);
+      programs.push(file);
+      const kept = block.tags.some(tag => tag === 'no-run' || tag.startsWith('file='));
+      if (!kept) test(`${title} runs`, () => runProgram(file));
+    }
+  }
+}
+
+test('the programs of the documents have no type errors', { skip: programs.length === 0 }, () => {
+  const config = path.join(workplace, 'tsconfig.json');
+  const { strict, target, lib, module, moduleResolution, types, skipLibCheck } = JSON.parse(
+    readFileSync(path.join(root, 'tsconfig.json'), 'utf8'),
+  ).compilerOptions;
+  const compilerOptions = {
+    ...{ strict, target, lib, module, moduleResolution, types, skipLibCheck },
+    ...{ noEmit: true, allowJs: true, allowImportingTsExtensions: true },
+    typeRoots: [path.join(root, 'node_modules', '@types')],
+  };
+  writeFileSync(config, JSON.stringify({ compilerOptions, files: programs }));
+  succeeded(run([require.resolve('typescript/bin/tsc'), '-p', config], root));
+});
+
+/** The name a block is kept under: its own, or one that makes it an ES module. */
+function fileOf(block: Block): string {
+  const own = block.tags.find(tag => tag.startsWith('file='))?.slice('file='.length);
+  return own ?? `line-${block.line}.m${block.language}`;
+}
+
+function runProgram(file: string): void {
+  succeeded(
+    run(
+      [...(file.endsWith('ts') ? ['--import', pathToFileURL(require.resolve('tsx')).href] : []), file],
+      path.dirname(file),
+    ),
+  );
+}
+
+function runConsole(block: Block, folder: string): void {
+  for (const { command, expected } of commandsOf(block)) {
+    const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
+    const result = spawnSync('sh', ['-c', command], { cwd: folder, encoding: 'utf8', timeout: LIMIT, env });
+    succeeded(result);
+    if (expected === null) continue;
+    assert.ok(matches(result.stdout, expected), `${command}\nprinted:\n${result.stdout}\nnot:\n${expected}`);
+  }
+}
+
+function run(args: string[], cwd: string): SpawnSyncReturns<string> {
+  return spawnSync(process.execPath, args, { cwd, encoding: 'utf8', timeout: LIMIT });
+}
+
+function succeeded({ status, signal, stdout, stderr }: SpawnSyncReturns<string>): void {
+  assert.equal(status, 0, `ended with ${status ?? signal}:\n${stdout}${stderr}`);
+}
+
+function listed(folder: string): string[] {
+  return existsSync(path.join(root, folder)) ? readdirSync(path.join(root, folder)).sort() : [];
+}
