@@ -1,0 +1,291 @@
+import Module from 'node:module';
+import { isProxy } from 'node:util/types';
+import { SerializationError } from '../../errors/errors';
+import { definitions, importers, importMetas } from './definitions';
+import type { AnyFunction, Capture, FunctionDescription, Reference, Source } from './description';
+import { type Inspection, inspect, type ScopeLevel, type Script } from './inspect';
+import type { ModuleSyntax } from './module-syntax';
+import { commonJsFile, entryModule } from './modules';
+import { type Prepared, prepare } from './prepare';
+import { builtinReference, exportReference, moduleReference, startOf } from './references';
+import { resolveImport } from './resolve';
+import { syntaxOf } from './scripts';
+
+/** What does not change about a function that crosses by value. */
+interface Analysis {
+  readonly kind: 'source';
+  readonly fixed: Omit<Source, 'captures' | 'requires' | 'meta' | 'importer'>;
+  readonly meta: string | undefined;
+  readonly importer: string | undefined;
+  /** Free names, but for those that are globals. */
+  readonly names: readonly string[];
+  readonly prepared: Prepared;
+  readonly isModule: boolean;
+  readonly scriptUrl: string;
+  readonly syntax: ModuleSyntax;
+  /** Where its text stands in `syntax.text`. */
+  readonly start: number;
+}
+
+const NATIVE = /\{\s*\[native code\]\s*\}$/;
+const analyses = new WeakMap<AnyFunction, Reference | Analysis>();
+
+/**
+ * Says how another process or thread gets this function or class: where to import it from, or its source and the
+ * variables it captures, with the values they have now.
+ *
+ * What can be imported is: exports (and their members) of modules other than the entry module, and functions of Node.
+ * @throws {SerializationError} It cannot be had elsewhere: native or bound, a proxy, bound to a `this` or to private
+ *   names of its surroundings, or one of its variables has no value yet. `path` starts at the function.
+ */
+export function describeFunction(fn: AnyFunction): FunctionDescription {
+  const definition = definitions.get(fn);
+  if (definition) return { ...definition.shell, captures: definition.captures() };
+  const known = analyses.get(fn);
+  if (known?.kind === 'reference') return known;
+  if (known) return withCaptures(fn, known, known.names.length > 0 ? inspect(fn).scopes : []);
+  const { analysis, scopes } = analyze(fn);
+  analyses.set(fn, analysis);
+  return analysis.kind === 'reference' ? analysis : withCaptures(fn, analysis, scopes);
+}
+
+function analyze(fn: AnyFunction): { analysis: Reference | Analysis; scopes: readonly ScopeLevel[] } {
+  if (isProxy(fn)) throw refuse(fn, 'it is a proxy', 'pass a plain function instead');
+  const source = Function.prototype.toString.call(fn);
+  const reference = NATIVE.test(source) ? builtinReference(fn) : undefined;
+  if (reference) return { analysis: reference, scopes: [] };
+  const inspection = inspect(fn);
+  if (inspection.bound) throw refuse(fn, 'it is bound', 'pass an arrow function instead');
+  const { location, scopes } = inspection;
+  const analysis =
+    (location?.script.url.startsWith('node:')
+      ? builtinReference(fn)
+      : exportReference(fn, inspection, source)) ?? analyzeSource(fn, inspection, source);
+  return { analysis, scopes };
+}
+
+function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source: string): Analysis {
+  if (!location || location.script.url.startsWith('node:')) {
+    throw refuse(fn, 'it is native code', 'call it from a function of your own');
+  }
+  const { script } = location;
+  const syntax = syntaxOf(script);
+  const start = startOf(location, syntax, source) ?? -1;
+  const end = start + source.length;
+  const strict = script.isModule || (start >= 0 ? syntax.strictAt(start, end) : !Object.hasOwn(fn, 'caller'));
+  const prepared = parse(fn, source, strict, script.isModule);
+  check(fn, prepared);
+  const isDeclaration = prepared.form === 'expression' && start >= 0 && syntax.declaresAt(start, end);
+  const free = isDeclaration ? [...prepared.free.names, fn.name] : prepared.free.names;
+  const names = free.filter(name => holder(scopes, name) || (script.isModule && syntax.imports.has(name)));
+  const { earlyKey, meta, importer, code, late } = prepared.compiled(new Set(names));
+  if (earlyKey !== undefined) {
+    const state = `the member name [${earlyKey}] is computed from a variable of the code around it`;
+    throw refuse(fn, state, 'give the member a plain name');
+  }
+  const at = start >= 0 ? syntax.position(start) : { line: 0, column: 0 };
+  return {
+    kind: 'source',
+    fixed: {
+      kind: 'source',
+      source,
+      form: isDeclaration ? 'declaration' : prepared.form,
+      ...(code !== undefined && { code }),
+      url: displayUrl(script),
+      line: at.line + script.startLine,
+      column: at.line === 0 ? at.column + script.startColumn : at.column,
+      strict,
+      name: typeof fn.name === 'string' ? fn.name : '',
+      ...(late && { late }),
+    },
+    meta,
+    importer,
+    names,
+    prepared,
+    isModule: script.isModule,
+    scriptUrl: script.url,
+    syntax,
+    start,
+  };
+}
+
+function parse(fn: AnyFunction, source: string, strict: boolean, isModule: boolean): Prepared {
+  try {
+    return prepare(source, strict, isModule);
+  } catch (cause) {
+    throw refuse(
+      fn,
+      `its source cannot be parsed (${(cause as Error).message})`,
+      'move it to a module',
+      cause,
+    );
+  }
+}
+
+function check(fn: AnyFunction, { free, usesSuper }: Prepared): void {
+  const { receiver, privateName } = free;
+  if (receiver !== undefined) {
+    const remedy =
+      receiver === 'arguments'
+        ? 'take rest parameters (...args) instead'
+        : `copy what it needs from ${receiver} into a variable first`;
+    throw refuse(fn, `it captures '${receiver}' of the function around it`, remedy, undefined, receiver);
+  }
+  if (usesSuper) {
+    throw refuse(
+      fn,
+      `it uses 'super' of the class or object it belongs to`,
+      'pass the class',
+      undefined,
+      'super',
+    );
+  }
+  if (privateName !== undefined) {
+    const remedy = 'pass the class, or make the member public';
+    throw refuse(
+      fn,
+      `it uses ${privateName}, private to the class around it`,
+      remedy,
+      undefined,
+      privateName,
+    );
+  }
+}
+
+/** Adds to an analysis the variables' values as they are now. */
+function withCaptures(fn: AnyFunction, analysis: Analysis, scopes: readonly ScopeLevel[]): Source {
+  const captures: Capture[] = [];
+  const requires: string[] = [];
+  let { meta, importer } = analysis;
+  for (const name of analysis.names) {
+    const level = holder(scopes, name);
+    const imported = importCapture(analysis, name, level);
+    if (imported) {
+      captures.push(imported);
+      continue;
+    }
+    const value = read(fn, analysis, name, level);
+    if (isRequire(value)) requires.push(name);
+    else if (typeof value === 'object' && value !== null && importMetas.has(value)) meta = name;
+    else if (typeof value === 'function' && importers.has(value)) importer = name;
+    else if (value !== fn || name !== analysis.fixed.name || analysis.fixed.form !== 'declaration') {
+      captures.push(capture(fn, analysis, name, value));
+    }
+  }
+  const heritage = analysis.fixed.late?.heritage;
+  if (heritage !== undefined) captures.push({ name: heritage, value: baseOf(fn) });
+  return {
+    ...analysis.fixed,
+    ...(meta && { meta }),
+    ...(importer && { importer }),
+    ...(requires.length > 0 && { requires }),
+    captures,
+  };
+}
+
+function importCapture(
+  { isModule, syntax, scriptUrl }: Analysis,
+  name: string,
+  level: ScopeLevel | undefined,
+): Capture | undefined {
+  const binding = isModule && (!level || level.type === 'Module') ? syntax.imports.get(name) : undefined;
+  if (!binding) return undefined;
+  const module = resolveImport(binding.specifier, scriptUrl);
+  // The entry module is never run again in a child: what others import from it crosses by value.
+  return module === entryModule() ? undefined : { name, module, export: binding.name };
+}
+
+function capture(fn: AnyFunction, analysis: Analysis, name: string, value: unknown): Capture {
+  if (value instanceof Module) {
+    throw refuse(fn, `it uses '${name}' of its CommonJS module`, 'use what it needs of it', undefined, name);
+  }
+  const whole = moduleReference(value);
+  if (whole) return { name, ...whole };
+  return { name, value: isOwnExports(analysis, value) ? usedExports(fn, analysis, name, value) : value };
+}
+
+/** Only the entry module's come here: other modules' exports cross as an import. */
+function isOwnExports({ scriptUrl }: Analysis, value: unknown): value is Record<string, unknown> {
+  const file = commonJsFile(scriptUrl);
+  return file !== undefined && typeof value === 'object' && require.cache[file]?.exports === value;
+}
+
+/** Compilers make `exports.limit` of an exported `limit`: of the whole object, only what is used so crosses. */
+function usedExports(
+  fn: AnyFunction,
+  { prepared, fixed }: Analysis,
+  name: string,
+  exports: Record<string, unknown>,
+): Record<string, unknown> {
+  const members = prepared.free.references
+    .filter(reference => reference.name === name)
+    .map(({ member }) => member);
+  if (members.some(member => member === undefined)) {
+    const remedy = `use ${name}.member, or a variable of its own`;
+    throw refuse(fn, `it uses the whole of '${name}' of ${fixed.url}`, remedy, undefined, name);
+  }
+  return Object.fromEntries(members.map(member => [member, exports[member as string]]));
+}
+
+/** What a derived class extends. */
+function baseOf(fn: AnyFunction): unknown {
+  return Object.getPrototypeOf(fn.prototype) === null ? null : Object.getPrototypeOf(fn);
+}
+
+/** A captured variable's value. */
+function read(fn: AnyFunction, analysis: Analysis, name: string, level: ScopeLevel | undefined): unknown {
+  let value: unknown;
+  let isDead = false;
+  try {
+    value = (level?.variables as Record<string, unknown> | undefined)?.[name];
+    isDead = value === undefined && level?.type !== 'Global' && hasValueOnceAlive(analysis, name);
+  } catch {
+    isDead = true; // Node 22 and later
+  }
+  if (!isDead) return value;
+  throw refuse(
+    fn,
+    `its variable ${name} has no value yet`,
+    `pass it after ${name} is initialised`,
+    undefined,
+    name,
+  );
+}
+
+/** On Node 20 a variable in its dead zone reads as undefined: told apart where its initialiser cannot give that. */
+function hasValueOnceAlive({ syntax, start, fixed }: Analysis, name: string): boolean {
+  if (start < 0) return false;
+  const node = syntax.initialiser(name, start, start + fixed.source.length);
+  return (
+    node !== undefined && /^(Class|Function|ArrowFunction|Object|Array|New|Template|Literal)/.test(node.type)
+  );
+}
+
+/** The innermost scope that has the variable; the global scope does not count. */
+function holder(scopes: readonly ScopeLevel[], name: string): ScopeLevel | undefined {
+  return scopes.find(({ type, variables }) => type !== 'Global' && name in variables);
+}
+
+/** CommonJS's `require`, and what `createRequire` makes: told by the cache they share. */
+function isRequire(value: unknown): boolean {
+  return typeof value === 'function' && (value as { cache?: unknown }).cache === require.cache;
+}
+
+/** What stack traces show: a URL for an ES module, a path for CommonJS. */
+function displayUrl({ url, isModule }: Script): string {
+  return isModule ? url : (commonJsFile(url) ?? url);
+}
+
+function refuse(
+  fn: AnyFunction,
+  state: string,
+  remedy: string,
+  cause?: unknown,
+  culprit?: string,
+): SerializationError {
+  const name = typeof fn.name === 'string' && fn.name !== '' ? fn.name : 'anonymous function';
+  return new SerializationError(`Cannot send ${name} as ${state}: ${remedy}`, {
+    path: culprit === undefined ? name : `closure of ${name} → ${culprit}`,
+    ...(cause !== undefined && { cause }),
+  });
+}

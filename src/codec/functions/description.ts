@@ -1,0 +1,61 @@
+/** Any function or class. */
+export type AnyFunction = CallableFunction | NewableFunction;
+
+/** Where a function or class can be imported: its module, and the way to it from the module's namespace. */
+export interface Reference {
+  readonly kind: 'reference';
+  /** A `file:` URL, a builtin (`node:fs`), or `globalThis`. */
+  readonly module: string;
+  /** Export name, then property names: `['Shape', 'prototype', 'area']`. */
+  readonly path: readonly string[];
+}
+
+/** A captured variable: its value now, or the import it is bound to (`'*'` is the namespace). */
+export type Capture =
+  | { readonly name: string; readonly value: unknown }
+  | { readonly name: string; readonly module: string; readonly export: string };
+
+/** What must stand around a source for it to evaluate to the function. */
+export type SourceForm = 'expression' | 'declaration' | 'method' | 'getter' | 'setter' | 'class';
+
+/** A function or class to be compiled again from its source. Plain data, but for the values of `captures`. */
+export interface Source {
+  readonly kind: 'source';
+  /** What `toString()` gave. */
+  readonly source: string;
+  readonly form: SourceForm;
+  /** The text to compile, where that is not `source` itself: what needs captured variables early is taken out of it. */
+  readonly code?: string;
+  /** The script it came from: for stack traces, and as the base of `import()` and `require()`. */
+  readonly url: string;
+  /** Zero-based position of the source in that script. */
+  readonly line: number;
+  readonly column: number;
+  readonly strict: boolean;
+  readonly name: string;
+  /** The variable `code` reads for `import.meta`. */
+  readonly meta?: string;
+  /** The variable `code` calls for `import(…)`. */
+  readonly importer?: string;
+  /** Variables holding a CommonJS `require`: made anew for `url`. */
+  readonly requires?: readonly string[];
+  readonly late?: LateSteps;
+  readonly captures: readonly Capture[];
+}
+
+/** Steps of a class definition that need captured variables, and so run when those have their values. */
+export interface LateSteps {
+  /** The variable through which static initialisers register themselves, in order. */
+  readonly register: string;
+  /** The captured variable that holds the base class, or null. */
+  readonly heritage?: string;
+  /** Computed member names: the variables that hold their place in `code`, and their expressions. */
+  readonly keys: readonly { readonly placeholder: string; readonly expression: string }[];
+}
+
+export type FunctionDescription = Reference | Source;
+
+/** A Source as it is on the other side before its captured values are decoded. */
+export type SourceShell = Omit<Source, 'captures'> & {
+  readonly captures: readonly { readonly name: string; readonly module?: string; readonly export?: string }[];
+};

@@ -1,0 +1,171 @@
+import { Session } from 'node:inspector';
+
+/** One level of a function's scope chain. `variables` holds live values; reading one in its dead zone may throw. */
+export interface ScopeLevel {
+  readonly type: 'Module' | 'Script' | 'Global' | 'Local';
+  readonly variables: object;
+}
+
+/** A script as V8 knows it. */
+export interface Script {
+  readonly id: string;
+  /** `file:` URL, `node:` name, or whatever the script was given; empty for eval and `new Function`. */
+  readonly url: string;
+  readonly isModule: boolean;
+  /** Where its first character stands, in the coordinates of its positions. */
+  readonly startLine: number;
+  readonly startColumn: number;
+}
+
+/** What V8 tells of a function: nothing but scopes for native code. */
+export interface Inspection {
+  readonly location: { readonly script: Script; readonly line: number; readonly column: number } | undefined;
+  /** Innermost first. */
+  readonly scopes: readonly ScopeLevel[];
+  readonly bound: boolean;
+}
+
+interface Property {
+  readonly name: string;
+  readonly value?: { readonly objectId?: string; readonly value?: unknown };
+}
+interface RawLocation {
+  readonly scriptId: string;
+  readonly lineNumber: number;
+  readonly columnNumber: number;
+}
+interface ParsedScript {
+  readonly scriptId: string;
+  readonly url: string;
+  readonly startLine: number;
+  readonly startColumn: number;
+  readonly isModule?: boolean;
+}
+
+/** Where functions of ours, called by the inspector, leave what they were given. */
+const tray = {
+  fn: undefined as unknown,
+  scopes: undefined as ArrayLike<{ description: string; object: object }> | undefined,
+};
+const GROUP = 'manyhands';
+const TRAY_KEY = Symbol.for('manyhands.inspect.tray');
+
+let session: Session | undefined;
+let trayId: string | undefined;
+const scripts = new Map<string, Script>();
+
+/**
+ * Asks V8 about a function: script, position, and the scopes it closes over, as they are now.
+ *
+ * The inspector's debugger is on only while a script is unknown or its text is read, since it slows user code down;
+ * everything else works without it. Another debugger attached to this process is not disturbed.
+ */
+export function inspect(fn: unknown): Inspection {
+  const id = idOf(fn);
+  try {
+    const { internalProperties = [] } = post<{ internalProperties?: Property[] }>('Runtime.getProperties', {
+      objectId: id,
+      ownProperties: true,
+    });
+    const internal = (name: string) => internalProperties.find(property => property.name === name)?.value;
+    const raw = internal('[[FunctionLocation]]')?.value as RawLocation | undefined;
+    const script = raw && scriptOf(raw.scriptId);
+    return {
+      location: script && raw && { script, line: raw.lineNumber, column: raw.columnNumber },
+      scopes: readScopes(internal('[[Scopes]]')?.objectId),
+      bound: internal('[[TargetFunction]]') !== undefined,
+    };
+  } finally {
+    tray.fn = undefined;
+    post('Runtime.releaseObjectGroup', { objectGroup: GROUP });
+  }
+}
+
+/** The text of a script, as compiled. */
+export function scriptSource(script: Script): string {
+  return debugging(
+    () => post<{ scriptSource: string }>('Debugger.getScriptSource', { scriptId: script.id }).scriptSource,
+  );
+}
+
+function readScopes(scopesId: string | undefined): ScopeLevel[] {
+  if (!scopesId) return [];
+  post('Runtime.callFunctionOn', {
+    objectId: scopesId,
+    functionDeclaration: 'function (tray) { tray.scopes = this; }',
+    arguments: [{ objectId: trayId }],
+    silent: true,
+  });
+  const list = tray.scopes ?? [];
+  tray.scopes = undefined;
+  return Array.from({ length: list.length }, (_, i) => {
+    const { description, object } = list[i] as { description: string; object: object };
+    const [word] = description.split(' ');
+    const type = word === 'Module' || word === 'Script' || word === 'Global' ? word : 'Local';
+    return { type, variables: object };
+  });
+}
+
+/** An inspector handle for a value of ours. */
+function idOf(value: unknown): string {
+  trayId ??= publishTray();
+  tray.fn = value;
+  const { result } = post<{ result: { objectId: string } }>('Runtime.callFunctionOn', {
+    objectId: trayId,
+    functionDeclaration: 'function () { return this.fn; }',
+    objectGroup: GROUP,
+    silent: true,
+  });
+  return result.objectId;
+}
+
+/** The inspector sees only what is reachable from globalThis: the tray is, for as long as it takes to get its handle. */
+function publishTray(): string {
+  Object.defineProperty(globalThis, TRAY_KEY, { value: tray, configurable: true });
+  try {
+    const { result } = post<{ result: { objectId: string } }>('Runtime.evaluate', {
+      expression: `globalThis[Symbol.for(${JSON.stringify(TRAY_KEY.description)})]`,
+      silent: true,
+    });
+    return result.objectId;
+  } finally {
+    Reflect.deleteProperty(globalThis, TRAY_KEY);
+  }
+}
+
+function scriptOf(id: string): Script | undefined {
+  if (!scripts.has(id)) debugging(() => undefined);
+  return scripts.get(id);
+}
+
+/** Runs `action` with the debugger on; turning it on makes V8 announce every script it holds. */
+function debugging<T>(action: () => T): T {
+  post('Debugger.enable');
+  try {
+    return action();
+  } finally {
+    post('Debugger.disable');
+  }
+}
+
+function post<T>(method: string, params?: object): T {
+  session ??= openSession();
+  let outcome: { error: Error | null; value: unknown } | undefined;
+  session.post(method, params, (error, value) => {
+    outcome = { error, value };
+  });
+  if (!outcome) throw new Error(`The inspector did not answer ${method}`);
+  if (outcome.error) throw outcome.error;
+  return outcome.value as T;
+}
+
+function openSession(): Session {
+  const opened = new Session();
+  opened.connect();
+  opened.on('Debugger.scriptParsed', ({ params }: { params: ParsedScript }) => {
+    // Only these five: a source map inlined by a compiler would be megabytes to keep.
+    const { scriptId, url, startLine, startColumn, isModule = false } = params;
+    scripts.set(scriptId, { id: scriptId, url, startLine, startColumn, isModule });
+  });
+  return opened;
+}

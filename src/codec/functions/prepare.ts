@@ -1,0 +1,210 @@
+import type { LateSteps, SourceForm } from './description';
+import { type FreeVariables, freeVariables, usesSuper } from './free-variables';
+import { type AnyNode, isClass, type Node, type Program, parseScript } from './syntax';
+
+/** A function's own text, understood: what it is, what it needs from around it, and how to compile it elsewhere. */
+export interface Prepared {
+  readonly form: Exclude<SourceForm, 'declaration'>;
+  readonly free: FreeVariables;
+  readonly usesSuper: boolean;
+  /** The text to compile, and what to do after; depends on which free names are captured rather than global. */
+  compiled(captured: ReadonlySet<string>): Compiled;
+}
+
+export interface Compiled {
+  readonly code?: string;
+  readonly meta?: string;
+  readonly importer?: string;
+  readonly late?: LateSteps;
+  /** A computed member name that cannot be had again: of an instance field, or from variables V8 did not keep. */
+  readonly earlyKey?: string;
+}
+
+interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+interface Parsed {
+  readonly program: Program;
+  /** Where the function's text starts in the program's. */
+  readonly shift: number;
+  readonly root: AnyNode;
+  readonly member: Extract<AnyNode, { type: 'Property' }> | undefined;
+}
+
+/** @throws {SyntaxError} The text is not that of one function or class. */
+export function prepare(source: string, strict: boolean, isModule: boolean): Prepared {
+  const sourceType = isModule ? 'module' : 'script';
+  const parsed = parseFunction(source, strict, sourceType);
+  const { program, root, member } = parsed;
+  const free = withoutHeritage(freeVariables(program, root, sourceType), root);
+  return {
+    form: formOf(parsed),
+    free,
+    usesSuper: member !== undefined && usesSuper(root),
+    compiled: captured => compile(source, parsed, free, captured),
+  };
+}
+
+/**
+ * The expression after `extends` has done its work: the base class crosses, not how it was come by. (V8 need not even
+ * keep the variables it used.)
+ */
+function withoutHeritage(free: FreeVariables, root: AnyNode): FreeVariables {
+  if (!isClass(root) || !root.superClass) return free;
+  const { superClass: heritage } = root;
+  const references = free.references.filter(({ start, end }) => start < heritage.start || end > heritage.end);
+  return { ...free, references, names: [...new Set(references.map(({ name }) => name))] };
+}
+
+function parseFunction(source: string, strict: boolean, sourceType: 'script' | 'module'): Parsed {
+  const open = `(function(){${strict && sourceType === 'script' ? '"use strict";' : ''}return`;
+  try {
+    const program = parseScript(`${open}(${source}\n)})`, sourceType);
+    return { program, shift: open.length + 1, root: returned(program), member: undefined };
+  } catch (asExpression) {
+    try {
+      const program = parseScript(`${open}{${source}\n}})`, sourceType);
+      const object = returned(program);
+      const member = object.type === 'ObjectExpression' ? object.properties[0] : undefined;
+      if (member?.type !== 'Property') throw asExpression;
+      return { program, shift: open.length + 1, root: member.value as AnyNode, member };
+    } catch {
+      throw asExpression;
+    }
+  }
+}
+
+function returned(program: Program): AnyNode {
+  const [statement] = program.body;
+  const wrapper = statement?.type === 'ExpressionStatement' ? (statement.expression as AnyNode) : undefined;
+  const last = wrapper?.type === 'FunctionExpression' ? wrapper.body.body.at(-1) : undefined;
+  if (last?.type !== 'ReturnStatement' || !last.argument) throw new SyntaxError('Not a function');
+  return last.argument as AnyNode;
+}
+
+function formOf({ root, member }: Parsed): Prepared['form'] {
+  if (member) return member.kind === 'get' ? 'getter' : member.kind === 'set' ? 'setter' : 'method';
+  return isClass(root) ? 'class' : 'expression';
+}
+
+function compile(
+  source: string,
+  { root, member, shift }: Parsed,
+  free: FreeVariables,
+  captured: ReadonlySet<string>,
+): Compiled {
+  const edits: Edit[] = [];
+  const at = (index: number) => index - shift;
+  // Both stand-ins are as long as what they replace: columns stay.
+  const meta = free.importMetas.length > 0 ? unused('import$meta', source) : undefined;
+  for (const { start, end } of free.importMetas)
+    edits.push({ start: at(start), end: at(end), text: meta ?? '' });
+  const importer = free.imports.length > 0 ? unused('imp$rt', source) : undefined;
+  for (const { start } of free.imports) {
+    edits.push({ start: at(start), end: at(start) + 'import'.length, text: importer ?? '' });
+  }
+  if (member && (member.computed || (member.key as Node).type === 'PrivateIdentifier')) {
+    // The name is restored later; evaluating its expression again is nobody's wish.
+    const start = member.computed ? source.lastIndexOf('[', at(member.key.start) - 1) : at(member.key.start);
+    const end = at(root.start);
+    edits.push({ start, end, text: pad('_', source.slice(start, end)) });
+  }
+  const steps = isClass(root) ? deferSteps(source, root, shift, free, captured, edits) : undefined;
+  return {
+    ...(edits.length > 0 && { code: apply(source, edits) }),
+    ...(meta && { meta }),
+    ...(importer && { importer }),
+    ...steps,
+  };
+}
+
+/**
+ * A class definition runs code: the expression after `extends`, computed names, static initialisers and blocks. When
+ * it is compiled on the other side its captured variables have no values yet (they may refer to the class itself), so
+ * these are taken out, to be run when they have. A derived class extends `null` until then, which keeps its
+ * constructor a derived one.
+ */
+function deferSteps(
+  source: string,
+  root: Extract<AnyNode, { type: 'ClassDeclaration' | 'ClassExpression' }>,
+  shift: number,
+  free: FreeVariables,
+  captured: ReadonlySet<string>,
+  edits: Edit[],
+): { late?: LateSteps; earlyKey?: string } {
+  const at = (index: number) => index - shift;
+  const register = unused('later$', source);
+  const placeholder = unused('key$', source);
+  const keys: { placeholder: string; expression: string }[] = [];
+  let heritage: string | undefined;
+  let steps = 0;
+  let earlyKey: string | undefined;
+
+  if (root.superClass) {
+    const start = source.indexOf('extends', root.id ? at(root.id.end) : 'class'.length) + 'extends'.length;
+    const end = at(root.body.start);
+    heritage = unused('base$', source);
+    edits.push({ start, end, text: pad(' null ', source.slice(start, end)) });
+  }
+  for (const element of root.body.body) {
+    if (element.type === 'StaticBlock') {
+      const brace = source.indexOf('{', at(element.start)) + 1;
+      edits.push({ start: brace, end: brace, text: `${register}(()=>{` });
+      edits.push({ start: at(element.end) - 1, end: at(element.end) - 1, text: '})' });
+      steps++;
+      continue;
+    }
+    const { key, computed } = element;
+    const name = source.slice(at(key.start), at(key.end));
+    const used = computed
+      ? free.references
+          .filter(({ start, end }) => start >= key.start && end <= key.end)
+          .map(({ name }) => name)
+      : [];
+    if (used.some(name => !captured.has(name) && !(name in globalThis))) earlyKey ??= name;
+    if (used.some(name => captured.has(name))) {
+      if (element.type === 'PropertyDefinition' && !element.static) earlyKey ??= name;
+      const variable = `${placeholder}${keys.length}`;
+      keys.push({ placeholder: variable, expression: name });
+      edits.push({ start: at(key.start), end: at(key.end), text: variable });
+    }
+    if (element.type !== 'PropertyDefinition' || !element.static || !element.value) continue;
+    const isName = key.type === 'Identifier' || (key.type as string) === 'PrivateIdentifier';
+    const target = isName && !computed ? `this.${name}` : `this[${name}]`;
+    const equals = source.indexOf('=', computed ? source.indexOf(']', at(key.end)) : at(key.end));
+    const end = at(element.end) - (source[at(element.end) - 1] === ';' ? 1 : 0);
+    edits.push({ start: equals, end: equals + 1, text: `;static{${register}(()=>{${target}=(` });
+    edits.push({ start: end, end, text: ')})}' });
+    steps++;
+  }
+  if (heritage === undefined && keys.length === 0 && steps === 0) return {};
+  return {
+    late: { register, ...(heritage !== undefined && { heritage }), keys },
+    ...(earlyKey !== undefined && { earlyKey }),
+  };
+}
+
+/** A name that does not occur in the text. */
+function unused(name: string, source: string): string {
+  let candidate = name;
+  while (source.includes(candidate)) candidate += '$';
+  return candidate;
+}
+
+/** `text`, made as long as what it replaces, with its line breaks: what follows keeps its line and column. */
+function pad(text: string, replaced: string): string {
+  return text + replaced.slice(text.length).replace(/[^\r\n\u2028\u2029]/g, ' ');
+}
+
+function apply(source: string, edits: readonly Edit[]): string {
+  let result = '';
+  let done = 0;
+  for (const { start, end, text } of [...edits].sort((a, b) => a.start - b.start || a.end - b.end)) {
+    result += source.slice(done, start) + text;
+    done = end;
+  }
+  return result + source.slice(done);
+}
