@@ -4,7 +4,7 @@
  * left, whatever became of its parents.
  */
 import { randomUUID } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { run } from 'node:test';
@@ -80,11 +80,13 @@ function chosen(names) {
     ...readdirSync(path.join(root, 'src'), { recursive: true })
       .filter(name => name.endsWith('.test.ts'))
       .map(name => path.join(root, 'dist', name.replace(/\.ts$/, '.js'))),
-    ...['scripts', 'test'].flatMap(folder =>
-      readdirSync(path.join(root, folder))
-        .filter(name => name.endsWith('.test.mjs'))
-        .map(name => path.join(root, folder, name)),
-    ),
+    ...['scripts', 'test']
+      .filter(folder => existsSync(path.join(root, folder)))
+      .flatMap(folder =>
+        readdirSync(path.join(root, folder))
+          .filter(name => name.endsWith('.test.mjs'))
+          .map(name => path.join(root, folder, name)),
+      ),
   ].sort();
   if (names.length === 0) return all;
   return all.filter(file =>
