@@ -245,7 +245,7 @@ function writeErrorProperties(encoder: Encoder, object: object): void {
   const hidden: string[] = [];
   const fields: string[] = [];
   for (const key of Object.getOwnPropertyNames(object)) {
-    if (key === 'stack' || omitted?.has(property(key))) continue;
+    if (key === 'stack' || omitted?.has(key)) continue;
     const own = Object.getOwnPropertyDescriptor(object, key);
     if (own?.enumerable) fields.push(key);
     // Node hides methods of its own on its errors.
@@ -253,7 +253,7 @@ function writeErrorProperties(encoder: Encoder, object: object): void {
   }
   let key = 'stack';
   try {
-    encoder.write(omitted?.has('.stack') ? undefined : stackOf(values));
+    encoder.write(omitted?.has('stack') ? undefined : stackOf(values));
     encoder.varint(hidden.length);
     for (key of hidden) {
       encoder.string(key);
@@ -266,7 +266,7 @@ function writeErrorProperties(encoder: Encoder, object: object): void {
   }
   try {
     if (omitted) {
-      const notSent = { value: Array.from(omitted, step => step.replace(/^\./, '')), enumerable: true };
+      const notSent = { value: [...omitted], enumerable: true };
       encoder.fields(Object.create(object, { notSent }) as object, [...fields, 'notSent']);
     } else {
       encoder.fields(object, fields);
@@ -308,13 +308,22 @@ function withoutStack<T>(make: () => T): T {
   }
 }
 
-/** What `known` holds for the nearest prototype of `object`. */
+/** What `known` holds for the nearest prototype of `object`; another realm's prototypes count as ours of that name. */
 function nearest<T>(object: object, known: ReadonlyMap<object, T>): T {
   for (let at = Object.getPrototypeOf(object); at !== null; at = Object.getPrototypeOf(at)) {
-    const found = known.get(at);
+    const found = known.get(at) ?? known.get(ourPrototype(at.constructor?.name) ?? at);
     if (found !== undefined) return found;
   }
   throw new TypeError('its prototype changed while it was read');
+}
+
+/** The prototype of this realm's global class of that name. */
+export function ourPrototype(name: unknown): object | undefined {
+  const type = (globalThis as Record<string, unknown>)[String(name)] as
+    | { prototype?: object }
+    | null
+    | undefined;
+  return type?.prototype;
 }
 
 /** Own enumerable keys that are no indices. */

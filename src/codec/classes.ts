@@ -1,5 +1,7 @@
 import { types } from 'node:util';
 import { parseExpressionAt } from 'acorn';
+import { SerializationError } from '../errors/errors.js';
+import { ourPrototype } from './builtins.js';
 import { describeFunction } from './functions/describe.js';
 import { Failure } from './path.js';
 
@@ -31,36 +33,35 @@ export function kindOf(prototype: object, isBuiltin: (prototype: object) => bool
       if (base) return { kind: 'native', name: nameOf(prototype) };
       return { kind: 'derived', prototype };
     }
-    const constructor = constructorOf(at);
-    if (constructor === undefined) {
+    const maker = constructorOf(at);
+    if (maker === undefined) {
       // Iterators, generators and their like: no constructor, but a name of their own.
       if (Object.hasOwn(at, Symbol.toStringTag)) return { kind: 'native', name: nameOf(prototype) };
       continue;
     }
-    if (isNative(constructor)) {
-      if (at === prototype) return { kind: 'foreign', name: constructor.name };
+    if (isNative(maker)) {
+      if (at === prototype) return { kind: 'foreign', name: maker.name };
       // A class of the program over a built-in of another realm: ours of that name takes its place.
-      const ours = (globalThis as Record<string, { prototype?: object } | undefined>)[constructor.name]
-        ?.prototype;
+      const ours = ourPrototype(maker.name);
       const base = ours && ours !== Object.prototype && isBuiltin(ours) ? ours : null;
       return own && (base || ours === Object.prototype)
         ? { kind: 'instance', type: own, base }
         : { kind: 'native', name: nameOf(prototype) };
     }
-    if (isOfNode(constructor)) {
-      return { kind: 'native', name: nameOf(prototype), ...(at === prototype && { type: constructor }) };
+    if (isOfNode(maker)) {
+      return { kind: 'native', name: nameOf(prototype), ...(at === prototype && { type: maker }) };
     }
-    const member = privateMember(constructor);
-    if (member) return { kind: 'private', name: constructor.name, member };
-    if (at === prototype) own = constructor;
+    const member = privateMember(maker);
+    if (member) return { kind: 'private', name: maker.name, member };
+    if (at === prototype) own = maker;
   }
   return own ? { kind: 'instance', type: own, base: null } : { kind: 'derived', prototype };
 }
 
 /** Whether a class can be imported over there, so that its objects are objects of the same class. */
-export function isImportable(constructor: AnyFunction): boolean {
+export function isImportable(maker: AnyFunction): boolean {
   try {
-    return describeFunction(constructor).kind === 'reference';
+    return describeFunction(maker).kind === 'reference';
   } catch {
     return false;
   }
@@ -69,8 +70,8 @@ export function isImportable(constructor: AnyFunction): boolean {
 /** The name of an object's class, for messages. */
 export function nameOf(prototype: object | null): string {
   for (let at = prototype; at !== null; at = Object.getPrototypeOf(at)) {
-    const constructor = constructorOf(at);
-    if (constructor?.name) return constructor.name;
+    const maker = constructorOf(at);
+    if (maker?.name) return maker.name;
     const tag = Object.getOwnPropertyDescriptor(at, Symbol.toStringTag)?.value;
     if (typeof tag === 'string') return tag;
   }
@@ -80,8 +81,8 @@ export function nameOf(prototype: object | null): string {
 /** The function of which `prototype` is the prototype. */
 function constructorOf(prototype: object): AnyFunction | undefined {
   if (types.isProxy(prototype)) return undefined;
-  const constructor = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value;
-  return typeof constructor === 'function' && constructor.prototype === prototype ? constructor : undefined;
+  const maker = Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value;
+  return typeof maker === 'function' && maker.prototype === prototype ? maker : undefined;
 }
 
 function sourceOf(fn: AnyFunction): string {
@@ -93,16 +94,21 @@ function isNative(fn: AnyFunction): boolean {
 }
 
 /** Whether a class belongs to one of Node's own modules: its objects have parts in native code. */
-function isOfNode(constructor: AnyFunction): boolean {
-  const description = describeFunction(constructor);
-  return description.kind === 'reference'
-    ? description.module === 'globalThis' || description.module.startsWith('node:')
-    : description.url.startsWith('node:');
+function isOfNode(maker: AnyFunction): boolean {
+  try {
+    const description = describeFunction(maker);
+    return description.kind === 'reference'
+      ? description.module === 'globalThis' || description.module.startsWith('node:')
+      : description.url.startsWith('node:');
+  } catch (error) {
+    // Classes inside Node that no module exports. What else is wrong with a class is told when it is written.
+    return error instanceof SerializationError && error.message.includes('native code');
+  }
 }
 
 /** The name of a #private field, method or accessor of the class's objects, as in `#name`. */
-function privateMember(constructor: AnyFunction): string | undefined {
-  const source = sourceOf(constructor);
+function privateMember(maker: AnyFunction): string | undefined {
+  const source = sourceOf(maker);
   if (!source.startsWith('class') || !source.includes('#')) return undefined;
   let expression: ReturnType<typeof parseExpressionAt>;
   try {

@@ -35,7 +35,7 @@ export class Decoder extends Reader {
     this.open(bytes, start, end);
     if (end > start && bytes[start] === TAG.prefix) this.#prefix();
     const value = this.read();
-    if (this.pos !== this.end) this.corrupt('something follows the value');
+    if (this.pos !== this.end || this.#buffers?.isRead === false) this.corrupt('something follows the value');
     return value;
   }
 
@@ -373,9 +373,7 @@ for (const [tag, read] of rare) READERS[tag] = read;
 
 function readBigInt(decoder: Decoder): bigint {
   const negative = decoder.byte() === 1;
-  const digits = decoder.string();
-  if (!/^[\da-f]+$/.test(digits)) return decoder.corrupt('an integer is missing');
-  const value = BigInt(`0x${digits}`);
+  const value = BigInt(`0x${decoder.string()}`);
   return negative ? -value : value;
 }
 

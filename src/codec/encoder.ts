@@ -1,9 +1,9 @@
 import { inspect, types } from 'node:util';
 import { SerializationError } from '../errors/errors.js';
-import { type Builtin, builtinOf, isErrorPrototype, isIndex, remote } from './builtins.js';
+import { type Builtin, builtinOf, isErrorPrototype, isIndex, ourPrototype, remote } from './builtins.js';
 import { isImportable, kindOf, nameOf, nativeFailure, refuseNative } from './classes.js';
 import { describeFunction } from './functions/describe.js';
-import type { Source } from './functions/description.js';
+import type { Reference, Source } from './functions/description.js';
 import { handleOf } from './handles.js';
 import { intrinsicName } from './intrinsics.js';
 import { capture, Failure, index, onTheWay, property, toFailure } from './path.js';
@@ -34,7 +34,7 @@ const writers = new WeakMap<object, WriteObject>();
 export interface EncoderSettings {
   /** For thrown values: errors of classes that cannot be imported become RemoteError. */
   readonly thrown?: boolean;
-  /** For thrown values: properties of errors to be left out, as steps of a path. */
+  /** For thrown values: properties of errors to be left out. */
   readonly omitted?: ReadonlyMap<object, ReadonlySet<string>>;
 }
 
@@ -122,21 +122,30 @@ export class Encoder extends Writer {
   write(value: unknown): void {
     switch (typeof value) {
       case 'number':
-        return this.number(value);
+        this.number(value);
+        break;
       case 'string':
-        return this.string(value);
+        this.string(value);
+        break;
       case 'object':
-        return value === null ? this.byte(TAG.null) : this.#object(value);
+        if (value === null) this.byte(TAG.null);
+        else this.#object(value);
+        break;
       case 'boolean':
-        return this.byte(value ? TAG.true : TAG.false);
+        this.byte(value ? TAG.true : TAG.false);
+        break;
       case 'undefined':
-        return this.byte(TAG.undefined);
+        this.byte(TAG.undefined);
+        break;
       case 'function':
-        return this.#function(value as AnyFunction);
+        this.#function(value as AnyFunction);
+        break;
       case 'bigint':
-        return this.#bigint(value);
+        this.#bigint(value);
+        break;
       case 'symbol':
-        return this.#symbol(value);
+        this.#symbol(value);
+        break;
     }
   }
 
@@ -214,7 +223,10 @@ export class Encoder extends Writer {
 
   #record(object: Record<string, unknown>, keys: readonly string[]): void {
     const shape = shapeOf(keys);
-    if (shape === undefined) return this.#dictionary(object, keys);
+    if (shape === undefined) {
+      this.#dictionary(object, keys);
+      return;
+    }
     if (shape.message === this.#message) {
       const number = shape.index;
       if (number < 16) {
@@ -349,11 +361,15 @@ export class Encoder extends Writer {
     }
     const description = describe(fn);
     this.#functions.set(fn, this.#functions.size);
-    if (description.kind === 'source') return this.#source(fn, description);
+    if (description.kind === 'source') this.#source(fn, description);
+    else this.#import(description);
+  }
+
+  #import({ module, path }: Reference): void {
     this.byte(TAG.imported);
-    this.#module(description.module);
-    this.varint(description.path.length);
-    for (const name of description.path) this.string(name);
+    this.#module(module);
+    this.varint(path.length);
+    for (const name of path) this.string(name);
   }
 
   #source(fn: AnyFunction, description: Source): void {
@@ -487,11 +503,14 @@ function writerFor(prototype: object, object: object): WriteObject {
 }
 
 /** Contents of the built-in class below, if there is one, then the class, then own fields. */
-function instanceWriter(constructor: AnyFunction, base: object | null): WriteObject {
+function instanceWriter(maker: AnyFunction, base: object | null): WriteObject {
   const type = base === null ? undefined : builtinOf(base);
   const isError = base !== null && isErrorPrototype(base);
   return (encoder, object) => {
-    if (isError && encoder.thrown && !isImportable(constructor)) return writeBuiltin(encoder, remote, object);
+    if (isError && encoder.thrown && !isImportable(maker)) {
+      writeBuiltin(encoder, remote, object);
+      return;
+    }
     encoder.byte(TAG.instance);
     if (type) {
       encoder.byte(1);
@@ -500,7 +519,7 @@ function instanceWriter(constructor: AnyFunction, base: object | null): WriteObj
       encoder.byte(0);
     }
     try {
-      encoder.write(constructor);
+      encoder.write(maker);
     } catch (error) {
       throw onTheWay(error, '.constructor');
     }
@@ -513,7 +532,7 @@ function instanceWriter(constructor: AnyFunction, base: object | null): WriteObj
 /** Objects of another realm (node:vm) become ours of the same class. */
 function foreignWriter(name: string, object: object): WriteObject {
   if (name === 'Object') return (encoder, each) => encoder.fields(each, keysOf(each));
-  const ours = (globalThis as Record<string, { prototype?: object } | undefined>)[name]?.prototype;
+  const ours = ourPrototype(name);
   const type = ours && builtinOf(ours);
   // A constructor's name proves nothing: the object must be what its prototype says.
   if (type && nameOf(getPrototypeOf(object)) === name)
@@ -525,7 +544,7 @@ function foreignWriter(name: string, object: object): WriteObject {
 
 function refusingUnlessThrown(failure: () => Failure): WriteObject {
   return (encoder, object) => {
-    if (encoder.thrown && types.isNativeError(object)) return writeBuiltin(encoder, remote, object);
-    throw failure();
+    if (!encoder.thrown || !types.isNativeError(object)) throw failure();
+    writeBuiltin(encoder, remote, object);
   };
 }

@@ -26,9 +26,9 @@ export function encodeThrown(thrown: unknown): Uint8Array {
       return withEncoder(thrown, { thrown: true, omitted }, undefined, 0, copyOut);
     } catch (error) {
       const { culprit } = toFailure(error);
-      const steps = culprit && (omitted.get(culprit.error) ?? new Set());
-      if (!culprit || !steps || steps.has(culprit.step)) break;
-      omitted.set(culprit.error, steps.add(culprit.step));
+      const keys = culprit && (omitted.get(culprit.error) ?? new Set());
+      if (!culprit || !keys || keys.has(culprit.key)) break;
+      omitted.set(culprit.error, keys.add(culprit.key));
     }
   }
   return withEncoder(picture(thrown), undefined, undefined, 0, copyOut);

@@ -4,7 +4,11 @@ import { SerializationError } from '../errors/errors.js';
 interface CaptureStep {
   readonly capture: string;
 }
-type Step = string | CaptureStep;
+/** The key of an own property. It is put in form last of all: steps are noted where the stack may be at its end. */
+interface PropertyStep {
+  readonly key: string;
+}
+type Step = string | PropertyStep | CaptureStep;
 
 /**
  * Why something cannot cross. It is thrown at the culprit and collects the way to it while the stack unwinds, so
@@ -16,8 +20,8 @@ export class Failure {
   readonly cause: unknown;
   /** Innermost first. */
   readonly #steps: Step[] = [];
-  /** The error object, and the step from it, that could be left out for the rest to cross: see `thrown.ts`. */
-  culprit: { readonly error: object; readonly step: string } | undefined;
+  /** The error object, and the property of it, that could be left out for the rest to cross: see `errors.ts`. */
+  culprit: { readonly error: object; readonly key: string } | undefined;
 
   constructor(state: string, wayOut: string, cause?: unknown) {
     this.#state = state;
@@ -29,10 +33,10 @@ export class Failure {
     this.#steps.push(step);
   }
 
-  /** Remembers that leaving out the last step from `error` would help; the innermost such error counts. */
+  /** Remembers that leaving out this property of `error` would help; the innermost such error counts. */
   blame(error: object): void {
     const step = this.#steps.at(-1);
-    if (typeof step === 'string') this.culprit ??= { error, step };
+    if (typeof step === 'object' && 'key' in step) this.culprit ??= { error, key: step.key };
   }
 
   /** The error to be thrown to the user; `root` is what the caller calls the value. */
@@ -59,6 +63,7 @@ export class Failure {
     let path = root;
     for (const step of shown) {
       if (typeof step === 'string') path += step;
+      else if ('key' in step) path += formatKey(step.key);
       else path = path === root ? step.capture : `${path}, ${step.capture}`;
     }
     return path;
@@ -78,15 +83,19 @@ export function onTheWay(thrown: unknown, step: Step): Failure {
 /** A Failure as it is; anything else as one, with `cause`. */
 export function toFailure(thrown: unknown): Failure {
   if (thrown instanceof Failure) return thrown;
-  if (thrown instanceof RangeError && /call stack/.test(thrown.message)) {
+  if (thrown instanceof RangeError && thrown.message.includes('call stack')) {
     return new Failure('it is nested too deeply', 'make it flatter, for example a list of nodes', thrown);
   }
   const said = thrown instanceof Error ? thrown.message : String(thrown);
   return new Failure(`reading it threw "${said}"`, 'mend the getter, or leave the property out', thrown);
 }
 
+export function property(key: string): PropertyStep {
+  return { key };
+}
+
 /** `.name` or `["any name"]`. */
-export function property(key: string): string {
+function formatKey(key: string): string {
   return /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
 

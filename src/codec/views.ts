@@ -32,13 +32,13 @@ export interface ViewType {
 
 /** The classes of views that this Node has, by their numbers. */
 export const VIEW_TYPES: readonly (ViewType | undefined)[] = TYPES.map(([name, elementSize], number) => {
-  const constructor = (globalThis as Record<string, unknown>)[name] as ViewConstructor | undefined;
-  if (constructor === undefined) return undefined;
+  const type = (globalThis as Record<string, unknown>)[name] as ViewConstructor | undefined;
+  if (type === undefined) return undefined;
   const make: ViewType['make'] =
     name === 'Buffer'
       ? (buffer, offset, length) => Buffer.from(buffer, offset, length)
-      : (buffer, offset, length) => new constructor(buffer, offset, length);
-  return { number, prototype: constructor.prototype, elementSize, make };
+      : (buffer, offset, length) => new type(buffer, offset, length);
+  return { number, prototype: type.prototype, elementSize, make };
 });
 
 interface Entry {
@@ -146,6 +146,11 @@ export class BufferTable {
       this.#runs.push(run.buffer);
     }
     this.#places = reader;
+  }
+
+  /** Whether every place was asked for, so that nothing is left of the message. */
+  get isRead(): boolean {
+    return this.#places.pos === this.#places.end;
   }
 
   /** Where the next view of the message lies. */

@@ -6,14 +6,15 @@ const FIRST_SCRATCH = 64 * 1024;
 /** A scratch buffer above this is given back after the message. */
 const LARGEST_KEPT = 4 * 1024 * 1024;
 /** Below this, a loop over the characters is faster than a call into native code. */
-const SHORT = 40;
+const SHORT = 64;
 
 /** Methods that Node gives every Buffer; they work on any Uint8Array. */
 interface NativeStrings {
   latin1Write(this: Uint8Array, text: string, offset: number, length: number): number;
   ucs2Write(this: Uint8Array, text: string, offset: number, length: number): number;
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
 }
-const { latin1Write, ucs2Write } = Buffer.prototype as unknown as NativeStrings;
+const { latin1Write, ucs2Write, latin1Slice } = Buffer.prototype as unknown as NativeStrings;
 
 const doubles = new Float64Array(1);
 const integers = new BigInt64Array(doubles.buffer);
@@ -133,7 +134,10 @@ export class Writer {
 
   string(text: string): void {
     const { length } = text;
-    if (length >= SHORT) return this.#longString(text);
+    if (length >= SHORT) {
+      this.#longString(text);
+      return;
+    }
     this.room(length + 2);
     const { bytes } = this;
     let pos = this.pos;
@@ -145,19 +149,28 @@ export class Writer {
     }
     for (let i = 0; i < length; i++) {
       const code = text.charCodeAt(i);
-      if (code > 255) return this.#wide(text);
+      if (code > 255) {
+        this.#wide(text);
+        return;
+      }
       bytes[pos++] = code;
     }
     this.pos = pos;
   }
 
   #longString(text: string): void {
-    // On a string that V8 keeps as one byte a character this test is over at once.
-    if (/[^\0-\xff]/.test(text)) return this.#wide(text);
+    const before = this.length;
     this.byte(latin1);
     this.varint(text.length);
     this.room(text.length);
-    this.pos += latin1Write.call(this.bytes, text, this.pos, text.length);
+    const { bytes, pos } = this;
+    this.pos += latin1Write.call(bytes, text, pos, text.length);
+    // Reading it back tells whether it has wider characters. A regular expression would be faster, but V8 ends the
+    // process when it has to compile one near the end of the stack, where deeply nested values take us.
+    if (latin1Slice.call(bytes, pos, this.pos) !== text) {
+      this.pos = this.start + before;
+      this.#wide(text);
+    }
   }
 
   #wide(text: string): void {
