@@ -28,7 +28,7 @@ int mh_arena_create(uint64_t bytes) {
   struct mh_header header = {
       .magic = MH_MAGIC,
       .pages = pages,
-      .first_page = (uint32_t)((MH_PAGE_HEADS_OFFSET + 8ull * pages + MH_PAGE_BYTES - 1) / MH_PAGE_BYTES),
+      .first_page = (uint32_t)((MH_PAGES_OFFSET + (uint64_t)MH_PAGE_RECORD_BYTES * pages + MH_PAGE_BYTES - 1) / MH_PAGE_BYTES),
       .participants_used = 1,
   };
   if (ftruncate(fd, (off_t)bytes) == 0 && pwrite(fd, &header, sizeof header, 0) == (ssize_t)sizeof header) return fd;

@@ -305,7 +305,8 @@ static napi_value layout(napi_env env) {
   set_number(env, object, "processesOffset", MH_PROCESSES_OFFSET);
   set_number(env, object, "processBytes", sizeof(struct mh_process));
   set_number(env, object, "bucketsOffset", MH_BUCKETS_OFFSET);
-  set_number(env, object, "pageHeadsOffset", MH_PAGE_HEADS_OFFSET);
+  set_number(env, object, "pagesOffset", MH_PAGES_OFFSET);
+  set_number(env, object, "pageRecordBytes", MH_PAGE_RECORD_BYTES);
   set_number(env, object, "allocatorOffset", offsetof(struct mh_header, allocator));
   set_number(env, object, "waitingOffset", offsetof(struct mh_header, waiting));
   return object;

@@ -6,8 +6,8 @@
  *                   participants      one record a thread that is attached
  *                   processes         one record a process that was started
  *                   buckets           heads of the wait queues (src/wait)
- *                   page heads        one word a page: what starts there (src/memory/pages.ts)
- *                   page owners       one word a page: whose it is
+ *                   pages             one record a page: what starts there, whose it is (src/memory/pages.ts)
+ *                   first page        lists that the allocator keeps
  *                   low pages         small blocks: all that must be reached by one 1 GiB view
  *   1 GiB           high pages        large blocks
  *
@@ -25,11 +25,12 @@
 #define MH_MAX_PARTICIPANTS 16384u
 #define MH_MAX_PROCESSES 16384u
 #define MH_MAX_BUCKETS 4096u
+#define MH_PAGE_RECORD_BYTES 16u
 
 #define MH_PARTICIPANTS_OFFSET MH_PAGE_BYTES
 #define MH_PROCESSES_OFFSET (MH_PARTICIPANTS_OFFSET + MH_MAX_PARTICIPANTS * (uint32_t)sizeof(struct mh_participant))
 #define MH_BUCKETS_OFFSET (MH_PROCESSES_OFFSET + MH_MAX_PROCESSES * (uint32_t)sizeof(struct mh_process))
-#define MH_PAGE_HEADS_OFFSET (MH_BUCKETS_OFFSET + MH_MAX_BUCKETS * 16u)
+#define MH_PAGES_OFFSET (MH_BUCKETS_OFFSET + MH_MAX_BUCKETS * 16u)
 
 /* The first page. */
 struct mh_header {
@@ -56,7 +57,7 @@ struct mh_participant {
   uint32_t state;
   uint32_t generation; /* +1 each time the record is filled in: tells its users apart */
   uint32_t pid; /* the record is claimed by setting it from 0, and given back by setting it to 0, last */
-  uint32_t start_low; /* kernel start time of the process in clock ticks: tells recycled pids apart */
+  uint32_t start_low; /* kernel start time of the thread in clock ticks: tells recycled ids apart */
   uint32_t start_high;
   uint32_t tid;            /* kernel thread id */
   uint32_t doorbell_fd;    /* write end of its doorbell pipe, as numbered in that process; 0: none yet */

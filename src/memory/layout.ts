@@ -75,7 +75,10 @@ export const BUCKETS = layout.bucketsOffset / 4;
 export const BUCKET_WORDS = 4;
 export const MAX_BUCKETS = layout.maxBuckets;
 
-export const PAGE_HEADS = layout.pageHeadsOffset / 4;
+export const PAGES = layout.pagesOffset / 4;
+export const PAGE_RECORD_WORDS = layout.pageRecordBytes / 4;
+/** What the words mean depends on HEAD: see pages.ts. */
+export const PAGE = { HEAD: 0, OWNER: 1, NEXT: 2, PREVIOUS: 3 } as const;
 
 /** Why a thread was rung; bits. */
 export const REASON = { WAKE: 1, CHILD: 2, DEATH: 4, CHANNEL: 8 } as const;

@@ -36,7 +36,9 @@ export function indexOf(tag: number): number {
 
 /** The tag of the present user of record `index`. */
 export function tagOf(index: number): number {
-  return ((Atomics.load(words, record(index) + PARTICIPANT.GENERATION) & GENERATION_MASK) << INDEX_BITS) | index;
+  return (
+    ((Atomics.load(words, record(index) + PARTICIPANT.GENERATION) & GENERATION_MASK) << INDEX_BITS) | index
+  );
 }
 
 /** This thread's tag; joins the commons at the first call. */
@@ -49,11 +51,12 @@ function join(): number {
   attach();
   const index = claim();
   const at = record(index);
-  const start = native.processStat(process.pid)?.[2] ?? 0;
+  const tid = native.threadId();
+  const start = native.processStat(tid)?.[2] ?? 0;
   for (let i = PARTICIPANT.START_LOW; i < PARTICIPANT_WORDS; i++) words[at + i] = 0;
   words[at + PARTICIPANT.START_LOW] = start | 0;
   words[at + PARTICIPANT.START_HIGH] = Math.floor(start / 2 ** 32);
-  words[at + PARTICIPANT.TID] = native.threadId();
+  words[at + PARTICIPANT.TID] = tid;
   Atomics.add(words, at + PARTICIPANT.GENERATION, 1);
   Atomics.store(words, at + PARTICIPANT.STATE, PARTICIPANT_STATE.LIVE);
   return tagOf(index);
@@ -63,8 +66,8 @@ function claim(): number {
   for (let index = 1; index < MAX_PARTICIPANTS; index++) {
     const pid = record(index) + PARTICIPANT.PID;
     if (Atomics.load(words, pid) !== 0 || Atomics.compareExchange(words, pid, 0, process.pid) !== 0) continue;
-    for (let used = 0; (used = Atomics.load(words, HEADER.PARTICIPANTS_USED)) <= index; )
-      Atomics.compareExchange(words, HEADER.PARTICIPANTS_USED, used, index + 1);
+    let used = Atomics.load(words, HEADER.PARTICIPANTS_USED);
+    while (used <= index) used = Atomics.compareExchange(words, HEADER.PARTICIPANTS_USED, used, index + 1);
     return index;
   }
   throw new OutOfMemoryError(
@@ -100,8 +103,10 @@ export function forget(): void {
 export function isAlive(tag: number): boolean {
   const index = indexOf(tag);
   const at = record(index);
-  if (tagOf(index) !== tag || Atomics.load(words, at + PARTICIPANT.STATE) !== PARTICIPANT_STATE.LIVE) return false;
-  const stat = native.processStat(Atomics.load(words, at + PARTICIPANT.PID));
+  if (tagOf(index) !== tag || Atomics.load(words, at + PARTICIPANT.STATE) !== PARTICIPANT_STATE.LIVE)
+    return false;
+  // The thread's, not the process's: a Worker that is terminated ends at any instruction too, and its process lives on.
+  const stat = native.processStat(words[at + PARTICIPANT.TID]);
   if (!stat || stat[0] === 'Z' || stat[0] === 'X') return false;
   const start = (words[at + PARTICIPANT.START_LOW] >>> 0) + words[at + PARTICIPANT.START_HIGH] * 2 ** 32;
   return stat[2] === start;

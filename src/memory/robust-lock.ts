@@ -41,6 +41,18 @@ export function lock(word: number, recover: () => void): void {
   }
 }
 
+/**
+ * Takes the lock if it is free or its last holder is dead, without waiting. The caller must be able to go on from
+ * wherever that one got to.
+ */
+export function tryLock(word: number): boolean {
+  const me = self();
+  const seen = Atomics.compareExchange(words, word, 0, me);
+  if (seen === 0) return true;
+  if (isAlive(seen & ~CONTENDED)) return false;
+  return Atomics.compareExchange(words, word, seen, me | CONTENDED) === seen;
+}
+
 export function unlock(word: number): void {
   if ((Atomics.exchange(words, word, 0) & CONTENDED) !== 0) native.futexWake(word, 1);
 }

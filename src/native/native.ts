@@ -12,7 +12,8 @@ export interface Layout {
   readonly processesOffset: number;
   readonly processBytes: number;
   readonly bucketsOffset: number;
-  readonly pageHeadsOffset: number;
+  readonly pagesOffset: number;
+  readonly pageRecordBytes: number;
   readonly allocatorOffset: number;
   readonly waitingOffset: number;
 }
