@@ -41,7 +41,7 @@ const date: Builtin = {
   tag: TAG.date,
   prototypes: [Date.prototype],
   write: (encoder, object) => encoder.number(Date.prototype.getTime.call(object)),
-  make: decoder => new Date(decoder.expect('number')),
+  make: decoder => new Date(decoder.number()),
 };
 
 const regexp: Builtin = {

@@ -51,8 +51,8 @@ const samples: unknown[] = [
     new ArrayBuffer(4),
     new DataView(new ArrayBuffer(2)),
   ],
-  // biome-ignore lint/suspicious/noSparseArray: missing elements are what is tested
   [
+    // biome-ignore lint/suspicious/noSparseArray: missing elements are what is tested
     [1, , 2, , ,],
     Object.assign([1], { a: 1 }),
     Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`${i}k`, i])),
@@ -147,8 +147,9 @@ test('a message is found at any place in a larger memory', () => {
 });
 
 test('a thenable comes out of decodeAsync() as it is', async () => {
-  const { value } = await decodeAsync(encode({ then: 1, a: 2 }));
-  assert.deepEqual(value, { then: 1, a: 2 });
+  const thenable = Object.fromEntries([['then', (resolve: (value: number) => void) => resolve(1)]]);
+  const { value } = await decodeAsync(encode(thenable));
+  assert.deepEqual(Object.keys(value as object), ['then']);
 });
 
 test('a message of plain data needs no modules, one with a class of a loaded module neither', () => {

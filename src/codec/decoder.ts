@@ -90,11 +90,10 @@ export class Decoder extends Reader {
     return READERS[tag](this);
   }
 
-  /** A value of the given type. */
-  expect(type: 'number'): number {
+  /** A value that must be a number. */
+  number(): number {
     const value = this.read();
-    // biome-ignore lint/suspicious/useValidTypeof: the parameter's type has only valid ones
-    return typeof value === type ? (value as number) : this.corrupt(`a ${type} is missing`);
+    return typeof value === 'number' ? value : this.corrupt('a number is missing');
   }
 
   get buffers(): BufferTable {
@@ -251,8 +250,8 @@ export class Decoder extends Reader {
     return object;
   }
 
-  #prototypeOf(constructor: unknown): object {
-    const prototype = typeof constructor === 'function' ? (constructor.prototype as unknown) : undefined;
+  #prototypeOf(maker: unknown): object {
+    const prototype = typeof maker === 'function' ? (maker.prototype as unknown) : undefined;
     if (typeof prototype === 'object' && prototype !== null) return prototype;
     return this.corrupt('a class is missing');
   }
