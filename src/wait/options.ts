@@ -12,6 +12,7 @@ export function timeoutOf(options: { timeout?: number } | undefined): number {
   if (timeout === undefined) return Number.POSITIVE_INFINITY;
   if (typeof timeout !== 'number')
     throw new TypeError(`Cannot wait as "timeout" is ${typeof timeout}: give milliseconds as a number`);
-  if (!(timeout >= 0)) throw new RangeError(`Cannot wait as "timeout" is ${timeout}: give 0 or more milliseconds`);
+  if (!(timeout >= 0))
+    throw new RangeError(`Cannot wait as "timeout" is ${timeout}: give 0 or more milliseconds`);
   return timeout;
 }

@@ -1,0 +1,181 @@
+import { words } from '../memory/commons.js';
+import { PARTICIPANT, PARTICIPANT_STATE, REASON } from '../memory/layout.js';
+import { indexOf, record, self, tagOf } from '../memory/participants.js';
+import { unlock } from '../memory/robust-lock.js';
+import { append, BUCKET, bucketOf, lockBucket, remove, repair } from './buckets.js';
+import { ring, ringSelf } from './doorbell.js';
+import { flag, freeNode, NODE, NODE_STATE, nodesOf, takeNode } from './nodes.js';
+
+/*
+ * The line at a word: who enters it, who is called, who leaves it. README.md tells the races and what closes them.
+ */
+
+export interface WakeOptions {
+  /** 32 bits handed to each of those woken. */
+  token?: number;
+  /**
+   * Should one die before it has seen the wake, does the next in line get it (default)? False where `settle` has written
+   * down who got what, so that a sweeper (deaths.ts) will find it.
+   */
+  passOn?: boolean;
+  /**
+   * Runs before anyone goes on, and so that nobody can enter the line meanwhile: the place to change the word according
+   * to who is woken (their tags, first come first) and whether more wait. It must not wait, wake or throw.
+   */
+  settle?: (woken: readonly number[], more: boolean) => void;
+}
+
+/**
+ * Wakes the `count` that have waited longest on `word`, and returns how many that were. Those that gave up or died are
+ * not counted; one whose death nobody has noticed yet is, and what it got is passed on then.
+ *
+ * Change the word first (by Atomics), then wake; or change it in `settle`. While nobody waits this costs one load.
+ */
+export function wake(word: number, count = 1, options?: WakeOptions): number {
+  const bucket = bucketOf(word);
+  // SYNC POINT with enter(): the caller has changed the word before this load.
+  if (Atomics.load(words, bucket + BUCKET.HEAD) === 0 && options?.settle === undefined) return 0;
+  return wakeInLine(bucket, word, count, options);
+}
+
+/** Wakes all that wait on `word` now. */
+export function wakeAll(word: number, options?: WakeOptions): number {
+  return wake(word, Number.POSITIVE_INFINITY, options);
+}
+
+function wakeInLine(
+  bucket: number,
+  word: number,
+  count: number,
+  { token = 0, passOn = true, settle }: WakeOptions = {},
+): number {
+  const chosen: number[] = [];
+  const owners = new Set<number>();
+  lockBucket(bucket);
+  try {
+    let node = nextAt(word, words[bucket + BUCKET.HEAD]);
+    for (; node !== 0 && chosen.length < count; node = nextAt(word, words[node + NODE.NEXT]))
+      chosen.push(node);
+    settle?.(
+      chosen.map(node => words[node + NODE.OWNER]),
+      node !== 0,
+    );
+    for (const node of chosen) {
+      const owner = indexOf(words[node + NODE.OWNER]);
+      words[node + NODE.TOKEN] = token;
+      words[node + NODE.PASS_ON] = passOn ? 1 : 0;
+      words[node + NODE.ORDER] = Atomics.add(words, record(owner) + PARTICIPANT.READY, 1);
+      Atomics.store(words, node + NODE.STATE, NODE_STATE.WOKEN); // from here on it is woken, whatever happens to us
+      remove(bucket, node);
+      flag(node);
+      Atomics.store(words, node + NODE.STATE, NODE_STATE.OUT); // and from here on its owner may use it again
+      owners.add(owner);
+    }
+  } finally {
+    unlock(bucket + BUCKET.LOCK);
+  }
+  const own = indexOf(self());
+  for (const owner of owners) {
+    if (owner === own) ringSelf(REASON.WAKE);
+    else ring(owner, REASON.WAKE);
+  }
+  return chosen.length;
+}
+
+/** The first node from `node` on that waits on `word` and has not died. */
+function nextAt(word: number, node: number): number {
+  while (node !== 0) {
+    if (words[node + NODE.WORD] === word && words[node + NODE.STATE] === NODE_STATE.WAITING) {
+      const owner = words[node + NODE.OWNER];
+      const state = record(indexOf(owner)) + PARTICIPANT.STATE;
+      if (Atomics.load(words, state) === PARTICIPANT_STATE.LIVE && tagOf(indexOf(owner)) === owner) break;
+    }
+    node = words[node + NODE.NEXT];
+  }
+  return node;
+}
+
+/** The tags of those that wait on `word`, first come first. Stale once read. */
+export function waiting(word: number): number[] {
+  const bucket = bucketOf(word);
+  const tags: number[] = [];
+  if (Atomics.load(words, bucket + BUCKET.HEAD) === 0) return tags;
+  lockBucket(bucket);
+  for (let node = nextAt(word, words[bucket + BUCKET.HEAD]); node !== 0; ) {
+    tags.push(words[node + NODE.OWNER]);
+    node = nextAt(word, words[node + NODE.NEXT]);
+  }
+  unlock(bucket + BUCKET.LOCK);
+  return tags;
+}
+
+/** Enters the line at `word`: the node, or 0 when the word did not hold `expected`. */
+export function enter(word: number, expected: number): number {
+  const bucket = bucketOf(word);
+  const node = takeNode();
+  words[node + NODE.WORD] = word;
+  lockBucket(bucket);
+  Atomics.store(words, node + NODE.STATE, NODE_STATE.WAITING);
+  append(bucket, node);
+  // SYNC POINT with wake(): in line first, then the look at the word; there the word first, then the look at the line.
+  const entered = Atomics.load(words, word) === expected;
+  if (!entered) remove(bucket, node);
+  unlock(bucket + BUCKET.LOCK);
+  if (entered) return node;
+  freeNode(node);
+  return 0;
+}
+
+/** Has nobody woken it yet? */
+export function isWaiting(node: number): boolean {
+  return Atomics.load(words, node + NODE.STATE) === NODE_STATE.WAITING;
+}
+
+/** Leaves the line. False: somebody has woken it, which counts. */
+export function withdraw(node: number): boolean {
+  if (!isWaiting(node)) return false;
+  const bucket = bucketOf(words[node + NODE.WORD]);
+  lockBucket(bucket);
+  const withdrawn = isWaiting(node);
+  if (withdrawn) remove(bucket, node);
+  unlock(bucket + BUCKET.LOCK);
+  if (withdrawn) freeNode(node);
+  return withdrawn;
+}
+
+/** Takes what the waker of `node` handed over, and gives the node back. */
+export function take(node: number): number {
+  const token = words[node + NODE.TOKEN];
+  if (Atomics.load(words, node + NODE.STATE) === NODE_STATE.WOKEN) {
+    // Its waker is still busy with it, or has died over it; having had the lock, we know that it is out of line.
+    const bucket = bucketOf(words[node + NODE.WORD]);
+    lockBucket(bucket);
+    unlock(bucket + BUCKET.LOCK);
+  }
+  freeNode(node);
+  return token;
+}
+
+/**
+ * Takes all nodes of a thread out of line, and passes on the wakes that it did not live to see. Afterwards nobody refers
+ * to them. Can be done again from any step.
+ */
+export function clearLines(tag: number): void {
+  const index = indexOf(tag);
+  const buckets = new Set<number>();
+  for (const node of nodesOf(index)) {
+    Atomics.compareExchange(words, node + NODE.STATE, NODE_STATE.WAITING, NODE_STATE.FREE);
+    buckets.add(bucketOf(words[node + NODE.WORD]));
+  }
+  for (const bucket of buckets) {
+    lockBucket(bucket);
+    repair(bucket);
+    unlock(bucket + BUCKET.LOCK);
+  }
+  for (const node of nodesOf(index)) {
+    if (words[node + NODE.STATE] === NODE_STATE.FREE) continue;
+    if (words[node + NODE.PASS_ON] === 1)
+      wake(words[node + NODE.WORD], 1, { token: words[node + NODE.TOKEN] });
+    Atomics.store(words, node + NODE.STATE, NODE_STATE.FREE);
+  }
+}
