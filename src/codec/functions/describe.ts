@@ -5,7 +5,7 @@ import { definitions, importers, importMetas } from './definitions';
 import type { AnyFunction, Capture, FunctionDescription, Reference, Source } from './description';
 import { type Inspection, inspect, type ScopeLevel, type Script } from './inspect';
 import type { ModuleSyntax } from './module-syntax';
-import { commonJsFile, entryModule } from './modules';
+import { commonJsFile, entryModule, moduleCache } from './modules';
 import { type Prepared, prepare } from './prepare';
 import { builtinReference, exportReference, moduleReference, startOf } from './references';
 import { resolveImport } from './resolve';
@@ -207,7 +207,7 @@ function capture(fn: AnyFunction, analysis: Analysis, name: string, value: unkno
 /** Only the entry module's come here: other modules' exports cross as an import. */
 function isOwnExports({ scriptUrl }: Analysis, value: unknown): value is Record<string, unknown> {
   const file = commonJsFile(scriptUrl);
-  return file !== undefined && typeof value === 'object' && require.cache[file]?.exports === value;
+  return file !== undefined && typeof value === 'object' && moduleCache[file]?.exports === value;
 }
 
 /** Compilers make `exports.limit` of an exported `limit`: of the whole object, only what is used so crosses. */
@@ -268,7 +268,7 @@ function holder(scopes: readonly ScopeLevel[], name: string): ScopeLevel | undef
 
 /** CommonJS's `require`, and what `createRequire` makes: told by the cache they share. */
 function isRequire(value: unknown): boolean {
-  return typeof value === 'function' && (value as { cache?: unknown }).cache === require.cache;
+  return typeof value === 'function' && (value as { cache?: unknown }).cache === moduleCache;
 }
 
 /** What stack traces show: a URL for an ES module, a path for CommonJS. */

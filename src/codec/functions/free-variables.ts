@@ -1,4 +1,4 @@
-import { analyze } from 'eslint-scope';
+import { createRequire } from 'node:module';
 import { type AnyNode, children, isClass, isFunction, type Node, type Program } from './syntax';
 
 /** What a piece of code takes from around it. */
@@ -36,6 +36,9 @@ interface Place {
  * free, so it must declare nothing but a wrapper's own.
  */
 export function freeVariables(program: Program, node: Node, sourceType: 'script' | 'module'): FreeVariables {
+  // Loaded on first use, and by a require of our own: where hooks load this file as the import of an ES module, the
+  // given one cannot load eslint-scope on Node 20 (a package.json among what it requires).
+  const { analyze } = createRequire(__filename)('eslint-scope') as typeof import('eslint-scope');
   const scopes = analyze(program, { ecmaVersion: 2022, sourceType, ignoreEval: true });
   const inside = (found: { start: number; end: number }) =>
     found.start >= node.start && found.end <= node.end;

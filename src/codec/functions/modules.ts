@@ -6,6 +6,9 @@ import { isModuleNamespaceObject } from 'node:util/types';
 import { GLOBAL } from './builtins';
 import { enableTypeScript, hasTypeScriptHooks, isTypeScript, nodeStripsTypes } from './typescript';
 
+/** CommonJS modules by file. (`require.cache` itself is missing where hooks load this file as an ES module's import.) */
+export const moduleCache = createRequire(__filename).cache;
+
 const loading = new Map<string, Promise<object>>();
 const loaded = new Map<string, object>();
 let entry: string | null | undefined;
@@ -42,7 +45,7 @@ export function loadedModule(module: string): object | undefined {
   if (isBuiltin(module)) return remember(module, commonJsNamespace(require(module)));
   const file = commonJsFile(module);
   if (!file) return undefined;
-  const cached = require.cache[file];
+  const cached = moduleCache[file];
   if (cached) return namespace(cached.exports);
   if (!canRequire(file)) return undefined;
   try {
@@ -72,10 +75,10 @@ export function commonJsFile(url: string): string | undefined {
 }
 
 async function importModule(module: string): Promise<object> {
-  if (isTypeScript(module)) enableTypeScript(module);
+  if (isTypeScript(module)) await enableTypeScript(module);
   const imported = (await import(module)) as object;
   const file = commonJsFile(module);
-  const cached = file === undefined ? undefined : require.cache[file];
+  const cached = file === undefined ? undefined : moduleCache[file];
   // Loaders disagree about what importing CommonJS gives; what it exports is beyond dispute.
   return remember(module, cached ? namespace(cached.exports) : imported);
 }

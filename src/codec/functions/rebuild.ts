@@ -4,6 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import vm from 'node:vm';
 import { definitions, importers, importMetas } from './definitions';
 import type { Capture, SourceShell } from './description';
+import { loadModule } from './modules';
 import { resolveImport } from './resolve';
 
 type Callable = (...args: unknown[]) => unknown;
@@ -24,17 +25,21 @@ export interface Rebuilt {
   fill(values: readonly unknown[]): void;
 }
 
+/** Functions whose captured variables have no values yet, and what waits for them to have. */
+const unfilled = new WeakMap<object, Late[]>();
+
 /**
  * Compiles a function from its source. Stack traces through it show the script, line and column it came from.
  *
  * It can be referred to at once (by its own captured values, say), but called only after `fill`. `fill` completes a
- * class too: its base class, computed member names and static initialisers, so values they use must be complete by then.
+ * class too: its base class, computed member names and static initialisers. Those run code, so where they need a
+ * function that has not been filled itself they wait for it; properties given to the class meanwhile stay as given.
  * Describing the function again gives its source with the current values of its variables.
  */
 export function rebuildFunction(shell: SourceShell): Rebuilt {
-  const late: Late[] = [];
+  const steps: Late[] = [];
   const placeholders = (shell.late?.keys ?? []).map(({ expression }) => Symbol(expression));
-  const parts = compile(shell, late, placeholders);
+  const parts = compile(shell, steps, placeholders);
   const fn = unwrap(parts.made, shell);
   restoreName(fn, shell.name);
   let filled: readonly unknown[] = [];
@@ -45,16 +50,44 @@ export function rebuildFunction(shell: SourceShell): Rebuilt {
       return shell.captures.map((capture, i) => captureNow(capture, now[i], filled[i]));
     },
   });
+  const complete = () => {
+    if (parts.keys) renameMembers(fn, placeholders, parts.keys());
+    for (const step of steps) step();
+  };
+  unfilled.set(fn, []);
   return {
     fn,
     fill(values) {
       filled = [...values];
       parts.set(values);
       if (parts.heritage) inherit(fn, parts.heritage());
-      if (parts.keys) renameMembers(fn, placeholders, parts.keys());
-      for (const step of late) step();
+      const waiting = unfilled.get(fn) ?? [];
+      unfilled.delete(fn);
+      if (shell.late) whenFilled(values, complete, fn);
+      for (const waiter of waiting) waiter();
     },
   };
+}
+
+/** Runs `complete` as soon as every function among `values` has its captured variables. */
+function whenFilled(values: readonly unknown[], complete: Late, owner: Callable): void {
+  const missing = () => values.map(value => unfilled.get(value as object)).find(waiters => waiters);
+  if (!missing()) return complete();
+  const retry = () => {
+    const waiters = missing();
+    if (waiters) waiters.push(retry);
+    else keeping(owner, complete);
+  };
+  missing()?.push(retry);
+}
+
+/** Runs `action`, then gives the object's data properties the values they had. */
+function keeping(owner: Callable, action: Late): void {
+  const before = Object.entries(Object.getOwnPropertyDescriptors(owner));
+  action();
+  for (const [key, descriptor] of before) {
+    if (descriptor.writable && descriptor.configurable) Object.defineProperty(owner, key, descriptor);
+  }
 }
 
 function compile(shell: SourceShell, late: Late[], placeholders: readonly symbol[]): Parts {
@@ -173,7 +206,9 @@ function importMeta(url: string): object {
 function dynamicImport(url: string): object {
   const base = pathToFileURL(baseOf(url)).href;
   const load = async (specifier: unknown, options?: ImportCallOptions) =>
-    import(resolveImport(String(specifier), base), options);
+    options
+      ? import(resolveImport(String(specifier), base), options)
+      : loadModule(resolveImport(String(specifier), base));
   importers.add(load);
   return load;
 }

@@ -4,7 +4,7 @@ import { builtinPath, GLOBAL } from './builtins';
 import type { AnyFunction, Reference } from './description';
 import { type Inspection, inspect, type Script } from './inspect';
 import type { ModuleSyntax } from './module-syntax';
-import { commonJsFile, entryModule } from './modules';
+import { commonJsFile, entryModule, moduleCache } from './modules';
 import { syntaxOf } from './scripts';
 import type { Node } from './syntax';
 
@@ -54,7 +54,7 @@ function builtinObject(value: object): ModuleReference | undefined {
 }
 
 function commonJsExports(value: object): ModuleReference | undefined {
-  for (const module of Object.values(require.cache)) {
+  for (const module of Object.values(moduleCache)) {
     if (module?.exports !== value) continue;
     const url = urlOf(module.filename);
     return url === entryModule() ? undefined : { module: url, export: 'default' };
@@ -83,7 +83,7 @@ function interopWrapper(value: object): ModuleReference | undefined {
     }
   }
   if (names.length === 0) return undefined;
-  for (const module of Object.values(require.cache)) {
+  for (const module of Object.values(moduleCache)) {
     const exports: unknown = module?.exports;
     if (!module || typeof exports !== 'object' || exports === null) continue;
     if (Object.keys(exports).length !== names.length || !names.every(name => name in exports)) continue;
@@ -116,7 +116,7 @@ function namespaceReference(namespace: Record<string, unknown>): ModuleReference
 
 function pathInCommonJs(fn: AnyFunction, url: string): string[] | undefined {
   const file = commonJsFile(url);
-  const module = file === undefined ? undefined : require.cache[file];
+  const module = file === undefined ? undefined : moduleCache[file];
   if (!module || isModuleNamespaceObject(module.exports)) return undefined;
   const path = pathTo(fn, module.exports, isCompiled(module.exports), 3);
   return path && ['default', ...path];

@@ -1,9 +1,10 @@
-import { createRequire } from 'node:module';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { ManyhandsError } from '../../errors/errors';
+import { resolveImport } from './resolve';
 
 let registered = false;
+let registering: Promise<void> | undefined;
 
 /** Whether a module URL names TypeScript. */
 export function isTypeScript(url: string): boolean {
@@ -28,28 +29,40 @@ export function nodeStripsTypes(url: string): boolean {
  * Never call this in a process that will be forked: the hooks live on a thread that a fork does not have.
  * @throws {ManyhandsError} tsx is installed neither for the module nor for the program.
  */
-export function enableTypeScript(url: string): void {
+export async function enableTypeScript(url: string): Promise<void> {
   if (hasTypeScriptHooks() || nodeStripsTypes(url)) return;
-  const places = [fileURLToPath(url), path.join(process.cwd(), 'package.json')];
-  for (const place of places) {
-    const require = createRequire(place);
-    let api: { register(): unknown };
-    let commonJs: { register(): unknown };
-    try {
-      api = require('tsx/esm/api');
-      commonJs = require('tsx/cjs/api');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') continue;
-      throw error;
+  registering ??= registerTsx(url);
+  try {
+    await registering;
+  } catch (error) {
+    registering = undefined;
+    throw error;
+  }
+}
+
+async function registerTsx(url: string): Promise<void> {
+  for (const base of [url, pathToFileURL(path.join(process.cwd(), 'package.json')).href]) {
+    const found = (['tsx/cjs/api', 'tsx/esm/api'] as const).map(name => resolveQuietly(name, base));
+    if (found.includes(undefined)) continue;
+    // Both: one for require() and for what import() hands to it, one for import().
+    for (const api of found) {
+      const { register } = (await import(api as string)) as { register(): unknown };
+      register();
     }
-    commonJs.register();
-    api.register();
     registered = true;
     return;
   }
   throw new ManyhandsError(
     `Cannot import ${url} as this Node (${process.version}) does not run TypeScript: install tsx, or use Node 22.18 or later`,
   );
+}
+
+function resolveQuietly(specifier: string, base: string): string | undefined {
+  try {
+    return resolveImport(specifier, base);
+  } catch {
+    return undefined; // not installed there
+  }
 }
 
 function pathOf(url: string): string {
