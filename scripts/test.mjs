@@ -4,8 +4,9 @@
  * left, whatever became of its parents.
  */
 import { randomUUID } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
@@ -28,33 +29,35 @@ if (files.length === 0) {
   process.exit(2);
 }
 
-/** Tests begun and not ended, by file. */
-const running = new Map(files.map(file => [file, new Set()]));
-const watchdogs = new Map();
+/** All temporary files, so that those of a file that was stopped go too. */
+const temporary = mkdtempSync(path.join(tmpdir(), 'manyhands-run-'));
+process.on('exit', () => rmSync(temporary, { recursive: true }));
+process.env.TMPDIR = temporary;
+
+/** Where leavesNothing() writes which test a process is at: one that blocks cannot tell. */
+const places = path.join(temporary, 'places');
+mkdirSync(places);
+process.env.MANYHANDS_TEST_PLACES = places;
 
 const events = run({ files, concurrency: 2, timeout: FILE_TIMEOUT });
-events.on('test:dequeue', ({ name, file }) => {
-  const isFile = running.has(path.resolve(root, name));
-  if (isFile)
-    watchdogs.set(path.resolve(root, name), setTimeout(tellStuck, FILE_TIMEOUT - 5_000, name).unref());
-  else running.get(file)?.add(name);
+events.on('test:dequeue', ({ name }) => {
+  if (files.includes(path.resolve(root, name))) setTimeout(tellIfStuck, FILE_TIMEOUT - 3_000, name).unref();
 });
-for (const end of ['test:pass', 'test:fail']) {
-  events.on(end, ({ name, file }) => {
-    running.get(file)?.delete(name);
-    clearTimeout(watchdogs.get(path.resolve(root, name)));
-    if (end === 'test:fail') process.exitCode = 1;
-  });
-}
+events.on('test:fail', () => {
+  process.exitCode = 1;
+});
 events.on('end', () => setImmediate(sweep));
 events.compose(new spec()).pipe(process.stdout);
 
-function tellStuck(name) {
-  const tests = [...(running.get(path.resolve(root, name)) ?? [])];
+function tellIfStuck(name) {
+  const born = marked(MARK, mark);
+  const stuck = born.find(({ parent, command }) => parent === process.pid && command.endsWith(name));
+  if (!stuck) return;
+  const place = path.join(places, String(stuck.pid));
   console.error(
-    `\n${name} is stuck${tests.length > 0 ? ` in: ${tests.join('; ')}` : ''}. Processes of all files:`,
+    `\n${name} is stuck${existsSync(place) ? ` in "${readFileSync(place, 'utf8')}"` : ''}. All processes:`,
   );
-  for (const { pid, state, parent, command } of marked(MARK, mark)) {
+  for (const { pid, state, parent, command } of born) {
     console.error(`  ${pid} (${state}, child of ${parent}): ${command}`);
   }
 }

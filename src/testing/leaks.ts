@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, before } from 'node:test';
+import { after, before, beforeEach } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { descendants, inspectProcess, marked } from './processes.js';
 
@@ -21,6 +21,8 @@ type Inventory = Map<string, string>;
  *
  * The check comes after the file's last `after()` hook and waits up to `timeout` ms (5,000) for things to end. `os.tmpdir()`
  * is a folder of the file's own from this call on. Processes found are killed, so that they do not disturb other files.
+ *
+ * Before each test it writes down its name for the test script, which tells where a file is stuck.
  *
  * What the library keeps on purpose for as long as a process lives, as its fork server, is started by `warm` and belongs
  * to the file's start; the test script looks, after all files, that this has ended too.
@@ -43,6 +45,12 @@ export function leavesNothing({
     await warm?.();
     baseline = inventory(mark, temporary);
   });
+
+  const places = process.env.MANYHANDS_TEST_PLACES;
+  if (places) {
+    const place = path.join(places, String(process.pid));
+    beforeEach(context => writeFileSync(place, (context as { name: string }).name));
+  }
 
   // Hooks run in the order they were given: by the next tick the file has given all of its own.
   process.nextTick(() =>
