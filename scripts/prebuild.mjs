@@ -144,9 +144,14 @@ function check(file, { machine }, libc) {
   if (!/ (napi_register_module_v1|node_api_module_get_api_version_v1)$/m.test(symbols))
     fault('is no Node-API addon');
   if (libc === 'musl') {
-    const foreign = [...symbols.matchAll(/ UND (__\w+|\w+64)$/gm)].map(match => match[1]);
-    const known = new Set(['__errno_location', '__stack_chk_fail', '__cxa_finalize', '__gmon_start__']);
-    const odd = foreign.filter(name => !known.has(name));
-    if (odd.length > 0) fault(`wants what only glibc has: ${odd.join(', ')}`);
+    const wanted = [...symbols.matchAll(/ GLOBAL .* UND (\w+)$/gm)].map(match => match[1]);
+    const odd = wanted.filter(name => !/^(napi|uv)_/.test(name) && !muslExports().has(name));
+    if (odd.length > 0) fault(`wants what musl does not have: ${odd.join(', ')}`);
   }
+}
+
+/** What musl offers, read from the one for this processor: it is the same on every other. */
+function muslExports() {
+  const symbols = run('readelf', ['--dyn-syms', '-W', '/usr/lib/x86_64-linux-musl/libc.so']);
+  return new Set([...symbols.matchAll(/ (?:GLOBAL|WEAK) +DEFAULT +\d+ (\w+)$/gm)].map(match => match[1]));
 }
