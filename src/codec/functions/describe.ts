@@ -6,7 +6,7 @@ import type { AnyFunction, Capture, FunctionDescription, Reference, Source } fro
 import { type Inspection, inspect, type ScopeLevel, type Script } from './inspect';
 import type { ModuleSyntax } from './module-syntax';
 import { commonJsFile, entryModule, moduleCache } from './modules';
-import { type Prepared, prepare } from './prepare';
+import { type ComputedMember, type Prepared, prepare } from './prepare';
 import { builtinReference, exportReference, moduleReference, startOf } from './references';
 import { resolveImport } from './resolve';
 import { syntaxOf } from './scripts';
@@ -17,6 +17,7 @@ interface Analysis {
   readonly fixed: Omit<Source, 'captures' | 'requires' | 'meta' | 'importer'>;
   readonly meta: string | undefined;
   readonly importer: string | undefined;
+  readonly members: readonly ComputedMember[];
   /** Free names, but for those that are globals. */
   readonly names: readonly string[];
   readonly prepared: Prepared;
@@ -78,10 +79,12 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
   const isDeclaration = prepared.form === 'expression' && start >= 0 && syntax.declaresAt(start, end);
   const free = isDeclaration ? [...prepared.free.names, fn.name] : prepared.free.names;
   const names = free.filter(name => holder(scopes, name) || (script.isModule && syntax.imports.has(name)));
-  const { earlyKey, meta, importer, code, late } = prepared.compiled(new Set(names));
-  if (earlyKey !== undefined) {
-    const state = `the member name [${earlyKey}] is computed from a variable of the code around it`;
-    throw refuse(fn, state, 'give the member a plain name');
+  const { earlyKey, members = [], meta, importer, code, late } = prepared.compiled(new Set(names));
+  const lost = members.find(member => keyOf(fn, member) === undefined);
+  const unnamed = earlyKey ?? lost?.text;
+  if (unnamed !== undefined) {
+    const state = `the name of its member [${unnamed}] is computed from a variable`;
+    throw refuse(fn, state, 'give it a plain name');
   }
   const at = start >= 0 ? syntax.position(start) : { line: 0, column: 0 };
   return {
@@ -100,6 +103,7 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
     },
     meta,
     importer,
+    members,
     names,
     prepared,
     isModule: script.isModule,
@@ -174,6 +178,7 @@ function withCaptures(fn: AnyFunction, analysis: Analysis, scopes: readonly Scop
   }
   const heritage = analysis.fixed.late?.heritage;
   if (heritage !== undefined) captures.push({ name: heritage, value: baseOf(fn) });
+  for (const member of analysis.members) captures.push({ name: member.variable, value: keyOf(fn, member) });
   return {
     ...analysis.fixed,
     ...(meta && { meta }),
@@ -230,6 +235,17 @@ function usedExports(
 /** What a derived class extends. */
 function baseOf(fn: AnyFunction): unknown {
   return Object.getPrototypeOf(fn.prototype) === null ? null : Object.getPrototypeOf(fn);
+}
+
+/** The name a computed class member has got. */
+function keyOf(fn: AnyFunction, { text, isStatic }: ComputedMember): PropertyKey | undefined {
+  const owner: object = isStatic ? fn : fn.prototype;
+  return Reflect.ownKeys(owner).find(key => {
+    const { value, get, set } = Object.getOwnPropertyDescriptor(owner, key) ?? {};
+    return [value, get, set].some(
+      member => typeof member === 'function' && Function.prototype.toString.call(member) === text,
+    );
+  });
 }
 
 /** A captured variable's value. */

@@ -49,8 +49,8 @@ export interface LateSteps {
   readonly register: string;
   /** The captured variable that holds the base class, or null. */
   readonly heritage?: string;
-  /** Computed member names: the variables that hold their place in `code`, and their expressions. */
-  readonly keys: readonly { readonly placeholder: string; readonly expression: string }[];
+  /** Computed member names: what holds their place in `code`, and the captured variables that hold them. */
+  readonly keys: readonly { readonly placeholder: string; readonly variable: string }[];
 }
 
 export type FunctionDescription = Reference | Source;

@@ -16,8 +16,17 @@ export interface Compiled {
   readonly meta?: string;
   readonly importer?: string;
   readonly late?: LateSteps;
-  /** A computed member name that cannot be had again: of an instance field, or from variables V8 did not keep. */
+  /** Methods and accessors whose names are computed from variables. */
+  readonly members?: readonly ComputedMember[];
+  /** A field's name computed from variables, which leaves no trace. */
   readonly earlyKey?: string;
+}
+
+/** A class member whose name stands in `variable`; found by its text, as the name's expression cannot be run again. */
+export interface ComputedMember {
+  readonly variable: string;
+  readonly text: string;
+  readonly isStatic: boolean;
 }
 
 interface Edit {
@@ -134,11 +143,11 @@ function deferSteps(
   free: FreeVariables,
   captured: ReadonlySet<string>,
   edits: Edit[],
-): { late?: LateSteps; earlyKey?: string } {
+): Pick<Compiled, 'late' | 'members' | 'earlyKey'> {
   const at = (index: number) => index - shift;
   const register = unused('later$', source);
   const placeholder = unused('key$', source);
-  const keys: { placeholder: string; expression: string }[] = [];
+  const members: ComputedMember[] = [];
   let heritage: string | undefined;
   let steps = 0;
   let earlyKey: string | undefined;
@@ -159,17 +168,16 @@ function deferSteps(
     }
     const { key, computed } = element;
     const name = source.slice(at(key.start), at(key.end));
-    const used = computed
-      ? free.references
-          .filter(({ start, end }) => start >= key.start && end <= key.end)
-          .map(({ name }) => name)
-      : [];
-    if (used.some(name => !captured.has(name) && !(name in globalThis))) earlyKey ??= name;
-    if (used.some(name => captured.has(name))) {
-      if (element.type === 'PropertyDefinition' && !element.static) earlyKey ??= name;
-      const variable = `${placeholder}${keys.length}`;
-      keys.push({ placeholder: variable, expression: name });
-      edits.push({ start: at(key.start), end: at(key.end), text: variable });
+    const used = free.references.filter(({ start, end }) => computed && start >= key.start && end <= key.end);
+    if (used.some(({ name }) => captured.has(name) || !(name in globalThis))) {
+      if (element.type === 'PropertyDefinition') earlyKey ??= name;
+      const number = members.length;
+      members.push({
+        variable: `${unused('name$', source)}${number}`,
+        text: source.slice(at(element.start), at(element.end)).replace(/^static\b\s*/, ''),
+        isStatic: element.static,
+      });
+      edits.push({ start: at(key.start), end: at(key.end), text: `${placeholder}${number}` });
     }
     if (element.type !== 'PropertyDefinition' || !element.static || !element.value) continue;
     const isName = key.type === 'Identifier' || (key.type as string) === 'PrivateIdentifier';
@@ -180,9 +188,11 @@ function deferSteps(
     edits.push({ start: end, end, text: ')})}' });
     steps++;
   }
-  if (heritage === undefined && keys.length === 0 && steps === 0) return {};
+  if (heritage === undefined && members.length === 0 && steps === 0) return {};
+  const keys = members.map(({ variable }, i) => ({ placeholder: `${placeholder}${i}`, variable }));
   return {
     late: { register, ...(heritage !== undefined && { heritage }), keys },
+    members,
     ...(earlyKey !== undefined && { earlyKey }),
   };
 }

@@ -38,7 +38,7 @@ const unfilled = new WeakMap<object, Late[]>();
  */
 export function rebuildFunction(shell: SourceShell): Rebuilt {
   const steps: Late[] = [];
-  const placeholders = (shell.late?.keys ?? []).map(({ expression }) => Symbol(expression));
+  const placeholders = (shell.late?.keys ?? []).map(({ variable }) => Symbol(variable));
   const parts = compile(shell, steps, placeholders);
   const fn = unwrap(parts.made, shell);
   restoreName(fn, shell.name);
@@ -81,12 +81,12 @@ function whenFilled(values: readonly unknown[], complete: Late, owner: Callable)
   missing()?.push(retry);
 }
 
-/** Runs `action`, then gives the object's data properties the values they had. */
+/** Runs `action`, then gives the object's data properties back the values they had, if any. */
 function keeping(owner: Callable, action: Late): void {
   const before = Object.entries(Object.getOwnPropertyDescriptors(owner));
   action();
   for (const [key, descriptor] of before) {
-    if (descriptor.writable && descriptor.configurable) Object.defineProperty(owner, key, descriptor);
+    if (descriptor.writable && descriptor.configurable && descriptor.value !== undefined) Object.defineProperty(owner, key, descriptor);
   }
 }
 
@@ -121,10 +121,10 @@ function wrapper(shell: SourceShell, captures: readonly string[], ambient: reado
   const parts = [
     `set:${values}=>{${captures.length > 0 ? `[${list}]=${values}` : ''}}`,
     `get:()=>[${list}]`,
-    late?.heritage && `heritage:()=>(${late.heritage}\n)`,
+    late?.heritage && `heritage:()=>${late.heritage}`,
     late &&
       late.keys.length > 0 &&
-      `keys:()=>[${late.keys.map(({ expression }) => `(${expression}\n)`).join(',')}]`,
+      `keys:()=>[${late.keys.map(({ variable }) => variable).join(',')}]`,
   ].filter(Boolean);
   const open = `(function(${[...captures, ...ambient].join(',')}){${strict ? '"use strict";' : ''}`;
   const isMember = form === 'method' || form === 'getter' || form === 'setter';
