@@ -11,6 +11,7 @@ const steps = [
   ['lint', biome, 'check', '--error-on-warnings'],
   ['layers', 'scripts/check-layers.mjs'],
   ['build and types', 'scripts/build.mjs'],
+  ['types of the examples', require.resolve('typescript/bin/tsc'), '-p', 'scripts/tsconfig.examples.json'],
   ['tests', 'scripts/test.mjs'],
 ];
 
