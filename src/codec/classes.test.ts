@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import net from 'node:net';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { inherits } from 'node:util';
-import { MessageChannel } from 'node:worker_threads';
+import { MessageChannel, Worker } from 'node:worker_threads';
 import { SerializationError } from '../errors/errors.js';
 import { decode } from './decode.js';
 import { encode } from './encode.js';
@@ -64,6 +64,37 @@ test('an object of a class that cannot be imported has its methods over there', 
   assert.equal(one.add(2).count, 3);
   assert.equal(two.add(2).count, 6);
   assert.ok(back.Counter.zero instanceof back.Counter);
+});
+
+test('an object of a class that cannot be imported is of that class again when it comes back', async () => {
+  class Money {
+    constructor(readonly cents: number) {}
+    plus(other: Money): Money {
+      return new Money(this.cents + other.cents);
+    }
+  }
+  const there = new Worker(
+    `const { parentPort, workerData } = require('node:worker_threads');
+     const { decode } = require(workerData.decode);
+     const { encode } = require(workerData.encode);
+     const [a, b] = decode(workerData.bytes);
+     const [c] = decode(workerData.bytes);
+     parentPort.postMessage(encode({ sum: a.plus(b), sameClass: a.constructor === c.constructor }));`,
+    {
+      eval: true,
+      workerData: {
+        bytes: encode([new Money(1), new Money(2)]),
+        decode: require.resolve('./decode.js'),
+        encode: require.resolve('./encode.js'),
+      },
+    },
+  );
+  const [message] = (await once(there, 'message')) as [Uint8Array];
+  await there.terminate();
+  const { sum, sameClass } = decode(message) as { sum: Money; sameClass: boolean };
+  assert.ok(sum instanceof Money);
+  assert.equal(sum.cents, 3);
+  assert.ok(sameClass);
 });
 
 test('an object of an old-style constructor has its methods over there', () => {

@@ -5,6 +5,7 @@ import { loadedModule } from './functions/modules.js';
 import { rebuildFunction } from './functions/rebuild.js';
 import { handleNamed } from './handles.js';
 import { intrinsicNamed } from './intrinsics.js';
+import { knownClass, rememberClass } from './known-classes.js';
 import { Reader } from './reader.js';
 import { type Layout, readLayout, setOwn } from './shapes.js';
 import { FLAG, TAG } from './tags.js';
@@ -314,26 +315,37 @@ export class Decoder extends Reader {
   }
 
   source(): AnyFunction {
-    const shell: Record<string, unknown> = { kind: 'source' };
-    this.fields(shell);
-    const captures: { name: string; module?: string; export?: string }[] = [];
+    const fields: Record<string, unknown> = { kind: 'source' };
+    this.fields(fields);
+    const shell = fields as unknown as Omit<SourceShell, 'captures'>;
+    const captures: SourceShell['captures'][number][] = [];
     for (let left = this.count(2); left > 0; left--) {
       const name = this.string();
       if (this.byte() === 0) captures.push({ name });
       else captures.push({ name, module: this.#moduleName(), export: this.string() });
     }
-    const rebuilt = rebuildFunction({ ...shell, captures } as unknown as SourceShell);
-    const number = this.#functions.push(rebuilt.fn as AnyFunction) - 1;
-    const values = captures.map(each => {
-      if (each.module === undefined) return this.read();
-      const namespace = this.#load(each.module);
-      return each.export === '*' ? namespace : (namespace as Record<string, unknown>)[each.export ?? ''];
-    });
-    rebuilt.fill(values);
-    const fn = this.#functions[number];
+    const plainClass = shell.form === 'class' && captures.length === 0;
+    const known = plainClass ? knownClass(shell) : undefined;
+    if (known) {
+      this.#functions.push(known);
+      this.fields({});
+      this.fields({});
+      return known;
+    }
+    const rebuilt = rebuildFunction({ ...shell, captures });
+    const fn = rebuilt.fn as AnyFunction;
+    this.#functions.push(fn);
+    rebuilt.fill(captures.map(each => this.#captured(each)));
     this.fields(fn);
+    if (plainClass && Object.keys(fn).length === 0) rememberClass(shell, fn);
     this.fields((fn as { prototype?: object }).prototype ?? fn);
     return fn;
+  }
+
+  #captured({ module, export: name }: SourceShell['captures'][number]): unknown {
+    if (module === undefined) return this.read();
+    const namespace = this.#load(module);
+    return name === '*' ? namespace : (namespace as Record<string, unknown>)[name ?? ''];
   }
 }
 

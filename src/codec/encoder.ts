@@ -6,6 +6,7 @@ import { describeFunction } from './functions/describe.js';
 import type { Reference, Source } from './functions/description.js';
 import { handleOf } from './handles.js';
 import { intrinsicName } from './intrinsics.js';
+import { rememberClass } from './known-classes.js';
 import { capture, Failure, index, onTheWay, property, toFailure } from './path.js';
 import { shapeOf } from './shapes.js';
 import { FLAG, TAG } from './tags.js';
@@ -395,7 +396,9 @@ export class Encoder extends Writer {
         throw onTheWay(error, capture(fn, each.name));
       }
     }
-    this.fields(fn, keysOf(fn));
+    const statics = keysOf(fn);
+    if (shell.form === 'class' && captures.length === 0 && statics.length === 0) rememberClass(shell, fn);
+    this.fields(fn, statics);
     // Methods put on the prototype of an old-style constructor are not in its source.
     const { prototype } = fn as { prototype?: object };
     const methods = description.form !== 'class' && prototype ? keysOf(prototype) : [];

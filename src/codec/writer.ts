@@ -6,7 +6,7 @@ const FIRST_SCRATCH = 64 * 1024;
 /** A scratch buffer above this is given back after the message. */
 const LARGEST_KEPT = 4 * 1024 * 1024;
 /** Below this, a loop over the characters is faster than a call into native code. */
-const SHORT = 64;
+const SHORT = 48;
 
 /** Methods that Node gives every Buffer; they work on any Uint8Array. */
 interface NativeStrings {
