@@ -12,7 +12,11 @@ import { rebuildFunction } from './rebuild';
 type Case = [fn: (...args: unknown[]) => unknown, args: unknown[], expected: unknown];
 
 /** Sends every case of a fixture to another process, and once more from there back to here. */
-function suite(title: string, url: string, casesOf: (module: Record<string, unknown>) => Record<string, Case>): void {
+function suite(
+  title: string,
+  url: string,
+  casesOf: (module: Record<string, unknown>) => Record<string, Case>,
+): void {
   describe(title, () => {
     let answers: Record<string, Answer>;
     let cases: Record<string, Case>;
@@ -124,7 +128,10 @@ test('a rebuilt function keeps its variables to itself, and describing it gives 
 
 test('a function made by a rebuilt function can be sent on', async () => {
   const offset = 5;
-  const make = (a: number) => async (b: number) => [a + b + offset, typeof (await import('node:fs')).readFileSync];
+  const make = (a: number) => async (b: number) => [
+    a + b + offset,
+    typeof (await import('node:fs')).readFileSync,
+  ];
   const rebuilt = (await decode(encode(make))) as typeof make;
   const made = (await decode(encode(rebuilt(1)))) as ReturnType<typeof make>;
   assert.deepEqual(await made(2), [8, 'function']);
@@ -133,6 +140,7 @@ test('a function made by a rebuilt function can be sent on', async () => {
 test('a static initialiser waits for the functions it needs, and does not undo what the class was given', () => {
   const word = 'an entry';
   const helper = () => word;
+  // biome-ignore lint/complexity/noStaticOnlyClass: what is tested
   class Registry {
     static entries = [helper()];
     static size = 1;
@@ -182,7 +190,7 @@ test('code that came by eval, new Function or vm crosses too', async () => {
     new Function('a', 'return a + 1'),
     vm.runInThisContext('const vmOffset = 1; a => a + vmOffset'),
     // biome-ignore lint/security/noGlobalEval: what is tested
-    (0, eval)('(function (a) { return a + 1; })'),
+    globalThis.eval('(function (a) { return a + 1; })'),
   ];
   for (const fn of made) assert.equal(((await decode(encode(fn))) as (a: number) => number)(1), 2);
 });

@@ -72,13 +72,14 @@ export function rebuildFunction(shell: SourceShell): Rebuilt {
 /** Runs `complete` as soon as every function among `values` has its captured variables. */
 function whenFilled(values: readonly unknown[], complete: Late, owner: Callable): void {
   const missing = () => values.map(value => unfilled.get(value as object)).find(waiters => waiters);
-  if (!missing()) return complete();
   const retry = () => {
     const waiters = missing();
     if (waiters) waiters.push(retry);
     else keeping(owner, complete);
   };
-  missing()?.push(retry);
+  const waiters = missing();
+  if (waiters) waiters.push(retry);
+  else complete();
 }
 
 /** Runs `action`, then gives the object's data properties back the values they had, if any. */
@@ -86,7 +87,8 @@ function keeping(owner: Callable, action: Late): void {
   const before = Object.entries(Object.getOwnPropertyDescriptors(owner));
   action();
   for (const [key, descriptor] of before) {
-    if (descriptor.writable && descriptor.configurable && descriptor.value !== undefined) Object.defineProperty(owner, key, descriptor);
+    if (descriptor.writable && descriptor.configurable && descriptor.value !== undefined)
+      Object.defineProperty(owner, key, descriptor);
   }
 }
 
@@ -122,9 +124,7 @@ function wrapper(shell: SourceShell, captures: readonly string[], ambient: reado
     `set:${values}=>{${captures.length > 0 ? `[${list}]=${values}` : ''}}`,
     `get:()=>[${list}]`,
     late?.heritage && `heritage:()=>${late.heritage}`,
-    late &&
-      late.keys.length > 0 &&
-      `keys:()=>[${late.keys.map(({ variable }) => variable).join(',')}]`,
+    late && late.keys.length > 0 && `keys:()=>[${late.keys.map(({ variable }) => variable).join(',')}]`,
   ].filter(Boolean);
   const open = `(function(${[...captures, ...ambient].join(',')}){${strict ? '"use strict";' : ''}`;
   const isMember = form === 'method' || form === 'getter' || form === 'setter';

@@ -118,7 +118,7 @@ function pathInCommonJs(fn: AnyFunction, url: string): string[] | undefined {
   const file = commonJsFile(url);
   const module = file === undefined ? undefined : moduleCache[file];
   if (!module || isModuleNamespaceObject(module.exports)) return undefined;
-  const path = pathTo(fn, module.exports, isCompiled(module.exports), 3);
+  const path = pathTo(fn, module.exports, isCompiled(module.exports), 2);
   return path && ['default', ...path];
 }
 
@@ -127,6 +127,7 @@ function isCompiled(exports: unknown): boolean {
   return typeof exports === 'object' && exports !== null && '__esModule' in exports;
 }
 
+/** Among the members of an object, and of theirs, `depth` levels deep; a class's prototype is no level of its own. */
 function pathTo(fn: AnyFunction, owner: unknown, callGetters: boolean, depth: number): string[] | undefined {
   if (owner === fn) return [];
   if (depth === 0 || owner === null || (typeof owner !== 'object' && typeof owner !== 'function'))
@@ -140,7 +141,12 @@ function pathTo(fn: AnyFunction, owner: unknown, callGetters: boolean, depth: nu
   }
   for (const [name, value] of members) if (value === fn) return [name];
   for (const [name, value] of members) {
-    const path = pathTo(fn, value, false, name === 'prototype' ? 1 : Math.min(depth - 1, 2));
+    const path = pathTo(
+      fn,
+      value,
+      false,
+      name === 'prototype' && typeof owner === 'function' ? 1 : depth - 1,
+    );
     if (path) return [name, ...path];
   }
   return undefined;
@@ -161,7 +167,7 @@ function pathByValue(fn: AnyFunction, script: Script, scopes: Inspection['scopes
     candidates.push([name, value]);
   }
   for (const [name, value] of candidates) {
-    const path = pathTo(fn, value, false, 2);
+    const path = pathTo(fn, value, false, 1);
     if (path) return [name, ...path];
   }
   return undefined;
