@@ -157,6 +157,7 @@ export class InputQueue {
       this.#returned.push(...this.#failedOf(passed, range));
       if (this.#next < range.first + range.count) return;
       if (shorten(this.#hash) !== range.hash) {
+        this.clear(); // none of these shall run
         throw new UsageError(
           `Cannot resume as inputs ${range.first + 1} to ${range.first + range.count} are not those that the journal has done: ` +
             'give the inputs of the run that is resumed, or start anew with another journal',

@@ -66,7 +66,7 @@ export class Progress {
     const share = shareOf(now);
     const filled = Math.round((share ?? 0) * BAR_WIDTH);
     const bar = share === undefined ? '' : `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}  `;
-    const { columns = 80 } = stream as Partial<WriteStream>;
+    const columns = (stream as Partial<WriteStream>).columns || 80;
     stream.write(`\r${(bar + figures(now, elapsed).join('  ')).slice(0, columns - 1)}\x1b[K`);
     this.#drawn = true;
   }
@@ -78,13 +78,19 @@ export function figures(now: Standing, elapsed: number): string[] {
   const share = shareOf(now);
   const words = [`${count(now.done)} done`, `${count(now.failed)} failed`];
   if (now.passed.count > 0) words.push(`${count(now.passed.count)} done before`);
-  words.push(`${count(rate(here, elapsed))}/s`);
+  words.push(perSecond(here, elapsed));
   if (share !== undefined) {
     words.push(`${Math.floor(share * 100)} %`);
     const left = timeLeft(now, elapsed);
     if (left !== undefined && share < 1) words.push(`${duration(left)} left`);
   }
   return words;
+}
+
+/** So many a second: with a decimal where it matters. */
+export function perSecond(n: number, elapsed: number): string {
+  const rate = elapsed > 0 ? (n * 1000) / elapsed : 0;
+  return `${rate < 10 ? rate.toFixed(1) : count(rate)}/s`;
 }
 
 /** Whole numbers, with a comma between thousands. */
@@ -99,11 +105,6 @@ export function duration(ms: number): string {
   const minutes = Math.floor(ms / 60_000);
   const rest = `${String(Math.floor((ms % 60_000) / 1000)).padStart(2, '0')} s`;
   return minutes < 60 ? `${minutes} min ${rest}` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}
-
-/** Per second. */
-export function rate(n: number, elapsed: number): number {
-  return elapsed > 0 ? (n * 1000) / elapsed : 0;
 }
 
 function shareOf(now: Standing): number | undefined {

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { inspect } from 'node:util';
 import { cpuCount } from '../platform/resources.js';
 import { Pool } from '../pool/pool.js';
 import { Delivery } from './delivery.js';
@@ -246,8 +247,8 @@ async function checkTarget(pool: Pool, target: string, job: MapJob): Promise<voi
   try {
     report = (await pool.run({ module: taskModule, export: 'inspectTarget' }, [job])) as TargetReport;
   } catch (error) {
-    const { stack, message } = error as Error;
-    throw new UsageError(`Cannot load ${target}: ${stack ?? message}`, { cause: error });
+    const shown = error instanceof Error && error.stack ? error.stack : inspect(error);
+    throw new UsageError(`Cannot load ${target}: ${shown}`, { cause: error });
   }
   if (report.found === 'function') return;
   const named = job.exportName === 'default' ? 'default export' : `export "${job.exportName}"`;

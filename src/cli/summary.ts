@@ -1,5 +1,5 @@
 import { cpuCount } from '../platform/resources.js';
-import { count, duration, rate, type Standing } from './progress.js';
+import { count, duration, perSecond, type Standing } from './progress.js';
 
 export interface SummaryFacts {
   readonly standing: Standing;
@@ -19,7 +19,7 @@ export function summary({ standing, wall, firstResult, jobs, kind }: SummaryFact
   const workers = `${jobs} ${kind}${jobs === 1 ? '' : kind === 'process' ? 'es' : 's'}`;
   const cpu = kind === 'process' ? standing.cpu : ownCpu();
   return (
-    `manyhands: ${count(done)} done, ${count(failed)} failed${before} in ${duration(wall)} (${count(rate(done + failed, wall))}/s${first})\n` +
+    `manyhands: ${count(done)} done, ${count(failed)} failed${before} in ${duration(wall)} (${perSecond(done + failed, wall)}${first})\n` +
     `manyhands: ${workers} worked ${duration(busy)}, ${duration(cpu)} of CPU time: ${speedUp(busy, cpu, wall, jobs).toFixed(2)} times one core\n`
   );
 }
