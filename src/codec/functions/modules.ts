@@ -4,7 +4,14 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { isModuleNamespaceObject } from 'node:util/types';
 import { GLOBAL } from './builtins';
-import { enableTypeScript, hasTypeScriptHooks, isTypeScript, nodeStripsTypes } from './typescript';
+import {
+  canCompileInstead,
+  enableTypeScript,
+  hasTypeScriptHooks,
+  isLoaderError,
+  isTypeScript,
+  nodeStripsTypes,
+} from './typescript';
 
 /** CommonJS modules by file. (`require.cache` itself is missing where hooks load this file as an ES module's import.) */
 export const moduleCache = createRequire(__filename).cache;
@@ -51,8 +58,7 @@ export function loadedModule(module: string): object | undefined {
   try {
     return remember(module, namespace(quietly(() => createRequire(file)(file))));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ERR_REQUIRE_ESM' || code === 'ERR_REQUIRE_ASYNC_MODULE') return undefined;
+    if (isLoaderError(error)) return undefined;
     throw error;
   }
 }
@@ -75,12 +81,21 @@ export function commonJsFile(url: string): string | undefined {
 }
 
 async function importModule(module: string): Promise<object> {
-  if (isTypeScript(module)) await enableTypeScript(module);
-  const imported = (await import(module)) as object;
+  const imported = isTypeScript(module) ? await importTypeScript(module) : ((await import(module)) as object);
   const file = commonJsFile(module);
   const cached = file === undefined ? undefined : moduleCache[file];
   // Loaders disagree about what importing CommonJS gives; what it exports is beyond dispute.
   return remember(module, cached ? namespace(cached.exports) : imported);
+}
+
+async function importTypeScript(module: string): Promise<object> {
+  await enableTypeScript(module);
+  try {
+    return (await import(module)) as object;
+  } catch (error) {
+    if (await canCompileInstead(module, error)) return (await import(module)) as object;
+    throw error;
+  }
 }
 
 function remember(module: string, namespace: object): object {

@@ -71,15 +71,12 @@ function interopWrapper(value: object): ModuleReference | undefined {
   const names = Object.keys(descriptors).filter(name => name !== '__esModule');
   if (names.some(name => name !== 'default' && !descriptors[name]?.get)) return undefined;
   const wrapped = value as Record<string, unknown>;
-  if (names.includes('default')) {
-    const exports = wrapped.default;
-    const found = typeof exports === 'object' && exports !== null && !isModuleNamespaceObject(exports);
-    const whole = found ? (builtinObject(exports) ?? commonJsExports(exports)) : undefined;
-    if (
-      whole?.export === 'default' &&
-      names.every(name => name === 'default' || matches(wrapped, exports, name))
-    ) {
-      return { module: whole.module, export: '*' };
+  const { default: whole } = wrapped;
+  if (typeof whole === 'object' && whole !== null && !isModuleNamespaceObject(whole)) {
+    const found = builtinObject(whole) ?? commonJsExports(whole);
+    // Names will do: reading values would set off warnings that Node attaches to some.
+    if (found?.export === 'default' && names.every(name => name === 'default' || name in whole)) {
+      return { module: found.module, export: '*' };
     }
   }
   if (names.length === 0) return undefined;

@@ -3,6 +3,13 @@ import { pathToFileURL } from 'node:url';
 import { ManyhandsError } from '../../errors/errors';
 import { resolveImport } from './resolve';
 
+const NEEDS_COMPILER = new Set([
+  'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX',
+  'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING',
+  'ERR_MODULE_NOT_FOUND',
+  'MODULE_NOT_FOUND',
+]);
+
 let registered = false;
 let registering: Promise<void> | undefined;
 
@@ -18,9 +25,11 @@ export function hasTypeScriptHooks(): boolean {
   return /(^|[\s/=])(tsx|ts-node|tsm|@swc-node|esbuild-register)([/@\s.]|$)/.test(options);
 }
 
-/** Whether Node itself turns this module into JavaScript (it does not know JSX). */
+/** Whether Node itself turns this module into JavaScript: not JSX, and not `import` in a CommonJS module. */
 export function nodeStripsTypes(url: string): boolean {
-  return Boolean((process.features as { typescript?: unknown }).typescript) && !pathOf(url).endsWith('x');
+  return (
+    Boolean((process.features as { typescript?: unknown }).typescript) && !/(x|\.cts)$/.test(pathOf(url))
+  );
 }
 
 /**
@@ -31,6 +40,35 @@ export function nodeStripsTypes(url: string): boolean {
  */
 export async function enableTypeScript(url: string): Promise<void> {
   if (hasTypeScriptHooks() || nodeStripsTypes(url)) return;
+  try {
+    await useTsx(url);
+  } catch (error) {
+    // Without tsx, .cts may still be CommonJS with types: Node tells.
+    if (!(process.features as { typescript?: unknown }).typescript) throw error;
+  }
+}
+
+/**
+ * Whether it is worth importing again after this error: Node alone met TypeScript that has to be compiled (an enum,
+ * `./x.js` for x.ts), and tsx, which does that, is there. It is in use then.
+ */
+export async function canCompileInstead(url: string, error: unknown): Promise<boolean> {
+  if (hasTypeScriptHooks() || !NEEDS_COMPILER.has((error as NodeJS.ErrnoException | undefined)?.code ?? '')) {
+    return false;
+  }
+  return useTsx(url).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Whether `require()` failed for want of a compiler or a loader that `import()` may have. */
+export function isLoaderError(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? '';
+  return code === 'ERR_REQUIRE_ESM' || code === 'ERR_REQUIRE_ASYNC_MODULE' || NEEDS_COMPILER.has(code);
+}
+
+async function useTsx(url: string): Promise<void> {
   registering ??= registerTsx(url);
   try {
     await registering;
