@@ -43,7 +43,9 @@ const cases = {
   'text of 100 KB': 'lorem ipsum '.repeat(8_500),
   'a Uint8Array of 1 MiB': new Uint8Array(2 ** 20),
   'an Error': new TypeError('no'),
-  Date: new Date(),
+  'a Date': new Date(),
+  'an object of a class': new Point(1, 2),
+  'a function': x => x + 1,
 };
 
 function time(fn) {
@@ -62,22 +64,23 @@ function time(fn) {
 }
 
 const rows = {};
-const target = new Uint8Array(new SharedArrayBuffer(4 * 2 ** 20));
+const target = new Uint8Array(4 * 2 ** 20);
 for (const [name, value] of Object.entries(cases)) {
   const bytes = encode(value);
-  const serialized = v8.serialize(value);
+  const serialized = typeof value === 'function' ? undefined : v8.serialize(value);
   const row = {
     bytes: bytes.length,
     encode: time(() => encode(value)),
     encodeInto: time(() => encodeInto(value, target, 64)),
     decode: time(() => decode(bytes)),
-    'v8.serialize': time(() => v8.serialize(value)),
-    'v8.deserialize': time(() => v8.deserialize(serialized)),
-    structuredClone: time(() => structuredClone(value)),
+    ...(typeof value !== 'function' && {
+      'v8.serialize': time(() => v8.serialize(value)),
+      'v8.deserialize': time(() => v8.deserialize(serialized)),
+      structuredClone: time(() => structuredClone(value)),
+    }),
   };
   for (const key of Object.keys(row)) if (key !== 'bytes') row[key] = Number(row[key].toPrecision(3));
   rows[name] = row;
 }
 if (process.argv.includes('--json')) console.log(JSON.stringify(rows));
 else console.table(rows);
-void Point;

@@ -214,6 +214,7 @@ test('paths lead through maps, sets, instances and closures', () => {
     [new AggregateError([1, socket]), 'args.errors[1]'],
   ];
   for (const [value, path] of paths) assert.throws(() => encode(value, { root: 'args' }), { path });
+  assert.throws(() => encode({ args: [socket] }, { root: '' }), { path: 'args[0]' });
   const db = { socket };
   const task = (): unknown => db;
   assert.throws(() => encode(task, { root: 'task' }), { path: 'closure of task → db.socket' });

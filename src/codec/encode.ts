@@ -3,7 +3,7 @@ import { toFailure } from './path.js';
 
 /** How a value is encoded. */
 export interface EncodeOptions {
-  /** What error messages call the value, such as `args`. Default `value`. */
+  /** What error messages call the value, such as `args`; '' for nothing, so that paths begin with a property. Default `value`. */
   readonly root?: string;
 }
 

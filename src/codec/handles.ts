@@ -14,7 +14,8 @@ const byId = new Map<string, HandleType>();
 /**
  * Lets objects of `type` cross as what they stand for: `out` gives a plain value (a number or two), from which `back`
  * makes an object over there. Within one message an object stays one object. Subclasses need a registration of their
- * own. `id` must be the same on both sides; it travels with each object, so keep it short.
+ * own, made before the first of its objects crosses. `id` must be the same on both sides; it travels with each object, so
+ * keep it short.
  * @throws {RangeError} The id or the type is registered already.
  */
 export function registerHandle<T extends object, P>(

@@ -66,7 +66,8 @@ export class Failure {
       else if ('key' in step) path += formatKey(step.key);
       else path = path === root ? step.capture : `${path}, ${step.capture}`;
     }
-    return path;
+    // Without a root the first property has nothing to be a property of.
+    return root === '' && path.startsWith('.') ? path.slice(1) : path;
   }
 }
 
