@@ -10,7 +10,7 @@ export interface FileWords {
 }
 
 const segmenter = new Intl.Segmenter('en', { granularity: 'word' });
-const comments = /\/\*[^]*?\*\/|\/\/.*/g;
+const comments = /\/\*[\s\S]*?\*\/|\/\/.*/g;
 
 /**
  * Reads a file, hashes it and counts the words of its prose, as Unicode tells words apart: all of a Markdown file, the
@@ -25,7 +25,7 @@ export default function words(path: string): FileWords {
   const counts = new Map<string, number>();
   for (const line of prose.flatMap(part => part.split('\n'))) {
     for (const { segment, isWordLike } of segmenter.segment(line)) {
-      if (!isWordLike || segment.length < 3) continue;
+      if (!isWordLike || segment.length < 4) continue;
       const word = segment.toLowerCase();
       counts.set(word, (counts.get(word) ?? 0) + 1);
     }
