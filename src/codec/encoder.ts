@@ -39,6 +39,9 @@ export interface EncoderSettings {
   readonly omitted?: ReadonlyMap<object, ReadonlySet<string>>;
 }
 
+/** Where prefixes are put together: nothing of the user's runs meanwhile. */
+const head = new Writer();
+
 let messages = 0;
 let idle: Encoder | undefined;
 
@@ -107,7 +110,6 @@ export class Encoder extends Writer {
 
   /** Buffers behind the value, the prefix before it. */
   #finish(): void {
-    const head = new Writer();
     head.open();
     head.byte(TAG.prefix);
     head.byte(this.#flags);
