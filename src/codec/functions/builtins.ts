@@ -19,40 +19,36 @@ const ENUMERABLE_GLOBALS = new Set(
   ).split(' '),
 );
 
-const index = new Map<unknown, BuiltinPath>();
-let indexedModules = -1;
+/** Global objects and whole modules. */
+const owners = new Map<unknown, BuiltinPath>();
+/** Functions that those have. */
+const members = new Map<unknown, BuiltinPath>();
+let knownModules = -1;
 
 /** Finds a function or object of the platform: `Math.max`, `Array.prototype.map`, `fs.readFile`, the module `fs` itself. */
 export function builtinPath(value: unknown): BuiltinPath | undefined {
-  const known = index.get(value);
-  if (known) return known;
-  const loaded = loadedBuiltins();
-  if (loaded.length === indexedModules) return undefined;
-  indexedModules = loaded.length;
-  indexAll(loaded);
-  return index.get(value);
+  const loaded = (process as unknown as { moduleLoadList: string[] }).moduleLoadList;
+  if (loaded.length !== knownModules) {
+    knownModules = loaded.length;
+    addOwners(new Set(loaded));
+    members.clear();
+  }
+  const owner = owners.get(value);
+  if (owner || typeof value !== 'function') return owner;
+  if (members.size === 0) for (const [object, path] of owners) addMembers(object, path, 2);
+  return members.get(value);
 }
 
-/** Builtin modules the process has loaded: a value of one that is not loaded cannot exist. */
-function loadedBuiltins(): string[] {
-  const loaded = new Set((process as unknown as { moduleLoadList: string[] }).moduleLoadList);
-  return builtinModules.filter(
-    name => !name.startsWith('_') && !AVOIDED.has(name) && loaded.has(`NativeModule ${name}`),
-  );
-}
-
-function indexAll(modules: readonly string[]): void {
-  // Globals before modules, and owners before members: the shortest way wins.
-  add(globalThis, { module: GLOBAL, path: [] });
-  const roots: [unknown, BuiltinPath][] = [];
+/** Global objects before modules: the shortest way wins. A value of a module that is not loaded cannot exist. */
+function addOwners(loaded: ReadonlySet<string>): void {
+  addOwner(globalThis, { module: GLOBAL, path: [] });
   for (const [name, value] of dataProperties(globalThis)) {
-    if (isPlatformGlobal(name)) roots.push([value, { module: GLOBAL, path: [name] }]);
+    if (isPlatformGlobal(name)) addOwner(value, { module: GLOBAL, path: [name] });
   }
-  for (const name of modules) {
-    roots.push([require(`node:${name}`), { module: `node:${name}`, path: ['default'] }]);
+  for (const name of builtinModules) {
+    if (name.startsWith('_') || AVOIDED.has(name) || !loaded.has(`NativeModule ${name}`)) continue;
+    addOwner(require(`node:${name}`), { module: `node:${name}`, path: ['default'] });
   }
-  for (const [value, path] of roots) add(value, path);
-  for (const [value, path] of roots) if (index.get(value) === path) addMembers(value, path, 2);
 }
 
 /** Programs may add globals of their own, which a child does not have; those are enumerable, as few of the platform's. */
@@ -60,11 +56,12 @@ function isPlatformGlobal(name: string): boolean {
   return ENUMERABLE_GLOBALS.has(name) || !Object.prototype.propertyIsEnumerable.call(globalThis, name);
 }
 
-function addMembers(owner: unknown, at: BuiltinPath, depth: number): void {
-  for (const [name, value] of dataProperties(owner)) {
+function addMembers(object: unknown, at: BuiltinPath, depth: number): void {
+  if (object === globalThis) return;
+  for (const [name, value] of dataProperties(object)) {
+    if (!isReference(value) || members.has(value) || owners.has(value)) continue;
     const path = { module: at.module, path: [...at.path, name] };
-    if (index.has(value)) continue;
-    if (typeof value === 'function') add(value, path);
+    if (typeof value === 'function') members.set(value, path);
     if (depth > 1 && isOpen(value, name)) addMembers(value, path, depth - 1);
   }
 }
@@ -74,8 +71,8 @@ function isOpen(value: unknown, name: string): boolean {
   return typeof value === 'function' || name === 'prototype' || name === 'promises' || name === 'posix';
 }
 
-function add(value: unknown, path: BuiltinPath): void {
-  if (isReference(value) && !index.has(value)) index.set(value, path);
+function addOwner(value: unknown, path: BuiltinPath): void {
+  if (isReference(value) && !owners.has(value)) owners.set(value, path);
 }
 
 function isReference(value: unknown): value is object {

@@ -53,6 +53,7 @@ const TRAY_KEY = Symbol.for('manyhands.inspect.tray');
 let session: Session | undefined;
 let trayId: string | undefined;
 const scripts = new Map<string, Script>();
+const sources = new Map<string, string>();
 
 /**
  * Asks V8 about a function: script, position, and the scopes it closes over, as they are now.
@@ -81,11 +82,11 @@ export function inspect(fn: unknown): Inspection {
   }
 }
 
-/** The text of a script, as compiled. */
+/** The text of a script, as compiled. Kept by nobody here: ask once. */
 export function scriptSource(script: Script): string {
-  return debugging(
-    () => post<{ scriptSource: string }>('Debugger.getScriptSource', { scriptId: script.id }).scriptSource,
-  );
+  const fetched = sources.get(script.id);
+  sources.delete(script.id);
+  return fetched ?? debugging(() => fetchSource(script.id));
 }
 
 function readScopes(scopesId: string | undefined): ScopeLevel[] {
@@ -134,8 +135,17 @@ function publishTray(): string {
 }
 
 function scriptOf(id: string): Script | undefined {
-  if (!scripts.has(id)) debugging(() => undefined);
+  if (!scripts.has(id)) {
+    debugging(() => {
+      // Its text will be asked for next, most likely; turning the debugger on is what costs.
+      if (!scripts.get(id)?.url.startsWith('node:')) sources.set(id, fetchSource(id));
+    });
+  }
   return scripts.get(id);
+}
+
+function fetchSource(scriptId: string): string {
+  return post<{ scriptSource: string }>('Debugger.getScriptSource', { scriptId }).scriptSource;
 }
 
 /** Runs `action` with the debugger on; turning it on makes V8 announce every script it holds. */
