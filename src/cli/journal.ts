@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { constants, fstatSync } from 'node:fs';
+import { constants, fstatSync, readFileSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { type DoneRange, hashOf, shorten } from './input-queue.js';
 import { UsageError } from './usage-error.js';
@@ -8,6 +8,7 @@ import { UsageError } from './usage-error.js';
  * What `--resume` knows: an append-only file of records, each a line `CHECKSUM JSON`.
  *
  *   header   which function was run, and how inputs were read: a resumed run must be the same
+ *   opened   which process goes on from here: while it lives, nobody else may
  *   step     inputs done, those of them that failed, and what the output came to be: its length, and the checksum of
  *            the bytes that were added
  *   merged   the output was, or is about to be, replaced by one that has late results in their places
@@ -57,7 +58,11 @@ interface Merged {
   readonly failed: readonly (readonly [input: number, offset: number])[];
 }
 
-type JournalRecord = Step | Merged;
+interface Opened {
+  readonly opened: readonly [pid: number, start: string];
+}
+
+type JournalRecord = Step | Merged | Opened;
 
 /** What records amount to. */
 interface State {
@@ -115,6 +120,7 @@ export class Journal {
       await append(file, { manyhands: 'map', version: 1, ...header });
     } else checkHeader(head, header, path);
     const records = lines as JournalRecord[];
+    refuseSecond(records, path);
     const known = records.length;
     const last = records.at(-1);
     let state = replay(records);
@@ -136,6 +142,7 @@ export class Journal {
         ? `${outputPath} does not hold all that ${path} has done: what is missing runs again`
         : undefined,
     );
+    await append(file, { opened: [process.pid, startOf(process.pid)] });
     await output.truncate(journal.outputLength);
     await rm(mergePath(outputPath), { force: true });
     return journal;
@@ -272,9 +279,31 @@ function checkHeader(found: object, header: JournalHeader, path: string): void {
   }
 }
 
+function refuseSecond(records: readonly JournalRecord[], path: string): void {
+  const last = records.findLast((record): record is Opened => 'opened' in record);
+  if (!last) return;
+  const [pid, start] = last.opened;
+  if (startOf(pid) !== start) return;
+  throw new UsageError(
+    `Cannot resume from ${path} as process ${pid} is still running with it: wait for that one, or end it`,
+  );
+}
+
+/** When a process started, in the kernel's ticks: with its id, that names it for good. Undefined if it has ended. */
+function startOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
 function replay(records: readonly JournalRecord[]): State {
   const state: State = { ranges: [], failed: new Map(), late: new Map(), parts: [] };
   for (const [i, record] of records.entries()) {
+    if ('opened' in record) continue;
     if ('merged' in record) {
       state.failed = new Map(record.failed);
       state.late = new Map();
