@@ -1,0 +1,79 @@
+import { randomInt, randomUUID } from 'node:crypto';
+import { forget } from '../memory/participants.js';
+import { native } from '../native/native.js';
+import { forgetDeaths } from '../wait/deaths.js';
+import { forgetDoorbell } from '../wait/doorbell.js';
+import { forgetWaits } from '../wait/park.js';
+
+/*
+ * What a fork copied and must not have: the identity of the parent, its randomness, and Node's ways to end, which
+ * all wait for threads that do not exist in the child.
+ */
+
+/** In a forked child, first of all. `preloaded`: user code ran in the server before. */
+export function becomeChild({ preloaded }: { preloaded: boolean }): void {
+  forget();
+  forgetWaits();
+  forgetDeaths();
+  forgetDoorbell();
+  // The kernel's answer: process.pid keeps the parent's.
+  define('pid', { value: native.processId(), enumerable: true });
+  reseed(preloaded);
+  mendExit();
+}
+
+/** process.ppid is a getter that asks the kernel, which would name the fork server. */
+export function setParentPid(pid: number): void {
+  define('ppid', { get: () => pid, enumerable: true });
+}
+
+function define(name: string, descriptor: PropertyDescriptor): void {
+  Object.defineProperty(process, name, { configurable: true, ...descriptor });
+}
+
+/** How many random values Node keeps ready: randomUUID() 128, randomInt() 1,024. */
+const UUIDS_KEPT = 128;
+const INTS_KEPT = 1024;
+
+function reseed(used: boolean): void {
+  Math.random = randomGenerator();
+  if (!used) return; // nobody has filled those stores yet
+  for (let i = 0; i < UUIDS_KEPT; i++) randomUUID();
+  for (let i = 0; i < INTS_KEPT; i++) randomInt(2);
+}
+
+/**
+ * A Math.random of this process's own: V8's cannot be seeded again. xorshift128+ as V8's, in 32-bit halves
+ * (S. Vigna, "Further scramblings of Marsaglia's xorshift generators").
+ */
+function randomGenerator(): () => number {
+  const [a, b] = [native.randomBits(), native.randomBits()];
+  let [aHigh, aLow, bHigh, bLow] = [(a / 2 ** 20) | 0, a | 0, (b / 2 ** 20) | 0, b | 1]; // never all zero
+  return function random() {
+    let high = aHigh ^ ((aHigh << 23) | (aLow >>> 9));
+    let low = aLow ^ (aLow << 23);
+    aHigh = bHigh;
+    aLow = bLow;
+    const highMixed = high ^ (high >>> 17);
+    const lowMixed = low ^ ((low >>> 17) | (high << 15));
+    high = highMixed ^ bHigh ^ (bHigh >>> 26);
+    low = lowMixed ^ bLow ^ ((bLow >>> 26) | (bHigh << 6));
+    bHigh = high;
+    bLow = low;
+    const sumLow = (aLow >>> 0) + (bLow >>> 0);
+    const sumHigh = (aHigh + bHigh + (sumLow > 0xffffffff ? 1 : 0)) >>> 0;
+    return (sumHigh * 2 ** 21 + ((sumLow >>> 0) >>> 11)) / 2 ** 53;
+  };
+}
+
+/**
+ * At its natural end Node would wait for V8's worker threads, and process.exit() would join them: here both end in a
+ * plain _exit(), after 'beforeExit' and 'exit' as ever.
+ */
+function mendExit(): void {
+  (process as unknown as { reallyExit(code: number): never }).reallyExit = code => native.exit(code);
+  native.onLoopEnd(final => {
+    if (final) process.exit();
+    else process.emit('beforeExit', Number(process.exitCode ?? 0));
+  });
+}

@@ -1,0 +1,149 @@
+import os from 'node:os';
+import { inspect } from 'node:util';
+import { decode, decodeAsync } from '../codec/decode.js';
+import { encode } from '../codec/encode.js';
+import { encodeThrown } from '../codec/errors.js';
+import { setEntry } from '../codec/functions/modules.js';
+import { words } from '../memory/commons.js';
+import { PARTICIPANT, PROCESS, REASON } from '../memory/layout.js';
+import { indexOf, record as participantRecord, self } from '../memory/participants.js';
+import { native } from '../native/native.js';
+import { watchDeaths } from '../wait/deaths.js';
+import { ring } from '../wait/doorbell.js';
+import { setParentPid } from './after-fork.js';
+import { seeToTheEnd } from './children.js';
+import { adoptIdentity, type Identity } from './identity.js';
+import { drop, OUTCOME, peek, put, read, write } from './records.js';
+import { inheritBirthplace } from './server.js';
+import { inheritStartMethod, type StartMethod } from './start-method.js';
+import { type PortableTarget, resolveTarget } from './target.js';
+
+/** What a child is told besides its task; what is undefined stays as it was born. */
+export interface Settings {
+  readonly identity: Identity;
+  readonly startMethod: StartMethod;
+  readonly entry?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  readonly priority?: number;
+  readonly affinity?: readonly number[];
+}
+
+/** What a child has to do. */
+export interface Task {
+  readonly target: PortableTarget | undefined;
+  readonly args: readonly unknown[];
+}
+
+/** A payload is both messages: how long the first is, then the two. */
+export function packPayload(settings: Settings, task: Task): Uint8Array {
+  const first = encode(settings);
+  const second = encode(task, { root: '' });
+  const payload = new Uint8Array(4 + first.byteLength + second.byteLength);
+  new DataView(payload.buffer).setUint32(0, first.byteLength, true);
+  payload.set(first, 4);
+  payload.set(second, 4 + first.byteLength);
+  return payload;
+}
+
+/** In the fork server: has V8 compile what every child runs, once for all of them. */
+export function warmUp(): void {
+  const settings: Settings = {
+    identity: { name: '', path: '', daemon: false, parent: { pid: 0, name: '', tag: 0 } },
+    startMethod: 'forkserver',
+  };
+  const payload = packPayload(settings, {
+    target: { module: 'node:util', export: 'inspect' },
+    args: [{ a: [1, 'x'] }],
+  });
+  const split = 4 + new DataView(payload.buffer).getUint32(0, true);
+  decode(payload, 4, split - 4);
+  void perform(payload.subarray(split));
+  encode(undefined, { root: 'result' });
+}
+
+/** Goes on in a forked child, as process record `index`. */
+export function runForked(index: number): void {
+  const payload = takePayload(index);
+  const split = 4 + new DataView(payload.buffer).getUint32(0, true);
+  const settings = decode(payload, 4, split - 4) as Settings;
+  setParentPid(settings.identity.parent.pid);
+  if (settings.env) process.env = replaceEnv(settings.env);
+  if (settings.cwd !== undefined) process.chdir(settings.cwd);
+  if (settings.env || settings.cwd !== undefined)
+    inheritBirthplace({ env: { ...process.env }, cwd: process.cwd() });
+  run(index, settings, payload.subarray(split));
+}
+
+/** Runs process record `index` in a process that was spawned for it. */
+export function runSpawned(index: number): void {
+  const payload = takePayload(index);
+  const split = 4 + new DataView(payload.buffer).getUint32(0, true);
+  run(index, decode(payload, 4, split - 4) as Settings, payload.subarray(split));
+}
+
+/** A copy of it: from here on the block is free. */
+function takePayload(index: number): Uint8Array {
+  const payload = (peek(index, PROCESS.PAYLOAD) ?? new Uint8Array(4)).slice();
+  drop(index, PROCESS.PAYLOAD);
+  return payload;
+}
+
+/** Sets every variable anew rather than the object: process.env is what child_process and getenv() look at. */
+function replaceEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  for (const name of Object.keys(process.env)) if (!(name in env)) delete process.env[name];
+  for (const [name, value] of Object.entries(env)) if (process.env[name] !== value) process.env[name] = value;
+  return process.env;
+}
+
+function run(index: number, settings: Settings, task: Uint8Array): void {
+  adoptIdentity(settings.identity);
+  inheritStartMethod(settings.startMethod);
+  if (settings.entry !== undefined) setEntry(settings.entry);
+  process.title = settings.identity.name;
+  words[participantRecord(indexOf(self())) + PARTICIPANT.PROCESS] = index + 1;
+  if (settings.priority !== undefined) os.setPriority(settings.priority);
+  if (settings.affinity) native.setAffinity(0, settings.affinity);
+  process.on('uncaughtException', error => {
+    if (process.listenerCount('uncaughtException') === 1) fail(index, error);
+  });
+  seeToTheEnd();
+  watchDeaths();
+  void perform(task).then(
+    value => succeed(index, value),
+    error => fail(index, error),
+  );
+}
+
+async function perform(bytes: Uint8Array): Promise<unknown> {
+  const { value } = await decodeAsync(bytes);
+  const { target, args } = value as Task;
+  return target && (await (await resolveTarget(target))(...args));
+}
+
+function succeed(index: number, value: unknown): void {
+  let message: Uint8Array;
+  try {
+    message = encode(value, { root: 'result' });
+  } catch (error) {
+    return fail(index, error);
+  }
+  publish(index, OUTCOME.RETURNED, message);
+}
+
+/** As Node ends on an uncaught error: says it on stderr, runs the 'exit' handlers, leaves with 1. */
+function fail(index: number, error: unknown): void {
+  publish(index, OUTCOME.THREW, encodeThrown(error));
+  try {
+    process.stderr.write(`${process.title}: ${inspect(error)}\n`);
+  } catch {} // nobody listens: there is no other place to say it
+  process.exit(1);
+}
+
+/** The first outcome counts: what fails after the target has returned is told by the exit code alone. */
+function publish(index: number, outcome: number, message: Uint8Array): void {
+  if (read(index, PROCESS.OUTCOME) !== OUTCOME.NONE) return;
+  put(index, PROCESS.RESULT, message);
+  write(index, PROCESS.OUTCOME, outcome); // last: from now on it counts, whatever becomes of this process
+  ring(read(index, PROCESS.OWNER), REASON.CHILD);
+}

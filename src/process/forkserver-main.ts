@@ -1,0 +1,50 @@
+/*
+ * The fork server's main script: loads all that children need, then sleeps in native code for ever. What runs after
+ * serve() returns, runs in a child.
+ */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { loadModule, setEntry } from '../codec/functions/modules.js';
+import * as commons from '../memory/commons.js';
+import { native } from '../native/native.js';
+import { becomeChild } from './after-fork.js';
+import { runForked, warmUp } from './child.js';
+import { inheritServer, type ServerOptions } from './server.js';
+
+const options = JSON.parse(process.argv[2]) as ServerOptions;
+commons.join(options.arena, options.bytes);
+for (const fd of [options.requests, options.client, options.lifeline]) native.setCloexec(fd);
+process.argv = [...options.argv];
+process.execArgv = [...options.execArgv];
+if (options.nodeOptions !== undefined) process.env['NODE_OPTIONS'] = options.nodeOptions;
+setEntry(options.entry);
+process.title = 'manyhands fork server';
+
+if (options.preload.length === 0) serve();
+else void preload().then(serve);
+
+/** So that no child has to, which would touch, and so copy, much of the heap. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+  setFlagsFromString('--no-expose-gc');
+}
+
+async function preload(): Promise<void> {
+  for (const module of options.preload) {
+    try {
+      await loadModule(module);
+    } catch (error) {
+      console.error(`manyhands: cannot preload ${module}; children go without it\n`, error);
+    }
+  }
+}
+
+function serve(): void {
+  warmUp();
+  collectGarbage();
+  const record = native.serve(options.requests, options.lifeline, options.root);
+  becomeChild({ preloaded: options.preload.length > 0 });
+  inheritServer(options.client);
+  runForked(record);
+}

@@ -1,0 +1,392 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { openSync } from 'node:fs';
+import { Socket } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { decode, decodeAsync, needsModules } from '../codec/decode.js';
+import { decodeThrown } from '../codec/errors.js';
+import { entryModule } from '../codec/functions/modules.js';
+import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
+import { PROCESS, PROCESS_FLAG, PROCESS_STATE } from '../memory/layout.js';
+import { self } from '../memory/participants.js';
+import { native } from '../native/native.js';
+import { blockUntil } from '../wait/doorbell.js';
+import { packPayload, type Settings } from './child.js';
+import { forgetChild, rememberChild } from './children.js';
+import { type End, Execution, type ExecutionOptions } from './execution.js';
+import { identity, nextPath } from './identity.js';
+import { claimRecord, drop, move, OUTCOME, peek, put, read, releaseRecord, write } from './records.js';
+import { currentBirthplace, guardianIsGone, isServerOwn, startForked, withoutOptions } from './server.js';
+import { checkStartMethod, getStartMethod, type StartMethod } from './start-method.js';
+import { type ProcessState, type ProcessUsage, stateOf, usageOf } from './usage.js';
+
+export interface ProcessOptions<A extends readonly unknown[], R> extends ExecutionOptions<A, R> {
+  /** Its whole environment. Default: this process's, as it is at start(). */
+  env?: Record<string, string>;
+  /** Its working directory. Default: this process's. */
+  cwd?: string;
+  /** Nice value, −20 (first) to 19 (last). */
+  priority?: number;
+  /** CPU indices it may run on. */
+  affinity?: readonly number[];
+  /** 'inherit' (default), 'ignore', or 'pipe' (then `stdout` and `stderr` are Readables). */
+  stdio?: 'inherit' | 'ignore' | 'pipe';
+}
+
+/** How often a blocked thread looks whether the fork server still lives, ms. */
+const LOOK_AFTER_SERVER = 500;
+/** Options that a spawned child must not repeat: they say what to run, or open a port. */
+const NOT_FOR_SPAWN =
+  /^(--eval|-e|--print|-p|-pe|--check|-c|--interactive|-i|--test.*|--watch.*|--inspect.*|--run)$/;
+
+const SIGNALS = new Map(
+  Object.entries(os.constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]),
+);
+const SIGKILL = os.constants.signals.SIGKILL;
+
+let nullDevice: number | undefined;
+
+/**
+ * A real operating-system process running a function.
+ *
+ * The child's main thread runs the target. It exits 0 when the target's promise has settled and nothing is left
+ * on its event loop, 1 when the target threw (the error and its stack go to stderr), n after process.exit(n).
+ * Its stdin is empty.
+ *
+ * Python: `multiprocessing.Process`; result() is new, and so is that no main guard is needed.
+ */
+export class Process<A extends readonly unknown[] = any[], R = unknown> extends Execution<A, R> {
+  readonly #options: ProcessOptions<A, R>;
+  readonly #path: string;
+  #record = -1;
+  #pid: number | undefined;
+  #spawned: ChildProcess | undefined;
+  #stdout: Readable | null = null;
+  #stderr: Readable | null = null;
+  #outcomeTaken = false;
+  #missing = 0;
+
+  constructor(options: ProcessOptions<A, R> = {}) {
+    const numbers = nextPath();
+    super(options, `Process-${numbers}`);
+    this.#path = numbers;
+    this.#options = options;
+    checkOptions(options);
+  }
+
+  /** The method by which it starts; a context's Process has its own. */
+  protected get startMethod(): StartMethod {
+    return getStartMethod();
+  }
+
+  get pid(): number | undefined {
+    return this.#pid;
+  }
+
+  /** Undefined while alive; null when a signal ended it. */
+  get exitCode(): number | null | undefined {
+    if (this.hasStarted) this.update();
+    return this.end?.exitCode;
+  }
+
+  get signalCode(): NodeJS.Signals | null | undefined {
+    if (this.hasStarted) this.update();
+    return this.end?.signalCode;
+  }
+
+  /** What it prints, with `stdio: 'pipe'`. */
+  get stdout(): Readable | null {
+    return this.#stdout;
+  }
+
+  get stderr(): Readable | null {
+    return this.#stderr;
+  }
+
+  /** From the kernel, now; stale as soon as it is read. */
+  get state(): ProcessState {
+    if (this.#pid === undefined) return 'new';
+    return this.isAlive() ? stateOf(this.#pid) : 'terminated';
+  }
+
+  /** From the kernel, now. @throws {LifecycleError} It is not alive. */
+  usage(): ProcessUsage {
+    const usage = this.isAlive() ? usageOf(this.#pid ?? 0) : undefined;
+    if (!usage) throw new LifecycleError(`Cannot tell what ${this.name} uses as it is not alive`);
+    return usage;
+  }
+
+  /** Asks it to end: SIGTERM. Signals to one that has ended do nothing. */
+  terminate(): void {
+    this.#signal('SIGTERM');
+  }
+
+  /** Ends it at once: SIGKILL. */
+  kill(): void {
+    this.#signal('SIGKILL');
+  }
+
+  /** What Ctrl-C does: SIGINT. */
+  interrupt(): void {
+    this.#signal('SIGINT');
+  }
+
+  /** Stops it where it is: SIGSTOP. */
+  suspend(): void {
+    this.#signal('SIGSTOP');
+  }
+
+  /** Lets it go on: SIGCONT. */
+  resume(): void {
+    this.#signal('SIGCONT');
+  }
+
+  /** Nice value, −20 (first) to 19 (last); lowering it needs the right to. */
+  setPriority(nice: number): void {
+    if (this.isAlive()) os.setPriority(this.#pid ?? 0, nice);
+  }
+
+  /** Frees what it holds. @throws {LifecycleError} It is alive. */
+  close(): void {
+    if (this.isAlive())
+      throw new LifecycleError(`Cannot close ${this.name} as it is alive: terminate() or join() it first`);
+    this.#stdout?.destroy();
+    this.#stderr?.destroy();
+    this.removeAllListeners();
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    if (!this.hasStarted)
+      throw new LifecycleError(
+        `Cannot send ${signal} to ${this.name} as it has not been started: call start() first`,
+      );
+    if (!this.isAlive()) return;
+    try {
+      process.kill(this.#pid ?? 0, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+
+  protected launch(): void {
+    const method = this.startMethod;
+    checkStartMethod(method);
+    if (identity()?.daemon)
+      throw new LifecycleError(
+        `Cannot start ${this.name} as ${identity()?.name} is a daemon: start it from a process that is none`,
+      );
+    const payload = packPayload(this.#settings(method), { target: this.target, args: this.args });
+    const record = claimRecord();
+    try {
+      put(record, PROCESS.PAYLOAD, payload);
+      write(record, PROCESS.FLAGS, this.daemon ? PROCESS_FLAG.DAEMON : 0);
+      if (method === 'forkserver') this.#fork(record);
+      else this.#spawn(record);
+    } catch (error) {
+      releaseRecord(record);
+      throw error;
+    }
+    this.#record = record;
+    this.#pid = read(record, PROCESS.PID);
+    rememberChild(this);
+  }
+
+  #settings(method: StartMethod): Settings {
+    const { env, cwd, priority, affinity } = this.#options;
+    const forked = method === 'forkserver';
+    const place = forked ? currentBirthplace() : undefined;
+    const here = { ...process.env };
+    return {
+      identity: {
+        name: this.name,
+        path: this.#path,
+        daemon: this.daemon,
+        parent: { pid: process.pid, name: identity()?.name ?? 'MainProcess', tag: self() },
+      },
+      startMethod: getStartMethod(),
+      ...(forked ? {} : { entry: entryModule() }),
+      ...(forked && (env || !place || !sameEntries(here, place.env)) ? { env: env ?? here } : {}),
+      ...(forked && (cwd !== undefined || place?.cwd !== process.cwd())
+        ? { cwd: path.resolve(cwd ?? '.') }
+        : {}),
+      ...(priority === undefined ? {} : { priority }),
+      ...(affinity === undefined ? {} : { affinity }),
+    };
+  }
+
+  #fork(record: number): void {
+    const stdio = this.#options.stdio ?? 'inherit';
+    move(record, PROCESS_STATE.CLAIMED, PROCESS_STATE.REQUESTED);
+    if (stdio === 'pipe') {
+      const [out, outEnd] = native.pipe();
+      const [err, errEnd] = native.pipe();
+      try {
+        startForked(record, [outEnd, errEnd]);
+      } catch (error) {
+        native.close(out);
+        native.close(err);
+        throw error;
+      } finally {
+        native.close(outEnd);
+        native.close(errEnd);
+      }
+      this.#stdout = new Socket({ fd: out, readable: true, writable: false });
+      this.#stderr = new Socket({ fd: err, readable: true, writable: false });
+    } else if (stdio === 'ignore') {
+      nullDevice ??= openSync('/dev/null', 'r+');
+      startForked(record, [nullDevice, nullDevice]);
+    } else {
+      // The server's own are those of the process that made it.
+      startForked(record, isServerOwn() ? undefined : [1, 2]);
+    }
+  }
+
+  #spawn(record: number): void {
+    const { env, cwd, stdio = 'inherit' } = this.#options;
+    write(record, PROCESS.FLAGS, read(record, PROCESS.FLAGS) | PROCESS_FLAG.SPAWNED);
+    const child = spawn(
+      process.execPath,
+      [
+        ...withoutOptions(process.execArgv, NOT_FOR_SPAWN),
+        path.join(__dirname, 'spawn-main.js'),
+        ...[native.arenaFd(), native.arenaBytes(), record].map((value, i) => String(i === 0 ? 3 : value)),
+        ...process.argv,
+      ],
+      { stdio: ['ignore', stdio, stdio, native.arenaFd()], env: env ?? process.env, cwd },
+    );
+    // Node tells of a failure twice: no pid now, and this event later.
+    child.on('error', () => {});
+    if (child.pid === undefined)
+      throw new LifecycleError(
+        `Cannot start ${this.name} as ${process.execPath} could not be run in ${cwd ?? process.cwd()}: see that both exist, and that processes are not used up (ulimit -u)`,
+      );
+    child.unref(); // what keeps the event loop alive is counted in Execution
+    write(record, PROCESS.PID, child.pid);
+    move(record, PROCESS_STATE.CLAIMED, PROCESS_STATE.RUNNING);
+    this.#spawned = child;
+    this.#stdout = child.stdout;
+    this.#stderr = child.stderr;
+    child.on('exit', (code, signal) => {
+      this.#reaped(signal ? os.constants.signals[signal] : (code ?? 0) << 8);
+      this.update();
+    });
+  }
+
+  /** The process that this one spawned has ended, with this wait status. */
+  #reaped(status: number): void {
+    if (this.end || read(this.#record, PROCESS.STATE) !== PROCESS_STATE.RUNNING) return;
+    write(this.#record, PROCESS.STATUS, status);
+    move(this.#record, PROCESS_STATE.RUNNING, PROCESS_STATE.EXITED);
+    native.bury(this.#pid ?? 0);
+  }
+
+  protected block(done: () => boolean, timeout: number): boolean {
+    const look = () => {
+      this.update();
+      return done();
+    };
+    if (look()) return true;
+    const deadline = performance.now() + timeout;
+    for (let left = timeout; left > 0; left = deadline - performance.now()) {
+      if (this.#spawned) {
+        const status = native.awaitExit(this.#pid ?? 0, left === Number.POSITIVE_INFINITY ? -1 : left);
+        if (status >= 0) this.#reaped(status);
+      } else {
+        blockUntil(look, Math.min(left, LOOK_AFTER_SERVER));
+        this.lookAfter();
+      }
+      if (look()) return true;
+    }
+    return false;
+  }
+
+  /** Takes note of what has happened to it. */
+  update(): void {
+    if (this.#record < 0) return;
+    // Its state is read first: whatever a process did, it did before it ended.
+    const exited = read(this.#record, PROCESS.STATE) === PROCESS_STATE.EXITED;
+    if (!this.#outcomeTaken && read(this.#record, PROCESS.OUTCOME) !== OUTCOME.NONE) this.#takeOutcome();
+    if (!exited) return;
+    const status = read(this.#record, PROCESS.STATUS);
+    const signal = status & 0x7f;
+    const end: End =
+      signal === 0
+        ? { exitCode: (status >> 8) & 0xff, signalCode: null }
+        : { exitCode: null, signalCode: SIGNALS.get(signal) ?? 'SIGKILL' };
+    releaseRecord(this.#record);
+    this.#record = -1;
+    forgetChild(this);
+    if (!this.#outcomeTaken) this.settle({ error: this.#death(end) }, { quiet: end.exitCode === 0 });
+    this.finish(end);
+  }
+
+  #takeOutcome(): void {
+    this.#outcomeTaken = true;
+    const threw = read(this.#record, PROCESS.OUTCOME) === OUTCOME.THREW;
+    const message = (peek(this.#record, PROCESS.RESULT) ?? new Uint8Array(0)).slice();
+    drop(this.#record, PROCESS.RESULT);
+    const take = (value: unknown) =>
+      this.settle(threw ? { error: value } : { value: value as R }, { quiet: false });
+    const refuse = (error: unknown) => this.settle({ error }, { quiet: false });
+    try {
+      if (threw) take(decodeThrown(message));
+      else if (needsModules(message)) decodeAsync(message).then(({ value }) => take(value), refuse);
+      else take(decode(message));
+    } catch (error) {
+      refuse(error);
+    }
+  }
+
+  #death({ exitCode, signalCode }: End): WorkerDiedError {
+    const pid = this.#pid ?? 0;
+    const how = signalCode ? `was killed by ${signalCode}` : `exited with code ${exitCode}`;
+    return new WorkerDiedError(
+      `Cannot give the result of ${this.name} as process ${pid} ${how} before its target returned`,
+      {
+        pid,
+        exitCode,
+        signalCode,
+      },
+    );
+  }
+
+  /**
+   * When the fork server's guardian is gone, and perhaps the server as well, nobody may be left to tell of an end: seen
+   * missing twice, with time in between for a server to tell, a process counts as killed.
+   */
+  lookAfter(): void {
+    if (this.#record < 0 || this.#spawned || !guardianIsGone()) return;
+    const state = stateOf(this.#pid ?? 0);
+    if (state !== 'terminated' && state !== 'zombie') return;
+    if (++this.#missing < 2) return;
+    write(this.#record, PROCESS.STATUS, SIGKILL);
+    if (move(this.#record, PROCESS_STATE.RUNNING, PROCESS_STATE.EXITED)) native.bury(this.#pid ?? 0);
+    this.update();
+  }
+}
+
+function checkOptions({ stdio, env, cwd, priority, affinity }: ProcessOptions<any, any>): void {
+  if (stdio !== undefined && !['inherit', 'ignore', 'pipe'].includes(stdio))
+    throw new RangeError(`Cannot use ${String(stdio)} as "stdio": give 'inherit', 'ignore' or 'pipe'`);
+  if (env !== undefined && (typeof env !== 'object' || env === null))
+    throw new TypeError('Cannot use that as "env": give an object of strings');
+  if (cwd !== undefined && typeof cwd !== 'string')
+    throw new TypeError('Cannot use that as "cwd": give a path');
+  if (priority !== undefined && !(Number.isInteger(priority) && priority >= -20 && priority <= 19))
+    throw new RangeError(`Cannot use ${String(priority)} as "priority": give a whole number from -20 to 19`);
+  if (
+    affinity !== undefined &&
+    !(
+      Array.isArray(affinity) &&
+      affinity.length > 0 &&
+      affinity.every(cpu => Number.isInteger(cpu) && cpu >= 0)
+    )
+  )
+    throw new RangeError('Cannot use that as "affinity": give an array of CPU numbers, such as [0, 1]');
+}
+
+function sameEntries(a: NodeJS.ProcessEnv, b: NodeJS.ProcessEnv): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every(name => a[name] === b[name]);
+}

@@ -1,0 +1,121 @@
+import { OutOfMemoryError } from '../errors/errors.js';
+import { free } from '../memory/allocator.js';
+import { attach, words } from '../memory/commons.js';
+import {
+  HEADER,
+  MAX_PROCESSES,
+  PARTICIPANT,
+  PARTICIPANT_STATE,
+  PROCESS,
+  PROCESS_STATE,
+  PROCESS_WORDS,
+  PROCESSES,
+} from '../memory/layout.js';
+import { messageAt, storeMessage } from '../memory/message.js';
+import { indexOf, record as participantRecord, self } from '../memory/participants.js';
+
+/*
+ * The records of started processes in the commons; native/layout.h says what their words mean and
+ * native/forkserver.c who moves their state.
+ *
+ * A record is claimed by setting its owner from 0 and given back by setting it to 0, last. One whose owner has died is
+ * taken back by the next who looks for a free one, once its process has ended too.
+ */
+
+/** Whether a target returned or threw. */
+export const OUTCOME = { NONE: 0, RETURNED: 1, THREW: 2 } as const;
+
+/** Marks blocks as belonging to a process record rather than to a thread (src/memory). */
+const OF_A_RECORD = 1 << 30;
+
+/** Index of the word `field` (of PROCESS) of record `index`. */
+export function wordOf(index: number, field: number): number {
+  return PROCESSES + index * PROCESS_WORDS + field;
+}
+
+export function read(index: number, field: number): number {
+  return Atomics.load(words, wordOf(index, field));
+}
+
+export function write(index: number, field: number, value: number): void {
+  Atomics.store(words, wordOf(index, field), value);
+}
+
+/** Moves the state from one to another. False: it was not `from`. */
+export function move(index: number, from: number, to: number): boolean {
+  return Atomics.compareExchange(words, wordOf(index, PROCESS.STATE), from, to) === from;
+}
+
+/** The owner mark of blocks that live as long as the record is in use. */
+function ownerTag(index: number): number {
+  return OF_A_RECORD | ((read(index, PROCESS.GENERATION) & 0xffff) << 14) | index;
+}
+
+/** Takes a free record for a process that this thread is about to start. */
+export function claimRecord(): number {
+  attach();
+  const me = indexOf(self());
+  for (let index = 0; index < MAX_PROCESSES; index++) {
+    const owner = wordOf(index, PROCESS.OWNER);
+    if (Atomics.load(words, owner) !== 0) {
+      if (index < words[HEADER.PROCESSES_USED] && isForsaken(index)) releaseRecord(index);
+      else continue;
+    }
+    if (Atomics.compareExchange(words, owner, 0, me) !== 0) continue;
+    for (let used = 0; (used = Atomics.load(words, HEADER.PROCESSES_USED)) <= index; )
+      Atomics.compareExchange(words, HEADER.PROCESSES_USED, used, index + 1);
+    write(index, PROCESS.GENERATION, read(index, PROCESS.GENERATION) + 1);
+    write(index, PROCESS.OWNER_GENERATION, words[participantRecord(me) + PARTICIPANT.GENERATION]);
+    for (const field of [
+      PROCESS.PID,
+      PROCESS.STATUS,
+      PROCESS.FLAGS,
+      PROCESS.PAYLOAD,
+      PROCESS.RESULT,
+      PROCESS.OUTCOME,
+    ])
+      write(index, field, 0);
+    write(index, PROCESS.STATE, PROCESS_STATE.CLAIMED);
+    return index;
+  }
+  throw new OutOfMemoryError(
+    `Cannot start a process as ${MAX_PROCESSES} are known already: join some of them`,
+  );
+}
+
+/** Has its starter died, and is there nobody left who moves its state? */
+function isForsaken(index: number): boolean {
+  const state = read(index, PROCESS.STATE);
+  if (state === PROCESS_STATE.REQUESTED || state === PROCESS_STATE.FORKING || state === PROCESS_STATE.RUNNING)
+    return false;
+  const at = participantRecord(read(index, PROCESS.OWNER));
+  return (
+    Atomics.load(words, at + PARTICIPANT.GENERATION) !== read(index, PROCESS.OWNER_GENERATION) ||
+    Atomics.load(words, at + PARTICIPANT.STATE) !== PARTICIPANT_STATE.LIVE
+  );
+}
+
+/** Gives a record back, with what it still holds. */
+export function releaseRecord(index: number): void {
+  drop(index, PROCESS.PAYLOAD);
+  drop(index, PROCESS.RESULT);
+  write(index, PROCESS.STATE, PROCESS_STATE.FREE);
+  write(index, PROCESS.OWNER, 0);
+}
+
+/** Frees the block that a record's `field` names, if any; only one of several who try does. */
+export function drop(index: number, field: number): void {
+  const handle = Atomics.exchange(words, wordOf(index, field), 0) >>> 0;
+  if (handle !== 0) free(handle);
+}
+
+/** Lets a record's `field` name a new block that holds `message`. */
+export function put(index: number, field: number, message: Uint8Array): void {
+  write(index, field, storeMessage(message, ownerTag(index)));
+}
+
+/** The message that `field` names, in place; undefined: none. */
+export function peek(index: number, field: number): Uint8Array | undefined {
+  const handle = read(index, field) >>> 0;
+  return handle === 0 ? undefined : messageAt(handle);
+}

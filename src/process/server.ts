@@ -1,0 +1,214 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { entryModule } from '../codec/functions/modules.js';
+import { LifecycleError } from '../errors/errors.js';
+import { words } from '../memory/commons.js';
+import { HEADER, PROCESS, PROCESS_STATE } from '../memory/layout.js';
+import { indexOf, self } from '../memory/participants.js';
+import { native } from '../native/native.js';
+import { move, read, wordOf } from './records.js';
+
+/** What the fork server's main script is told. Descriptors are numbers in that process. */
+export interface ServerOptions {
+  readonly arena: number;
+  readonly bytes: number;
+  readonly requests: number;
+  readonly client: number;
+  readonly lifeline: number;
+  readonly root: number;
+  readonly preload: readonly string[];
+  readonly argv: readonly string[];
+  readonly execArgv: readonly string[];
+  readonly nodeOptions: string | undefined;
+  readonly entry: string | undefined;
+}
+
+/** The environment and folder that children are born with. */
+export interface Birthplace {
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+}
+
+/**
+ * The guardian that this process started, if it was this one. Until it is spawned again its children's births and deaths
+ * are in good hands; see native/forkserver.c.
+ */
+let guardian: ChildProcess | undefined;
+let birthplace: Birthplace | undefined;
+let lifeline = -1;
+let preload: readonly string[] = [];
+
+/**
+ * Modules that the fork server imports once, so that children are born with them. Takes effect if called before the
+ * first process starts.
+ * @throws {LifecycleError} The fork server runs already.
+ */
+export function setForkserverPreload(modules: readonly (string | URL)[]): void {
+  if (native.client() >= 0)
+    throw new LifecycleError(
+      'Cannot preload modules as the fork server runs already: call setForkserverPreload() before the first start()',
+    );
+  preload = modules.map(module =>
+    module instanceof URL
+      ? module.href
+      : /^\.{0,2}\//.test(module)
+        ? pathToFileURL(path.resolve(module)).href
+        : module,
+  );
+}
+
+/** Where forked children start from; undefined in a process that has its fork server from its parent. */
+export function currentBirthplace(): Birthplace | undefined {
+  return birthplace;
+}
+
+/** In a child: what it was born with is what its own children are compared with. */
+export function inheritBirthplace(place: Birthplace): void {
+  birthplace = place;
+}
+
+/** Is the fork server's guardian, started by this process, gone? Then nobody may be left to reap. */
+export function guardianIsGone(): boolean {
+  if (!guardian?.pid) return false;
+  const letter = native.processStat(guardian.pid)?.[0];
+  return letter === undefined || letter === 'Z';
+}
+
+const bereaved: (() => void)[] = [];
+
+/** Calls `listener` when a guardian that this process started has ended. */
+export function onGuardianExit(listener: () => void): void {
+  bereaved.push(listener);
+}
+
+/** Did this process start the fork server, so that its stdout and stderr are the server's too? */
+export function isServerOwn(): boolean {
+  return guardian !== undefined || native.client() < 0;
+}
+
+/** How long to trust in a start before looking whether its server lives, ms. */
+const PATIENCE = 50;
+/** How long a server may take to boot, or a machine to be busy, before a start counts as failed, ms. */
+const LONGEST_START = 30_000;
+
+/**
+ * Has the fork server start process record `index`; returns when the process exists. `fds`: its stdout and stderr.
+ * A server that dies meanwhile is replaced, and the request is made again; it is carried out once.
+ */
+export function startForked(index: number, fds: readonly [number, number] | undefined): void {
+  const state = wordOf(index, PROCESS.STATE);
+  const deadline = performance.now() + LONGEST_START;
+  let epoch = ask(index, fds);
+  for (;;) {
+    const seen = Atomics.load(words, state);
+    if (seen === PROCESS_STATE.EXITED || (seen === PROCESS_STATE.RUNNING && read(index, PROCESS.PID) !== 0))
+      return;
+    if (seen === PROCESS_STATE.FAILED) {
+      const errno = read(index, PROCESS.STATUS);
+      throw new LifecycleError(
+        `Cannot start a process as fork() failed with errno ${errno}: end some processes, or raise the limits (ulimit -u)`,
+      );
+    }
+    if (native.futexWait(state, seen, PATIENCE) !== 2) continue;
+    const lost = Atomics.load(words, HEADER.SERVER_EPOCH) !== epoch || guardianIsGone();
+    // A server took the request and died. If it forked, and the child says so only now, the first to say it wins.
+    if (lost && seen === PROCESS_STATE.FORKING) move(index, seen, PROCESS_STATE.REQUESTED);
+    if (lost) epoch = ask(index, fds);
+    else if (performance.now() > deadline && move(index, seen, PROCESS_STATE.CANCELLED))
+      throw new LifecycleError(
+        'Cannot start a process as the fork server did not answer within 30 seconds: see what it printed to stderr, or use setStartMethod("spawn")',
+      );
+  }
+}
+
+/** Sends the request. Returns the epoch of the server that it went to. */
+function ask(index: number, fds: readonly [number, number] | undefined): number {
+  for (let attempt = 0; ; attempt++) {
+    if (native.client() < 0 || guardianIsGone()) launch();
+    const epoch = Atomics.load(words, HEADER.SERVER_EPOCH);
+    try {
+      if (fds) native.request(native.client(), index, ...fds);
+      else native.request(native.client(), index);
+      return epoch;
+    } catch (error) {
+      if (attempt === 3) throw error;
+      native.close(native.client());
+      native.client(-1);
+    }
+  }
+}
+
+/** Options of this process's Node that the fork server must not have: they run code of their own, or open ports. */
+const NOT_FOR_THE_SERVER =
+  /^(--import|--require|-r|--loader|--experimental-loader|--eval|-e|--print|-p|-pe|--check|-c|--interactive|-i|--test.*|--watch.*|--inspect.*|--cpu-prof.*|--heap-prof.*|--prof|--env-file.*|--input-type|--experimental-default-type|--run|--single-threaded)$/;
+const TAKES_A_VALUE =
+  /^(--import|--require|-r|--loader|--experimental-loader|--eval|-e|--print|-p|-pe|--env-file|--input-type|--watch-path|--run)$/;
+
+/** `options` without those that match, and without their values. */
+export function withoutOptions(options: readonly string[], unwanted: RegExp): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < options.length; i++) {
+    const [name] = options[i].split('=', 1);
+    if (!unwanted.test(name)) kept.push(options[i]);
+    else if (TAKES_A_VALUE.test(name) && !options[i].includes('=')) i++;
+  }
+  return kept;
+}
+
+function launch(): void {
+  const root = indexOf(self());
+  if (native.client() >= 0) native.close(native.client());
+  if (lifeline >= 0) native.close(lifeline);
+  const [client, requests] = native.socketPair();
+  const [lifelineRead, lifelineWrite] = native.pipe();
+  const options: ServerOptions = {
+    arena: 3,
+    requests: 4,
+    client: 5,
+    lifeline: 6,
+    bytes: native.arenaBytes(),
+    root,
+    preload,
+    argv: process.argv,
+    execArgv: process.execArgv,
+    nodeOptions: process.env['NODE_OPTIONS'],
+    entry: entryModule(),
+  };
+  birthplace = { env: { ...process.env }, cwd: process.cwd() };
+  const env = { ...process.env };
+  delete env['NODE_OPTIONS'];
+  guardian = spawn(
+    process.execPath,
+    [
+      '--single-threaded',
+      ...withoutOptions(process.execArgv, NOT_FOR_THE_SERVER),
+      path.join(__dirname, 'forkserver-main.js'),
+      JSON.stringify(options),
+    ],
+    { stdio: ['ignore', 'inherit', 'inherit', native.arenaFd(), requests, client, lifelineRead], env },
+  );
+  native.close(requests);
+  native.close(lifelineRead);
+  guardian.on('error', () => {}); // ask() finds it gone
+  guardian.on('exit', () => {
+    for (const listener of bereaved) listener();
+  });
+  guardian.unref();
+  lifeline = lifelineWrite;
+  native.client(client);
+}
+
+/** In a forked child: the server is the parent's. */
+export function inheritServer(client: number): void {
+  guardian = undefined;
+  lifeline = -1;
+  native.client(client);
+}
+
+/** At this process's end: the server it started may end too. */
+export function letServerGo(): ChildProcess | undefined {
+  if (lifeline >= 0) native.close(lifeline);
+  lifeline = -1;
+  return guardian;
+}
