@@ -4,12 +4,14 @@ import { SerializationError } from '../../errors/errors';
 import { definitions, importers, importMetas } from './definitions';
 import type { AnyFunction, Capture, FunctionDescription, Reference, Source } from './description';
 import { type Inspection, inspect, type ScopeLevel, type Script } from './inspect';
+import { layOut, type Position } from './layout';
 import type { ModuleSyntax } from './module-syntax';
 import { commonJsFile, entryModule, moduleCache } from './modules';
 import { type ComputedMember, type Prepared, prepare } from './prepare';
 import { builtinReference, exportReference, moduleReference, startOf } from './references';
 import { resolveImport } from './resolve';
 import { syntaxOf } from './scripts';
+import { originalPositions } from './source-maps';
 
 /** What does not change about a function that crosses by value. */
 interface Analysis {
@@ -79,14 +81,25 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
   const isDeclaration = prepared.form === 'expression' && start >= 0 && syntax.declaresAt(start, end);
   const free = isDeclaration ? [...prepared.free.names, fn.name] : prepared.free.names;
   const names = free.filter(name => holder(scopes, name) || (script.isModule && syntax.imports.has(name)));
-  const { earlyKey, members = [], meta, importer, code, late } = prepared.compiled(new Set(names));
+  const original = start >= 0 ? originalPositions(script, syntax) : undefined;
+  const written = original?.(start, false);
+  const layout =
+    written && layOut(source, prepared.tokens, written, offset => original?.(start + offset, true));
+  const {
+    earlyKey,
+    members = [],
+    meta,
+    importer,
+    code,
+    late,
+  } = prepared.compiled(new Set(names), layout ?? []);
   const lost = members.find(member => keyOf(fn, member) === undefined);
   const unnamed = earlyKey ?? lost?.text;
   if (unnamed !== undefined) {
     const state = `the name of its member [${unnamed}] is computed from a variable`;
     throw refuse(fn, state, 'give it a plain name');
   }
-  const at = start >= 0 ? syntax.position(start) : { line: 0, column: 0 };
+  const { line, column } = written ?? placeOf(script, syntax, start);
   return {
     kind: 'source',
     fixed: {
@@ -95,8 +108,8 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
       form: isDeclaration ? 'declaration' : prepared.form,
       ...(code !== undefined && { code }),
       url: displayUrl(script),
-      line: at.line + script.startLine,
-      column: at.line === 0 ? at.column + script.startColumn : at.column,
+      line,
+      column,
       strict,
       name: typeof fn.name === 'string' ? fn.name : '',
       ...(late && { late }),
@@ -111,6 +124,12 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
     syntax,
     start,
   };
+}
+
+/** Where a script's text at `start` stands in the file it came from. */
+function placeOf(script: Script, syntax: ModuleSyntax, start: number): Position {
+  const { line, column } = start >= 0 ? syntax.position(start) : { line: 0, column: 0 };
+  return { line: line + script.startLine, column: line === 0 ? column + script.startColumn : column };
 }
 
 function parse(fn: AnyFunction, source: string, strict: boolean, isModule: boolean): Prepared {

@@ -1,14 +1,20 @@
 import type { LateSteps, SourceForm } from './description';
 import { type FreeVariables, freeVariables, usesSuper } from './free-variables';
-import { type AnyNode, isClass, type Node, type Program, parseScript } from './syntax';
+import type { Edit } from './layout';
+import { type AnyNode, isClass, type Node, type Program, parseScript, type Token } from './syntax';
 
 /** A function's own text, understood: what it is, what it needs from around it, and how to compile it elsewhere. */
 export interface Prepared {
   readonly form: Exclude<SourceForm, 'declaration'>;
   readonly free: FreeVariables;
   readonly usesSuper: boolean;
-  /** The text to compile, and what to do after; depends on which free names are captured rather than global. */
-  compiled(captured: ReadonlySet<string>): Compiled;
+  /** Its tokens, by their offsets in the text. */
+  readonly tokens: readonly Token[];
+  /**
+   * The text to compile, and what to do after; depends on which free names are captured rather than global. `layout`
+   * is white space to add.
+   */
+  compiled(captured: ReadonlySet<string>, layout: readonly Edit[]): Compiled;
 }
 
 export interface Compiled {
@@ -29,18 +35,13 @@ export interface ComputedMember {
   readonly isStatic: boolean;
 }
 
-interface Edit {
-  readonly start: number;
-  readonly end: number;
-  readonly text: string;
-}
-
 interface Parsed {
   readonly program: Program;
   /** Where the function's text starts in the program's. */
   readonly shift: number;
   readonly root: AnyNode;
   readonly member: Extract<AnyNode, { type: 'Property' }> | undefined;
+  readonly tokens: readonly Token[];
 }
 
 /** @throws {SyntaxError} The text is not that of one function or class. */
@@ -53,7 +54,8 @@ export function prepare(source: string, strict: boolean, isModule: boolean): Pre
     form: formOf(parsed),
     free,
     usesSuper: member !== undefined && usesSuper(root),
-    compiled: captured => compile(source, parsed, free, captured),
+    tokens: parsed.tokens,
+    compiled: (captured, layout) => compile(source, parsed, free, captured, layout),
   };
 }
 
@@ -71,19 +73,30 @@ function withoutHeritage(free: FreeVariables, root: AnyNode): FreeVariables {
 function parseFunction(source: string, strict: boolean, sourceType: 'script' | 'module'): Parsed {
   const open = `(function(){${strict && sourceType === 'script' ? '"use strict";' : ''}return`;
   try {
-    const program = parseScript(`${open}(${source}\n)})`, sourceType);
-    return { program, shift: open.length + 1, root: returned(program), member: undefined };
+    const all: Token[] = [];
+    const program = parseScript(`${open}(${source}\n)})`, sourceType, all);
+    const shift = open.length + 1;
+    return { program, shift, root: returned(program), member: undefined, tokens: within(all, source, shift) };
   } catch (asExpression) {
     try {
-      const program = parseScript(`${open}{${source}\n}})`, sourceType);
+      const all: Token[] = [];
+      const program = parseScript(`${open}{${source}\n}})`, sourceType, all);
       const object = returned(program);
       const member = object.type === 'ObjectExpression' ? object.properties[0] : undefined;
       if (member?.type !== 'Property') throw asExpression;
-      return { program, shift: open.length + 1, root: member.value as AnyNode, member };
+      const shift = open.length + 1;
+      return { program, shift, root: member.value as AnyNode, member, tokens: within(all, source, shift) };
     } catch {
       throw asExpression;
     }
   }
+}
+
+/** The tokens of the source among those of the text around it, as if it stood alone. */
+function within(tokens: readonly Token[], source: string, shift: number): Token[] {
+  return tokens
+    .filter(({ start, end }) => start >= shift && end <= shift + source.length)
+    .map(token => ({ ...token, start: token.start - shift, end: token.end - shift }));
 }
 
 function returned(program: Program): AnyNode {
@@ -104,6 +117,7 @@ function compile(
   { root, member, shift }: Parsed,
   free: FreeVariables,
   captured: ReadonlySet<string>,
+  layout: readonly Edit[],
 ): Compiled {
   const edits: Edit[] = [];
   const at = (index: number) => index - shift;
@@ -122,6 +136,9 @@ function compile(
     edits.push({ start, end, text: pad('_', source.slice(start, end)) });
   }
   const steps = isClass(root) ? deferSteps(source, root, shift, free, captured, edits) : undefined;
+  for (const space of layout) {
+    if (!edits.some(({ start, end }) => start < space.start && space.start < end)) edits.push(space);
+  }
   return {
     ...(edits.length > 0 && { code: apply(source, edits) }),
     ...(meta && { meta }),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { before, describe, test } from 'node:test';
 import vm from 'node:vm';
 import { describeFunction } from './describe';
@@ -79,6 +80,14 @@ test('functions of a TypeScript program under tsx cross to a process without it'
     dynamic: 16,
     throws: 'Error: from the original line',
   });
+});
+
+test('a stack trace shows where the TypeScript was written', () => {
+  const lines = fs.readFileSync(new URL(fixture('typescript-closures.mts')), 'utf8').split('\n');
+  const line = lines.findIndex(text => text.includes('throw new Error(erased'));
+  const { throws } = runTypeScript('typescript-closures.mts');
+  const column = (lines[line] ?? '').indexOf('new Error');
+  assert.equal(place(throws?.stack), `${fixture('typescript-closures.mts')}:${line + 1}:${column + 1}`);
 });
 
 test('functions of TypeScript compiled to CommonJS under tsx cross as well', async () => {

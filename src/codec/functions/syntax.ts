@@ -1,6 +1,6 @@
-import type { AnyNode, Node, Options, Program } from 'acorn';
+import type { AnyNode, Node, Options, Program, Token } from 'acorn';
 
-export type { AnyNode, Node, Program } from 'acorn';
+export type { AnyNode, Node, Program, Token } from 'acorn';
 
 const COMMON: Partial<Options> = {
   // Functions are parsed outside of what surrounds them: an enclosing class, an async module, a CommonJS wrapper.
@@ -12,11 +12,11 @@ const COMMON: Partial<Options> = {
   ranges: true,
 };
 
-/** Parses JavaScript of the running engine's day. Throws SyntaxError. */
-export function parseScript(text: string, sourceType: 'script' | 'module'): Program {
+/** Parses JavaScript of the running engine's day, putting its tokens into `tokens`. Throws SyntaxError. */
+export function parseScript(text: string, sourceType: 'script' | 'module', tokens?: Token[]): Program {
   // Loaded on first use: a process that only runs what others send it never parses.
   const { parse } = require('acorn') as typeof import('acorn');
-  return parse(text, { ...COMMON, ecmaVersion: 'latest', sourceType });
+  return parse(text, { ...COMMON, ecmaVersion: 'latest', sourceType, ...(tokens && { onToken: tokens }) });
 }
 
 /** The nodes directly below one. */
