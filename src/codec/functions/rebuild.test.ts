@@ -78,6 +78,7 @@ test('functions of a TypeScript program under tsx cross to a process without it'
     imported: 4,
     namespace: 9,
     dynamic: 16,
+    spread: ['a x b nested 2\n c', '/x', 1, 6, 4],
     throws: 'Error: from the original line',
   });
 });
