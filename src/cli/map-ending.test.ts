@@ -72,11 +72,11 @@ test('kill -9 of the command takes its workers with it', async () => {
 
 test('results come at once, while more input is awaited', async () => {
   const { child, ended } = startMap([fixture('tasks.mjs')]);
-  child.stdin?.write('first\nsec');
+  child.stdin?.write(Buffer.concat([Buffer.from('first\nsec'), Buffer.of(0xc3)]));
   const [chunk] = await once(child.stdout as NodeJS.ReadableStream, 'data');
   assert.equal(String(chunk), '"FIRST"\n');
-  child.stdin?.end('ond');
-  assert.deepEqual((await ended).results, ['FIRST', 'SECOND']);
+  child.stdin?.end(Buffer.of(0xa9)); // the other half of é
+  assert.deepEqual((await ended).results, ['FIRST', 'SECÉ']);
 });
 
 test('a reader that goes away ends it, quietly', async () => {

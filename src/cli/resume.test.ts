@@ -154,10 +154,11 @@ test('a torn record, and output that nobody vouches for, are cut off', async () 
   assert.equal((await map(args)).status, 0);
   appendFileSync(output, 'half a resul');
   appendFileSync(journal, '0123456789abcdef01234567 {"ranges":[[0,');
+  const whole = readFileSync(output, 'utf8').slice(0, -'half a resul'.length);
   const { status, stderr } = await map(args);
   assert.equal(status, 0);
   assert.match(stderr, /200 done before/);
-  assert.deepEqual(read(output), expected(200, false));
+  assert.equal(readFileSync(output, 'utf8'), whole);
 });
 
 test('output that was lost is made again, with a warning', async () => {
