@@ -66,16 +66,16 @@ function resolvePackage(specifier: string, from: string): string | undefined {
   return undefined;
 }
 
+/** `#name`: by the `imports` of the importer's package, which may lead anywhere. */
 function resolveInternal(specifier: string, from: string): string | undefined {
   const own = enclosingPackage(from);
-  if (!own?.content.imports) return undefined;
-  const target = match(own.content.imports, specifier);
-  if (!target) return undefined;
-  const found = choose(target.target, target.star);
+  const target = own?.content.imports && match(own.content.imports, specifier);
+  const found = target && choose(target.target, target.star);
   if (!found) return undefined;
-  return found.startsWith('.')
-    ? path.join(own.folder, found)
-    : fileURLToPath(resolveImport(found, pathToFileURL(from).href));
+  return resolveImport(
+    found,
+    pathToFileURL(found.startsWith('.') ? path.join(own.folder, 'package.json') : from).href,
+  );
 }
 
 function resolveExports(exports: Target, subpath: string, folder: string): string | undefined {
