@@ -31,10 +31,10 @@ export function resolveImport(specifier: string, base: string): string {
   if (/^(\.{0,2}\/|[a-z][a-z0-9+.-]+:)/i.test(specifier)) return resolveUrl(specifier, base);
   if (!base.startsWith('file:')) return createRequire(path.join(process.cwd(), 'x')).resolve(specifier);
   const from = fileURLToPath(base);
-  const found = specifier.startsWith('#')
-    ? resolveInternal(specifier, from)
-    : resolvePackage(specifier, from);
-  return pathToFileURL(realpathSync(found ?? createRequire(from).resolve(specifier))).href;
+  const internal = specifier.startsWith('#') ? resolveInternal(specifier, from) : undefined;
+  if (internal !== undefined) return internal;
+  const file = resolvePackage(specifier, from) ?? createRequire(from).resolve(specifier);
+  return pathToFileURL(realpathSync(file)).href;
 }
 
 function resolveUrl(specifier: string, base: string): string {
