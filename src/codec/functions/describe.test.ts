@@ -140,6 +140,14 @@ describe('anything else crosses as its source', () => {
     );
   });
 
+  test('a default export of the entry module that has no name', async () => {
+    setEntry(fixture('entry.mjs'));
+    const { default: anonymous } = (await import(fixture('entry.mjs'))) as { default: AnyFunction };
+    const description = describeFunction(anonymous) as Source;
+    assert.equal(description.form, 'expression');
+    assert.equal(description.name, 'default');
+  });
+
   test('captured values are those of the moment', () => {
     let count = 0;
     const read = () => count;

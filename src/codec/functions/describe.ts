@@ -3,6 +3,7 @@ import { isProxy } from 'node:util/types';
 import { SerializationError } from '../../errors/errors';
 import { definitions, importers, importMetas } from './definitions';
 import type { AnyFunction, Capture, FunctionDescription, Reference, Source } from './description';
+import type { FreeVariables } from './free-variables';
 import { type Inspection, inspect, type ScopeLevel, type Script } from './inspect';
 import { layOut, type Position } from './layout';
 import type { ModuleSyntax } from './module-syntax';
@@ -22,7 +23,7 @@ interface Analysis {
   readonly members: readonly ComputedMember[];
   /** Free names, but for those that are globals. */
   readonly names: readonly string[];
-  readonly prepared: Prepared;
+  readonly references: FreeVariables['references'];
   readonly isModule: boolean;
   readonly scriptUrl: string;
   readonly syntax: ModuleSyntax;
@@ -78,8 +79,8 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
   const strict = script.isModule || (start >= 0 ? syntax.strictAt(start, end) : !Object.hasOwn(fn, 'caller'));
   const prepared = parse(fn, source, strict, script.isModule);
   check(fn, prepared);
-  const isDeclaration = prepared.form === 'expression' && start >= 0 && syntax.declaresAt(start, end);
-  const free = isDeclaration ? [...prepared.free.names, fn.name] : prepared.free.names;
+  const declared = prepared.form === 'expression' && start >= 0 ? syntax.declaredAt(start, end) : undefined;
+  const free = declared === undefined ? prepared.free.names : [...prepared.free.names, declared];
   const names = free.filter(name => holder(scopes, name) || (script.isModule && syntax.imports.has(name)));
   const original = start >= 0 ? originalPositions(script, syntax) : undefined;
   const written = original?.(start, false);
@@ -105,7 +106,8 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
     fixed: {
       kind: 'source',
       source,
-      form: isDeclaration ? 'declaration' : prepared.form,
+      form: declared === undefined ? prepared.form : 'declaration',
+      ...(declared !== undefined && { declared }),
       ...(code !== undefined && { code }),
       url: displayUrl(script),
       line,
@@ -118,7 +120,7 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
     importer,
     members,
     names,
-    prepared,
+    references: prepared.free.references,
     isModule: script.isModule,
     scriptUrl: script.url,
     syntax,
@@ -191,7 +193,7 @@ function withCaptures(fn: AnyFunction, analysis: Analysis, scopes: readonly Scop
     if (isRequire(value)) requires.push(name);
     else if (typeof value === 'object' && value !== null && importMetas.has(value)) meta = name;
     else if (typeof value === 'function' && importers.has(value)) importer = name;
-    else if (value !== fn || name !== analysis.fixed.name || analysis.fixed.form !== 'declaration') {
+    else if (value !== fn || name !== analysis.fixed.declared) {
       captures.push(capture(fn, analysis, name, value));
     }
   }
@@ -237,13 +239,11 @@ function isOwnExports({ scriptUrl }: Analysis, value: unknown): value is Record<
 /** Compilers make `exports.limit` of an exported `limit`: of the whole object, only what is used so crosses. */
 function usedExports(
   fn: AnyFunction,
-  { prepared, fixed }: Analysis,
+  { references, fixed }: Analysis,
   name: string,
   exports: Record<string, unknown>,
 ): Record<string, unknown> {
-  const members = prepared.free.references
-    .filter(reference => reference.name === name)
-    .map(({ member }) => member);
+  const members = references.filter(reference => reference.name === name).map(({ member }) => member);
   if (members.some(member => member === undefined)) {
     const remedy = `use ${name}.member, or a variable of its own`;
     throw refuse(fn, `it uses the whole of '${name}' of ${fixed.url}`, remedy, undefined, name);

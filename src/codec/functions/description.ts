@@ -33,6 +33,8 @@ export interface Source {
   readonly column: number;
   readonly strict: boolean;
   readonly name: string;
+  /** The variable a declaration makes: `name`, unless that was changed. */
+  readonly declared?: string;
   /** The variable `code` reads for `import.meta`. */
   readonly meta?: string;
   /** The variable `code` calls for `import(…)`. */

@@ -1,4 +1,4 @@
-import { Session } from 'node:inspector';
+import type { Session } from 'node:inspector';
 
 /** One level of a function's scope chain. `variables` holds live values; reading one in its dead zone may throw. */
 export interface ScopeLevel {
@@ -53,7 +53,8 @@ const TRAY_KEY = Symbol.for('manyhands.inspect.tray');
 let session: Session | undefined;
 let trayId: string | undefined;
 const scripts = new Map<string, Script>();
-const sources = new Map<string, string>();
+/** The text of the script met last: it will be asked for next, most likely. */
+let latest: { readonly id: string; readonly text: string } | undefined;
 
 /**
  * Asks V8 about a function: script, position, and the scopes it closes over, as they are now.
@@ -84,8 +85,8 @@ export function inspect(fn: unknown): Inspection {
 
 /** The text of a script, as compiled. Kept by nobody here: ask once. */
 export function scriptSource(script: Script): string {
-  const fetched = sources.get(script.id);
-  sources.delete(script.id);
+  const fetched = latest?.id === script.id ? latest.text : undefined;
+  latest = undefined;
   return fetched ?? debugging(() => fetchSource(script.id));
 }
 
@@ -137,8 +138,8 @@ function publishTray(): string {
 function scriptOf(id: string): Script | undefined {
   if (!scripts.has(id)) {
     debugging(() => {
-      // Its text will be asked for next, most likely; turning the debugger on is what costs.
-      if (!scripts.get(id)?.url.startsWith('node:')) sources.set(id, fetchSource(id));
+      // Turning the debugger on is what costs.
+      if (!scripts.get(id)?.url.startsWith('node:')) latest = { id, text: fetchSource(id) };
     });
   }
   return scripts.get(id);
@@ -170,7 +171,9 @@ function post<T>(method: string, params?: object): T {
 }
 
 function openSession(): Session {
-  const opened = new Session();
+  // Loaded on first use: a process that only runs what others send it never inspects.
+  const inspector = require('node:inspector') as typeof import('node:inspector');
+  const opened = new inspector.Session();
   opened.connect();
   opened.on('Debugger.scriptParsed', ({ params }: { params: ParsedScript }) => {
     // Only these five: a source map inlined by a compiler would be megabytes to keep.

@@ -50,11 +50,12 @@ export class ModuleSyntax {
     );
   }
 
-  /** Whether exactly `[start, end)` is a function declaration: its name is a variable of the scope around it. */
-  declaresAt(start: number, end: number): boolean {
-    return chainTo(this.program, start, end).some(
-      node => node.type === 'FunctionDeclaration' && node.start === start && node.end === end,
+  /** The name that exactly `[start, end)` declares as a function: a variable of the scope around it. */
+  declaredAt(start: number, end: number): string | undefined {
+    const node = chainTo(this.program, start, end).find(
+      each => each.type === 'FunctionDeclaration' && each.start === start && each.end === end,
     );
+    return node?.type === 'FunctionDeclaration' ? node.id?.name : undefined;
   }
 
   /** The initialiser of the `const`, `let` or `class` that declares `name` around `[start, end)`. */

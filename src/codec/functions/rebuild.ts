@@ -115,7 +115,7 @@ function compile(shell: SourceShell, late: Late[], placeholders: readonly symbol
 
 /** The captured variables are parameters of a function around the source: any name will do, and each can be assigned. */
 function wrapper(shell: SourceShell, captures: readonly string[], ambient: readonly string[]) {
-  const taken = new Set([...captures, ...ambient, shell.name]);
+  const taken = new Set([...captures, ...ambient, shell.declared]);
   let values = 'values';
   while (taken.has(values)) values += '$';
   const { form, strict, late } = shell;
@@ -130,7 +130,7 @@ function wrapper(shell: SourceShell, captures: readonly string[], ambient: reado
   const isMember = form === 'method' || form === 'getter' || form === 'setter';
   if (form === 'declaration') {
     // Its name is a variable of the scope around it: taken before set() may give it another value.
-    return { before: open, after: `\n;return{made:${shell.name},${parts.join(',')}}})` };
+    return { before: open, after: `\n;return{made:${shell.declared},${parts.join(',')}}})` };
   }
   const [left, right] = isMember ? ['{', '}'] : ['(', ')'];
   return { before: `${open}return{made:${left}`, after: `\n${right},${parts.join(',')}}})` };
