@@ -33,7 +33,7 @@ export function nodeStripsTypes(url: string): boolean {
 }
 
 /**
- * Makes TypeScript importable in this process, once; costs some 50 ms where Node cannot do it itself.
+ * Makes TypeScript importable in this process, once; costs a quarter of a second where Node cannot do it itself.
  *
  * Never call this in a process that will be forked: the hooks live on a thread that a fork does not have.
  * @throws {ManyhandsError} tsx is installed neither for the module nor for the program.
