@@ -108,30 +108,33 @@ void mh_bury(pid_t pid) {
   if (died) mh_ring_all(MH_REASON_DEATH);
 }
 
-/* Reaps all that have ended. Returns how many; `watched` is set to 0 when that pid was among them. */
-static int reap(pid_t *watched, int *watched_status) {
-  int count = 0, status;
-  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0; count++) {
-    if (watched && pid == *watched) {
-      *watched = 0;
-      *watched_status = status;
+/* What this server forked for each record. Its child says so itself, in the record, unless it is killed before. */
+static pid_t births[MH_MAX_PROCESSES];
+
+/* Does the end of `pid` end what record `i` stands for? */
+static bool ends(pid_t pid, uint32_t i) {
+  const struct mh_process *p = mh_process(i);
+  uint32_t told = mh_load(&p->pid);
+  return !(p->flags & MH_PROCESS_SPAWNED) && (told == (uint32_t)pid || (told == 0 && births[i] == pid));
+}
+
+/* Writes down that `pid` has ended, and what follows from it. */
+static void record_end(pid_t pid, int status) {
+  uint32_t used = mh_load(&mh_header()->processes_used);
+  for (uint32_t i = 0; i < used; i++) {
+    struct mh_process *p = mh_process(i);
+    uint32_t state = mh_load(&p->state);
+    if ((state != MH_PROCESS_RUNNING && state != MH_PROCESS_FORKING) || !ends(pid, i)) continue;
+    mh_store(&p->pid, (uint32_t)pid);
+    p->status = (uint32_t)status;
+    if (!mh_swap_if(&p->state, MH_PROCESS_RUNNING, MH_PROCESS_EXITED) &&
+        !mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_EXITED))
       continue;
-    }
-    uint32_t used = mh_load(&mh_header()->processes_used);
-    for (uint32_t i = 0; i < used; i++) {
-      struct mh_process *p = mh_process(i);
-      if (p->pid != (uint32_t)pid || (p->flags & MH_PROCESS_SPAWNED)) continue;
-      p->status = (uint32_t)status;
-      if (!mh_swap_if(&p->state, MH_PROCESS_RUNNING, MH_PROCESS_EXITED) &&
-          !mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_EXITED))
-        continue;
-      mh_futex_wake(&p->state, INT_MAX);
-      announce(p);
-      break;
-    }
-    mh_bury(pid);
+    mh_futex_wake(&p->state, INT_MAX);
+    announce(p);
+    break;
   }
-  return count;
+  mh_bury(pid);
 }
 
 /* SIGCHLD as a readable descriptor. */
@@ -154,36 +157,31 @@ static bool childless(void) {
   return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
 }
 
-/* The guardian. Returns in a new server when the last one was killed; never otherwise. */
+/*
+ * The guardian. Returns in a new server when the last one was killed; never otherwise. It waits in waitpid(), as its
+ * process has threads of Node's that could take a SIGCHLD away.
+ */
 static void guard(pid_t server) {
-  int events = child_events();
   bool over = false;
   for (;;) {
-    struct pollfd p = {events, POLLIN, 0};
-    poll(&p, 1, -1);
-    drain(events);
-    int status = 0;
-    pid_t watched = server;
-    reap(&watched, &status);
-    if (!over && watched == 0) {
-      over = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-      if (!over) {
-        __atomic_fetch_add(&mh_header()->server_epoch, 1, __ATOMIC_SEQ_CST);
-        server = fork();
-        if (server == 0) {
-          close(events);
-          return;
-        }
-        if (server < 0) _exit(1); /* the root sees it, and makes a new pair */
-      }
-    }
-    if (over && childless()) _exit(0);
+    int status;
+    pid_t pid = waitpid(-1, &status, 0);
+    if (pid < 0 && errno == ECHILD && over) _exit(0);
+    if (pid > 0 && pid != server) record_end(pid, status);
+    if (pid != server || over) continue;
+    over = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (over) continue;
+    __atomic_fetch_add(&mh_header()->server_epoch, 1, __ATOMIC_SEQ_CST);
+    server = fork();
+    if (server == 0) return;
+    if (server < 0) _exit(1); /* the root sees it, and makes a new pair */
   }
 }
 
 /* First acts of a child. */
 static void become_child(struct mh_process *p, const int fds[2], const sigset_t *mask) {
   if (!mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_RUNNING)) _exit(0);
+  mh_store(&p->pid, (uint32_t)getpid());
   mh_futex_wake(&p->state, INT_MAX);
   prctl(PR_SET_NAME, "node");
   signal(SIGINT, SIG_DFL);
@@ -233,7 +231,8 @@ int mh_serve(int requests, int lifeline, uint32_t root) {
     if (poll(p, 4, -1) < 0 && errno != EINTR) _exit(1);
     if (p[1].revents) {
       drain(events);
-      reap(NULL, NULL);
+      int status;
+      for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) record_end(pid, status);
     }
     struct request request;
     int fds[2];
@@ -242,7 +241,6 @@ int mh_serve(int requests, int lifeline, uint32_t root) {
       if (mh_swap_if(&process->state, MH_PROCESS_REQUESTED, MH_PROCESS_FORKING)) {
         pid_t pid = fork();
         if (pid == 0) {
-          mh_store(&process->pid, (uint32_t)getpid());
           close(requests);
           close(events);
           close(lifeline);
@@ -250,7 +248,7 @@ int mh_serve(int requests, int lifeline, uint32_t root) {
           become_child(process, fds, &mask);
           return (int)request.process;
         }
-        if (pid > 0) mh_store(&process->pid, (uint32_t)pid); /* the child may be killed before it says so */
+        births[request.process] = pid;
         if (pid < 0) {
           process->status = (uint32_t)errno;
           mh_swap_if(&process->state, MH_PROCESS_FORKING, MH_PROCESS_FAILED);

@@ -14,7 +14,7 @@ struct watcher {
   union {
     uv_handle_t any;
     uv_poll_t poll;
-    uv_check_t check;
+    uv_prepare_t prepare;
   } handle;
   napi_env env;
   napi_ref listener;
@@ -77,15 +77,16 @@ static struct watcher *new_watcher(struct mh_loop *loop, napi_value listener, co
   return w;
 }
 
-static void call(struct watcher *w) {
+static void call(struct watcher *w, double argument) {
   napi_env env = w->env;
   napi_handle_scope scope;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-  napi_value receiver, listener, error;
+  napi_value receiver, listener, error, value;
   bool failed = false;
   napi_get_global(env, &receiver);
   napi_get_reference_value(env, w->listener, &listener);
-  napi_make_callback(env, w->context, receiver, listener, 0, NULL, NULL);
+  napi_create_double(env, argument, &value);
+  napi_make_callback(env, w->context, receiver, listener, 1, &value, NULL);
   if (napi_is_exception_pending(env, &failed) == napi_ok && failed &&
       napi_get_and_clear_last_exception(env, &error) == napi_ok)
     napi_fatal_exception(env, error);
@@ -100,7 +101,7 @@ static void on_ring(uv_poll_t *poll, int status, int events) {
   while (read(w->fds[0], bytes, sizeof bytes) == (ssize_t)sizeof bytes) continue;
   /* SYNC POINT with ring(): from here on the next ring writes again, and what this one stands for is seen below. */
   mh_store(&mh_participant(w->participant)->rung, 0);
-  call(w);
+  call(w, 0);
 }
 
 int mh_loop_open_bell(struct mh_loop *loop, uint32_t index, napi_value listener) {
@@ -134,16 +135,23 @@ void mh_loop_hold(struct mh_loop *loop, int hold) {
     uv_unref(&loop->bell->handle.any);
 }
 
-static void on_check(uv_check_t *check) {
-  if (!uv_loop_alive(check->loop)) call(check->data);
+/*
+ * Runs just before the loop would go to sleep, when all that the last turn had to do is done. The watcher itself keeps
+ * the loop alive, so it must look away from itself. The first call may give the loop new work, also by the promises
+ * that it settles; the second is final.
+ */
+static void on_prepare(uv_prepare_t *prepare) {
+  struct watcher *w = prepare->data;
+  uv_unref(&w->handle.any);
+  for (int final = 0; final < 2 && !uv_loop_alive(prepare->loop); final++) call(w, final);
+  uv_ref(&w->handle.any);
 }
 
 int mh_loop_on_end(struct mh_loop *loop, napi_value listener) {
   struct watcher *w = new_watcher(loop, listener, "manyhands.end");
   if (!w) return -ENOMEM;
-  uv_check_init(loop->uv, &w->handle.check);
-  uv_check_start(&w->handle.check, on_check);
-  uv_unref(&w->handle.any);
+  uv_prepare_init(loop->uv, &w->handle.prepare);
+  uv_prepare_start(&w->handle.prepare, on_prepare);
   loop->end = w;
   return 0;
 }

@@ -14,7 +14,7 @@ int mh_loop_open_bell(struct mh_loop *loop, uint32_t index, napi_value listener)
 void mh_loop_close_bell(struct mh_loop *loop);
 /* Does the doorbell keep the event loop alive? */
 void mh_loop_hold(struct mh_loop *loop, int hold);
-/* Calls `listener` each time the event loop has nothing left to do. */
+/* When the event loop has nothing left to do, calls `listener` with 0, and if there is still nothing, with 1. */
 int mh_loop_on_end(struct mh_loop *loop, napi_value listener);
 /* In a forked child: makes the inherited loop its own. */
 int mh_loop_after_fork(struct mh_loop *loop);

@@ -74,8 +74,12 @@ export interface Native {
   awaitExit(pid: number, timeout: number): number;
   /** The descriptor by which this process (all its threads) asks its fork server; −1: none. An argument sets it. */
   client(fd?: number): number;
-  /** Calls `listener` whenever the event loop has nothing left to do. */
-  onLoopEnd(listener: () => void): void;
+  /** When the event loop has nothing left to do, calls `listener` with 0, and if there is still nothing, with 1. */
+  onLoopEnd(listener: (final: 0 | 1) => void): void;
+  /** A random whole number below 2⁵², from the kernel. */
+  randomBits(): number;
+  /** This process's id, from the kernel. */
+  processId(): number;
   /** Ends the process at once. */
   exit(status: number): never;
 }
@@ -90,7 +94,10 @@ function load(): Native {
     const refuse = () => {
       throw error;
     };
-    const layout = new Proxy({} as Layout, { get: () => 0 });
-    return new Proxy({ layout } as Native, { get: (target, name) => (name === 'layout' ? target.layout : refuse) });
+    // Any numbers do: they are reckoned with at import, and then nothing can be mapped by them.
+    const layout = new Proxy({} as Layout, { get: () => 16_384 });
+    return new Proxy({ layout } as Native, {
+      get: (target, name) => (name === 'layout' ? target.layout : refuse),
+    });
   }
 }

@@ -49,7 +49,7 @@ export function packPayload(settings: Settings, task: Task): Uint8Array {
 /** In the fork server: has V8 compile what every child runs, once for all of them. */
 export function warmUp(): void {
   const settings: Settings = {
-    identity: { name: '', path: '', daemon: false, parent: { pid: 0, name: '', tag: 0 } },
+    identity: { name: '', path: '', daemon: false, bound: false, parent: { pid: 0, name: '', tag: 0 } },
     startMethod: 'forkserver',
   };
   const payload = packPayload(settings, {

@@ -20,6 +20,8 @@ if (options.nodeOptions !== undefined) process.env['NODE_OPTIONS'] = options.nod
 setEntry(options.entry);
 process.title = 'manyhands fork server';
 
+for (const file of options.warm) require(file);
+
 if (options.preload.length === 0) serve();
 else void preload().then(serve);
 

@@ -4,6 +4,8 @@ export interface Identity {
   /** '1:2' for the second process that the program's first one started; '' for the program itself. */
   readonly path: string;
   readonly daemon: boolean;
+  /** It is killed when its parent ends, and so are its children. */
+  readonly bound: boolean;
   readonly parent: {
     readonly pid: number;
     readonly name: string /** Its participant tag. */;

@@ -80,6 +80,11 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     return getStartMethod();
   }
 
+  /** Is it killed when this process ends? So is every child of one that is. */
+  protected get endsWithParent(): boolean {
+    return this.daemon || identity()?.bound === true;
+  }
+
   get pid(): number | undefined {
     return this.#pid;
   }
@@ -180,7 +185,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     const record = claimRecord();
     try {
       put(record, PROCESS.PAYLOAD, payload);
-      write(record, PROCESS.FLAGS, this.daemon ? PROCESS_FLAG.DAEMON : 0);
+      write(record, PROCESS.FLAGS, this.endsWithParent ? PROCESS_FLAG.DAEMON : 0);
       if (method === 'forkserver') this.#fork(record);
       else this.#spawn(record);
     } catch (error) {
@@ -202,6 +207,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
         name: this.name,
         path: this.#path,
         daemon: this.daemon,
+        bound: this.endsWithParent,
         parent: { pid: process.pid, name: identity()?.name ?? 'MainProcess', tag: self() },
       },
       startMethod: getStartMethod(),

@@ -17,6 +17,7 @@ export interface ServerOptions {
   readonly client: number;
   readonly lifeline: number;
   readonly root: number;
+  readonly warm: readonly string[];
   readonly preload: readonly string[];
   readonly argv: readonly string[];
   readonly execArgv: readonly string[];
@@ -56,6 +57,13 @@ export function setForkserverPreload(modules: readonly (string | URL)[]): void {
         ? pathToFileURL(path.resolve(module)).href
         : module,
   );
+}
+
+const warm: string[] = [];
+
+/** Has the fork server load this file of the library's, so that children need not. */
+export function bornWith(file: string): void {
+  warm.push(file);
 }
 
 /** Where forked children start from; undefined in a process that has its fork server from its parent. */
@@ -169,6 +177,7 @@ function launch(): void {
     lifeline: 6,
     bytes: native.arenaBytes(),
     root,
+    warm,
     preload,
     argv: process.argv,
     execArgv: process.execArgv,

@@ -1,0 +1,87 @@
+import { CancelledError, LifecycleError, TimeoutError } from '../errors/errors.js';
+import { Completion } from '../wait/completion.js';
+import type { WaitOptions } from '../wait/options.js';
+
+/** What stands behind a result: the way to call it off. */
+export interface Source {
+  /** False: too late. Else the result rejects with `reason` in due time. */
+  cancel(reason: unknown): boolean;
+}
+
+/**
+ * A promise that can also be asked. Nothing is reported as unhandled when it was asked by get() or wait() instead.
+ *
+ * Python: `multiprocessing.pool.AsyncResult`.
+ */
+export class AsyncResult<R> extends Promise<R> {
+  /** then() makes plain promises: nobody asks those. */
+  static override get [Symbol.species](): PromiseConstructor {
+    return Promise;
+  }
+
+  /** A result and the two ways to settle it. */
+  static pending<R>(): { result: AsyncResult<R>; resolve(value: R): void; reject(error: unknown): void } {
+    let resolve!: (value: R) => void;
+    let reject!: (error: unknown) => void;
+    const result = new AsyncResult<R>((yes, no) => {
+      resolve = yes;
+      reject = no;
+    });
+    return { result, resolve, reject };
+  }
+
+  #source: Source | undefined;
+  #outcome: 'returned' | 'threw' | undefined;
+  #done: Completion<void> | undefined;
+
+  /** For who settles it: to be called before that. */
+  setSource(source: Source): void {
+    this.#source = source;
+  }
+
+  /** For who settles it: to be called beside that. */
+  conclude(outcome: 'returned' | 'threw'): void {
+    this.#outcome = outcome;
+    this.#source = undefined;
+    this.#done?.complete();
+  }
+
+  /** The value. @throws {TimeoutError} It was not there when `timeout` ms had passed; it may still come. */
+  async get(options?: WaitOptions): Promise<R> {
+    if (!(await this.wait(options)))
+      throw new TimeoutError(
+        `Cannot give the result within ${options?.timeout} ms as it is not there yet: allow more time`,
+      );
+    return await this;
+  }
+
+  /** True when it is there, be it a value or an error; false when the time ran out. */
+  async wait(options?: WaitOptions): Promise<boolean> {
+    this.catch(() => {}); // whoever asks in this way has been told
+    if (this.#outcome) return true;
+    this.#done ??= new Completion<void>();
+    return (await this.#done.wait(options)) !== undefined;
+  }
+
+  /** Is it there, be it a value or an error? */
+  ready(): boolean {
+    return this.#outcome !== undefined;
+  }
+
+  /** Is it a value? @throws {LifecycleError} It is not there yet. */
+  successful(): boolean {
+    if (!this.#outcome)
+      throw new LifecycleError(
+        'Cannot tell whether the call was successful as it is not over: await it, or ask ready() first',
+      );
+    return this.#outcome === 'returned';
+  }
+
+  /**
+   * Calls the task off: it rejects with CancelledError. One that runs already is ended with its worker, which is
+   * replaced. False: it was over.
+   */
+  cancel(): boolean {
+    return this.#source?.cancel(new CancelledError('The task was cancelled before it was over')) ?? false;
+  }
+}

@@ -1,0 +1,376 @@
+import { allocate, free, offsetOf } from '../memory/allocator.js';
+import { view } from '../memory/commons.js';
+import { messageAt, storeMessage } from '../memory/message.js';
+
+/*
+ * The board on which a pool and its workers meet, a block of the commons:
+ *
+ *   header      HEADER words
+ *   workers     a record each: WORKER words
+ *   ready       ring of slot numbers, in the order in which they are to be run
+ *   completed   one ring a worker: slot numbers, in the order in which it finished them
+ *   slots       one task each: SLOT words, then its arguments, then its result, where they are short
+ *
+ * The pool alone fills slots and advances `tail`. A worker takes a slot by changing its state from READY to its own
+ * mark, and only then advances `head`; any worker may advance `head` past a slot that is taken. So the mark is the
+ * truth, it is one atomic step, and a worker that dies leaves it behind as the answer to what it was doing. The ring
+ * may name a slot twice, or one that was withdrawn: whoever meets those passes on.
+ */
+const HEADER = { TAIL: 0, HEAD: 1, OWNER: 2, CLOSING: 3, WORDS: 16 };
+const WORKER = { PARTICIPANT: 0, IDLE: 1, FINISHED: 2, PHASE: 3, TAG: 4, WORDS: 16 };
+const SLOT = {
+  STATE: 0,
+  FUNCTION: 1,
+  DEFINITION: 2,
+  FLAGS: 3,
+  ARGS: 4,
+  ARGS_LENGTH: 5,
+  RESULT: 6,
+  RESULT_LENGTH: 7,
+  OUTCOME: 8,
+  MICROSECONDS: 9,
+  WORDS: 128,
+};
+/** Bytes of a slot at which arguments and result start, and how much room each has. */
+const ARGS_AT = 64;
+const RESULT_AT = 288;
+const ROOM = 224;
+
+/** A slot's state: its use's number, then one of these; from CLAIMED on, the worker's number + CLAIMED. */
+const STATE = { FREE: 0, READY: 1, DONE: 2, CLAIMED: 3 };
+const CODE_BITS = 12;
+const CODE = (1 << CODE_BITS) - 1;
+
+/** `args` holds items, to each of which the function is applied. */
+export const CHUNK = 1;
+/** Tell the pool when the task starts. */
+export const TELL = 2;
+
+export const RETURNED = 1;
+export const THREW = 2;
+
+/** What a worker is up to. */
+export const PHASE = { STARTING: 0, READY: 1, RETIRED: 2, FAILED: 3 } as const;
+
+export const MAX_WORKERS = CODE - STATE.CLAIMED;
+
+export class Board {
+  readonly slots: number;
+  readonly #words: Int32Array;
+  readonly #bytes: Uint8Array;
+  readonly #room: (Uint8Array | undefined)[] = [];
+  readonly #ready: number;
+  readonly #readyMask: number;
+  readonly #completed: number;
+  readonly #slotsAt: number;
+
+  private constructor(
+    readonly handle: number,
+    slots: number,
+    workers: number,
+  ) {
+    this.slots = slots;
+    const sizes = measure(slots, workers);
+    this.#bytes = view(offsetOf(handle), sizes.bytes);
+    this.#words = new Int32Array(this.#bytes.buffer, this.#bytes.byteOffset, sizes.bytes / 4);
+    this.#ready = sizes.ready;
+    this.#readyMask = slots * 2 - 1;
+    this.#completed = sizes.completed;
+    this.#slotsAt = sizes.slots;
+  }
+
+  /** A new board. `slots` is a power of two; `owner`: tag of the pool's thread; `participant`: its record's number. */
+  static make(slots: number, workers: number, owner: number, participant: number): Board {
+    const board = new Board(allocate(measure(slots, workers).bytes, { owner }), slots, workers);
+    board.#words[HEADER.OWNER] = participant;
+    return board;
+  }
+
+  /** The board that another thread made. */
+  static at(handle: number, slots: number, workers: number): Board {
+    return new Board(handle, slots, workers);
+  }
+
+  free(): void {
+    free(this.handle);
+  }
+
+  /** Record number of the pool's participant. */
+  get owner(): number {
+    return this.#words[HEADER.OWNER];
+  }
+
+  get closing(): boolean {
+    return Atomics.load(this.#words, HEADER.CLOSING) !== 0;
+  }
+
+  /** Asks all workers to leave once nothing is ready. */
+  close(): void {
+    Atomics.store(this.#words, HEADER.CLOSING, 1);
+  }
+
+  // ── the pool's side ──
+
+  /** Starts a new use of a free slot. */
+  fill(slot: number, fn: number, definition: number, flags: number): void {
+    const at = this.#slot(slot);
+    const words = this.#words;
+    words[at + SLOT.FUNCTION] = fn;
+    words[at + SLOT.DEFINITION] = definition;
+    words[at + SLOT.FLAGS] = flags;
+    words[at + SLOT.RESULT] = 0;
+    words[at + SLOT.OUTCOME] = 0;
+    words[at + SLOT.ARGS] = 0;
+  }
+
+  /** Where short arguments of this slot go. */
+  argsRoom(slot: number): Uint8Array {
+    return this.#room2(slot * 2, this.#slot(slot) * 4 + ARGS_AT);
+  }
+
+  setArgsLength(slot: number, length: number): void {
+    this.#words[this.#slot(slot) + SLOT.ARGS_LENGTH] = length;
+  }
+
+  /** Arguments encoded already: in the slot if they fit, else in a block of `owner`'s. */
+  putArgs(slot: number, message: Uint8Array, owner: number): void {
+    const at = this.#slot(slot);
+    this.#words[at + SLOT.ARGS_LENGTH] = message.byteLength;
+    if (message.byteLength <= ROOM) this.#bytes.set(message, at * 4 + ARGS_AT);
+    else this.#words[at + SLOT.ARGS] = storeMessage(message, owner);
+  }
+
+  /** Room in the ring for one more. */
+  get hasRoom(): boolean {
+    const words = this.#words;
+    const tail = words[HEADER.TAIL];
+    for (let head = Atomics.load(words, HEADER.HEAD); ((tail - head) | 0) > this.#readyMask; ) {
+      // Full of slots that were withdrawn, perhaps, with all workers busy: make room as they would.
+      if ((this.#state(this.#readyAt(head)) & CODE) === STATE.READY) return false;
+      Atomics.compareExchange(words, HEADER.HEAD, head, (head + 1) | 0);
+      head = Atomics.load(words, HEADER.HEAD);
+    }
+    return true;
+  }
+
+  /** Lets workers take a filled slot, after those posted before. */
+  post(slot: number): void {
+    const words = this.#words;
+    const state = this.#slot(slot) + SLOT.STATE;
+    Atomics.store(words, state, ((words[state] & ~CODE) + (1 << CODE_BITS)) | STATE.READY);
+    const tail = words[HEADER.TAIL];
+    Atomics.store(words, this.#ready + (tail & this.#readyMask), slot);
+    Atomics.store(words, HEADER.TAIL, (tail + 1) | 0);
+  }
+
+  /** Takes a slot back that no worker has taken. False: too late. */
+  withdraw(slot: number): boolean {
+    const seen = this.#state(slot);
+    if ((seen & CODE) !== STATE.READY) return false;
+    const state = this.#slot(slot) + SLOT.STATE;
+    return Atomics.compareExchange(this.#words, state, seen, (seen & ~CODE) | STATE.FREE) === seen;
+  }
+
+  /** Ends this use of a slot, with the blocks that it holds. */
+  clear(slot: number): void {
+    const at = this.#slot(slot);
+    const words = this.#words;
+    if (words[at + SLOT.ARGS] !== 0) free(words[at + SLOT.ARGS] >>> 0);
+    if (words[at + SLOT.RESULT] !== 0) free(words[at + SLOT.RESULT] >>> 0);
+    words[at + SLOT.ARGS] = 0;
+    words[at + SLOT.RESULT] = 0;
+    Atomics.store(words, at + SLOT.STATE, words[at + SLOT.STATE] & ~CODE);
+  }
+
+  isDone(slot: number): boolean {
+    return (this.#state(slot) & CODE) === STATE.DONE;
+  }
+
+  /** The worker that has taken the slot; −1: none has. */
+  takenBy(slot: number): number {
+    const code = this.#state(slot) & CODE;
+    return code >= STATE.CLAIMED ? code - STATE.CLAIMED : -1;
+  }
+
+  outcome(slot: number): number {
+    return this.#words[this.#slot(slot) + SLOT.OUTCOME];
+  }
+
+  /** How long the task ran, µs. */
+  microseconds(slot: number): number {
+    return this.#words[this.#slot(slot) + SLOT.MICROSECONDS] >>> 0;
+  }
+
+  /** Calls back with the bytes of a result, in place. */
+  result<T>(slot: number, use: (bytes: Uint8Array, offset: number, length: number) => T): T {
+    const at = this.#slot(slot);
+    return this.#message(at, SLOT.RESULT, RESULT_AT, use);
+  }
+
+  /** Slots that a worker has finished since `from`; how many there were in all. */
+  finishedBy(worker: number): number {
+    return Atomics.load(this.#words, this.#worker(worker) + WORKER.FINISHED);
+  }
+
+  finishedAt(worker: number, position: number): number {
+    return this.#words[this.#completed + worker * this.slots + (position & (this.slots - 1))];
+  }
+
+  /** Makes the record of a worker ready for its next holder. */
+  resetWorker(worker: number): void {
+    const at = this.#worker(worker);
+    for (let i = 0; i < WORKER.WORDS; i++) Atomics.store(this.#words, at + i, 0);
+  }
+
+  phase(worker: number): number {
+    return Atomics.load(this.#words, this.#worker(worker) + WORKER.PHASE);
+  }
+
+  tag(worker: number): number {
+    return Atomics.load(this.#words, this.#worker(worker) + WORKER.TAG);
+  }
+
+  participant(worker: number): number {
+    return Atomics.load(this.#words, this.#worker(worker) + WORKER.PARTICIPANT);
+  }
+
+  /** Was the worker waiting to be rung? From now on it is not. */
+  rouse(worker: number): boolean {
+    const idle = this.#worker(worker) + WORKER.IDLE;
+    return this.#words[idle] === 1 && Atomics.compareExchange(this.#words, idle, 1, 0) === 1;
+  }
+
+  // ── a worker's side ──
+
+  introduce(worker: number, participant: number, tag: number): void {
+    const at = this.#worker(worker);
+    Atomics.store(this.#words, at + WORKER.TAG, tag);
+    Atomics.store(this.#words, at + WORKER.PARTICIPANT, participant);
+  }
+
+  setPhase(worker: number, phase: number): void {
+    Atomics.store(this.#words, this.#worker(worker) + WORKER.PHASE, phase);
+  }
+
+  /** Takes the next ready slot for `worker`; −1: there is none. */
+  claim(worker: number): number {
+    const words = this.#words;
+    for (;;) {
+      const head = Atomics.load(words, HEADER.HEAD);
+      if (head === Atomics.load(words, HEADER.TAIL)) return -1;
+      const slot = this.#readyAt(head);
+      const state = this.#slot(slot) + SLOT.STATE;
+      const seen = Atomics.load(words, state);
+      const mine = (seen & ~CODE) | (worker + STATE.CLAIMED);
+      const taken =
+        (seen & CODE) === STATE.READY && Atomics.compareExchange(words, state, seen, mine) === seen;
+      Atomics.compareExchange(words, HEADER.HEAD, head, (head + 1) | 0);
+      if (taken) return slot;
+    }
+  }
+
+  /**
+   * This worker is about to sleep. True: it may, and will be rung. SYNC POINT with post() and rouse(): the mark is set
+   * before `tail` is looked at, and the pool looks for marks after it has moved `tail`.
+   */
+  rest(worker: number): boolean {
+    const idle = this.#worker(worker) + WORKER.IDLE;
+    Atomics.store(this.#words, idle, 1);
+    if (this.isEmpty && !this.closing) return true;
+    Atomics.store(this.#words, idle, 0);
+    return false;
+  }
+
+  get isEmpty(): boolean {
+    return Atomics.load(this.#words, HEADER.HEAD) === Atomics.load(this.#words, HEADER.TAIL);
+  }
+
+  functionOf(slot: number): number {
+    return this.#words[this.#slot(slot) + SLOT.FUNCTION];
+  }
+
+  definitionOf(slot: number): number {
+    return this.#words[this.#slot(slot) + SLOT.DEFINITION] >>> 0;
+  }
+
+  flags(slot: number): number {
+    return this.#words[this.#slot(slot) + SLOT.FLAGS];
+  }
+
+  args<T>(slot: number, use: (bytes: Uint8Array, offset: number, length: number) => T): T {
+    return this.#message(this.#slot(slot), SLOT.ARGS, ARGS_AT, use);
+  }
+
+  /** Where a short result of this slot goes. */
+  resultRoom(slot: number): Uint8Array {
+    return this.#room2(slot * 2 + 1, this.#slot(slot) * 4 + RESULT_AT);
+  }
+
+  setResultLength(slot: number, length: number): void {
+    this.#words[this.#slot(slot) + SLOT.RESULT_LENGTH] = length;
+  }
+
+  /** A result encoded already. `owner`: whose its block is. Returns that block's handle, or 0. */
+  putResult(slot: number, message: Uint8Array, owner: number): number {
+    const at = this.#slot(slot);
+    this.#words[at + SLOT.RESULT_LENGTH] = message.byteLength;
+    if (message.byteLength <= ROOM) {
+      this.#bytes.set(message, at * 4 + RESULT_AT);
+      return 0;
+    }
+    return (this.#words[at + SLOT.RESULT] = storeMessage(message, owner)) >>> 0;
+  }
+
+  /** The task of a slot that this worker took is over. From here on the result is safe, whatever becomes of the worker. */
+  finish(worker: number, slot: number, outcome: number, microseconds: number): void {
+    const words = this.#words;
+    const at = this.#slot(slot);
+    words[at + SLOT.OUTCOME] = outcome;
+    words[at + SLOT.MICROSECONDS] = microseconds;
+    Atomics.store(words, at + SLOT.STATE, (words[at + SLOT.STATE] & ~CODE) | STATE.DONE);
+    const finished = this.#worker(worker) + WORKER.FINISHED;
+    const count = words[finished];
+    Atomics.store(words, this.#completed + worker * this.slots + (count & (this.slots - 1)), slot);
+    Atomics.store(words, finished, (count + 1) | 0);
+  }
+
+  #message<T>(
+    at: number,
+    block: number,
+    inline: number,
+    use: (bytes: Uint8Array, offset: number, length: number) => T,
+  ): T {
+    const handle = this.#words[at + block] >>> 0;
+    if (handle === 0) return use(this.#bytes, at * 4 + inline, this.#words[at + block + 1]);
+    const message = messageAt(handle);
+    return use(message, 0, message.byteLength);
+  }
+
+  #room2(i: number, at: number): Uint8Array {
+    return (this.#room[i] ??= this.#bytes.subarray(at, at + ROOM));
+  }
+
+  #state(slot: number): number {
+    return Atomics.load(this.#words, this.#slot(slot) + SLOT.STATE);
+  }
+
+  #readyAt(position: number): number {
+    return Atomics.load(this.#words, this.#ready + (position & this.#readyMask));
+  }
+
+  #slot(slot: number): number {
+    return this.#slotsAt + slot * SLOT.WORDS;
+  }
+
+  #worker(worker: number): number {
+    return HEADER.WORDS + worker * WORKER.WORDS;
+  }
+}
+
+/** Where the parts start, in words, and how large the whole is. */
+function measure(slots: number, workers: number) {
+  const ready = HEADER.WORDS + workers * WORKER.WORDS;
+  const completed = ready + slots * 2;
+  const slotsAt = Math.ceil((completed + workers * slots) / SLOT.WORDS) * SLOT.WORDS;
+  return { ready, completed, slots: slotsAt, bytes: (slotsAt + slots * SLOT.WORDS) * 4 };
+}

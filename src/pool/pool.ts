@@ -1,0 +1,742 @@
+import { decode, decodeAsync, needsModules } from '../codec/decode.js';
+import { encode, encodeInto, takeEncoded } from '../codec/encode.js';
+import { decodeThrown, decodeThrownAsync, joinStacks } from '../codec/errors.js';
+import {
+  CancelledError,
+  type Ending,
+  LifecycleError,
+  OutOfMemoryError,
+  TimeoutError,
+  WorkerDiedError,
+} from '../errors/errors.js';
+import { REASON } from '../memory/layout.js';
+import { indexOf, self } from '../memory/participants.js';
+import { cpuCount } from '../platform/platform.js';
+import type { Process } from '../process/process.js';
+import { checkStartMethod, type StartMethod } from '../process/start-method.js';
+import type { Target } from '../process/target.js';
+import { Completion } from '../wait/completion.js';
+import { markDead } from '../wait/deaths.js';
+import { hold, onRing, ring, unhold } from '../wait/doorbell.js';
+import type { WaitOptions } from '../wait/options.js';
+import { AsyncResult, type Source } from './async-result.js';
+import { Board, CHUNK, MAX_WORKERS, PHASE, TELL, THREW } from './board.js';
+import { type Carrier, type Kind, startWorker } from './carriers.js';
+import { Durations } from './durations.js';
+import { type Definition, Functions } from './functions.js';
+import { type MappedIterator, mapInOrder, mapUnordered } from './imap.js';
+
+export interface PoolOptions {
+  /** Workers. Default cpuCount(). */
+  size?: number;
+  /** 'process' (default) or 'thread'. */
+  kind?: Kind;
+  /** How its processes start. Default: getStartMethod(). */
+  startMethod?: StartMethod;
+  /** A worker is replaced when its resident memory passes this after a task, bytes. */
+  maxMemoryPerChild?: number;
+}
+
+export interface TaskOptions {
+  /** Milliseconds of running (waiting is not counted); past it the worker is killed and replaced and the task rejects with TimeoutError. */
+  timeout?: number;
+  /** Aborting removes a waiting task, and kills and replaces the worker of a running one. */
+  signal?: AbortSignal;
+  /** Run again when its worker died (not when it threw). Default 0. */
+  retries?: number;
+}
+
+export interface MapOptions extends TaskOptions {
+  /** Items a task. `timeout` and `retries` count for each task. */
+  chunksize?: number;
+}
+
+export interface PoolStats {
+  size: number;
+  busy: number;
+  pending: number;
+  completed: number;
+  failed: number;
+  restarts: number;
+  /** Of running, ms. */
+  taskTime: { mean: number; p50: number; p99: number };
+}
+
+/** Tasks that are on the board at a time; more wait in this process. */
+const SLOTS = 2048;
+/** Workers that end one after the other before they are ready, after which the pool gives up. */
+const FAILED_STARTS = 3;
+
+/** One call. */
+interface Task {
+  readonly definition: Definition;
+  readonly flags: number;
+  readonly timeout: number | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly caller: { stack?: string };
+  readonly result: AsyncResult<unknown>;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+  /** Encoded arguments, while it waits for a slot. */
+  message: Uint8Array | undefined;
+  slot: number;
+  retries: number;
+  timer: NodeJS.Timeout | undefined;
+  abort: (() => void) | undefined;
+  /** Why its worker is being killed. */
+  doomed: { reason: unknown } | undefined;
+}
+
+/** A worker's place. */
+interface Seat {
+  readonly index: number;
+  carrier: Carrier | undefined;
+  /** How many of its finished tasks have been seen. */
+  seen: number;
+}
+
+/**
+ * Workers that wait for tasks: processes, or threads of this one.
+ *
+ * Order: tasks start in the order in which they were given; a task that waits starts as soon as any worker is free.
+ * Endings: whatever a task or its worker does, the task's promise settles. A worker that died is replaced, and only the
+ * task that it ran is lost (or run again, with `retries`).
+ * Life: workers start with the pool. An idle pool does not keep the program alive, and its workers end with it.
+ *
+ * Python: `multiprocessing.Pool` and `ThreadPool`, whose tasks are lost, and whose callers hang, when a worker dies.
+ */
+export class Pool implements AsyncDisposable {
+  readonly size: number;
+  readonly #kind: Kind;
+  readonly #options: PoolOptions;
+  readonly #board: Board;
+  readonly #functions: Functions;
+  readonly #seats: Seat[] = [];
+  readonly #tasks: (Task | undefined)[] = [];
+  readonly #freeSlots: number[] = [];
+  /** Tasks for which there was no slot, oldest first. */
+  readonly #waiting = new Set<Task>();
+  /** Tasks with a time limit that have not been seen running. */
+  readonly #untimed = new Set<Task>();
+  readonly #ready = new Completion<void>();
+  readonly #ended = new Completion<void>();
+  readonly #durations = new Durations();
+  readonly #stopListening: () => void;
+  #outstanding = 0;
+  #posted = 0;
+  #completed = 0;
+  #failed = 0;
+  #restarts = 0;
+  #failedStarts = 0;
+  #state: 'open' | 'closed' | 'terminated' = 'open';
+  #broken: unknown;
+
+  /**
+   * @throws {RangeError | TypeError} An option is wrong.
+   */
+  constructor(size?: number | PoolOptions, options?: PoolOptions) {
+    this.#options = {
+      ...(typeof size === 'object' ? size : { ...(size === undefined ? {} : { size }) }),
+      ...options,
+    };
+    checkOptions(this.#options);
+    this.size = this.#options.size ?? cpuCount();
+    this.#kind = this.#options.kind ?? 'process';
+    const me = self();
+    this.#board = Board.make(SLOTS, this.size, me, indexOf(me));
+    this.#functions = new Functions(me);
+    for (let slot = SLOTS - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
+    this.#stopListening = onRing(REASON.CHANNEL, () => this.#drain());
+    for (let index = 0; index < this.size; index++) {
+      const seat: Seat = { index, carrier: undefined, seen: 0 };
+      this.#seats.push(seat);
+      this.#seat(seat);
+    }
+  }
+
+  /** The workers that are processes, now. */
+  get workers(): readonly Process[] {
+    return this.#seats.flatMap(({ carrier }) => carrier?.process ?? []);
+  }
+
+  /** Stale as soon as it is read. */
+  get stats(): PoolStats {
+    let busy = 0;
+    for (const task of this.#tasks) if (task && this.#board.takenBy(task.slot) >= 0) busy++;
+    return {
+      size: this.size,
+      busy,
+      pending: this.#outstanding - busy,
+      completed: this.#completed,
+      failed: this.#failed,
+      restarts: this.#restarts,
+      taskTime: this.#durations.summary(),
+    };
+  }
+
+  /**
+   * Calls `fn(...args)` in a worker. Its arguments are copied at once; a function crosses once for each worker, with
+   * what it captures as it was at its first task. Rejects with what the function threw, whose stack goes on to
+   * show this call.
+   * Rejects with WorkerDiedError when the worker ended under it, TimeoutError past `timeout`, `signal.reason` when
+   * aborted, CancelledError when cancelled or when the pool was terminated, SerializationError when something cannot cross.
+   * @throws {LifecycleError} The pool is closed.
+   */
+  run<A extends readonly unknown[], R>(
+    fn: Target<A, R>,
+    args?: A,
+    options?: TaskOptions,
+  ): AsyncResult<Awaited<R>> {
+    return this.#submit(fn, args ?? [], options, 0) as AsyncResult<Awaited<R>>;
+  }
+
+  /** The same, by Python's name. */
+  apply<A extends readonly unknown[], R>(fn: Target<A, R>, args?: A): AsyncResult<Awaited<R>> {
+    return this.run(fn, args);
+  }
+
+  /**
+   * Calls `fn` with each item, in chunks, and gives the results in order. When a call throws, the rest of its chunk
+   * is not run; the result rejects with the first error, in order of items, once all chunks have settled.
+   * An iterator that throws rejects it with its error.
+   */
+  map<T, R>(
+    fn: Target<[T], R>,
+    items: Iterable<T> | AsyncIterable<T>,
+    options: MapOptions = {},
+  ): AsyncResult<Awaited<R>[]> {
+    this.#checkOpen();
+    checkChunksize(options);
+    const { result, resolve, reject } = AsyncResult.pending<Awaited<R>[]>();
+    const chunks: AsyncResult<unknown>[] = [];
+    result.setSource({
+      cancel: () => {
+        for (const chunk of chunks) chunk.cancel();
+        return true;
+      },
+    });
+    void this.#map(fn, items, options, chunks).then(
+      values => {
+        result.conclude('returned');
+        resolve(values as Awaited<R>[]);
+      },
+      error => {
+        result.conclude('threw');
+        reject(error);
+      },
+    );
+    return result;
+  }
+
+  async #map(
+    fn: Target<[any], unknown>,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options: MapOptions,
+    chunks: AsyncResult<unknown>[],
+  ): Promise<unknown[]> {
+    const list = Symbol.asyncIterator in items ? await collect(items) : Array.from(items);
+    // Four chunks a worker, as in Python: few enough to be cheap, enough for the slower workers to be helped out.
+    const chunksize = options.chunksize ?? Math.max(1, Math.ceil(list.length / (this.size * 4)));
+    for (let i = 0; i < list.length; i += chunksize)
+      chunks.push(this.#submit(fn, list.slice(i, i + chunksize), options, CHUNK));
+    const settled = await Promise.allSettled(chunks);
+    const values: unknown[] = [];
+    for (const chunk of settled) {
+      if (chunk.status === 'rejected') throw chunk.reason;
+      for (const value of chunk.value as unknown[]) values.push(value);
+    }
+    return values;
+  }
+
+  /**
+   * Calls `fn` with each item and gives the results in order, as they come. Takes from `items` only as fast as
+   * results are taken, `buffer` items ahead (default: four chunks a worker), so that endless input is fine. An error comes
+   * in the place of its result, and the iteration goes on after it with next().
+   */
+  imap<T, R>(
+    fn: Target<[T], R>,
+    items: Iterable<T> | AsyncIterable<T>,
+    options: MapOptions & { buffer?: number } = {},
+  ): MappedIterator<Awaited<R>> {
+    return mapInOrder<Awaited<R>>(this.#source(fn, items, options));
+  }
+
+  /** The same, each result as soon as it is there, whatever its place. */
+  imapUnordered<T, R>(
+    fn: Target<[T], R>,
+    items: Iterable<T> | AsyncIterable<T>,
+    options: MapOptions & { buffer?: number } = {},
+  ): MappedIterator<Awaited<R>> {
+    return mapUnordered<Awaited<R>>(this.#source(fn, items, options));
+  }
+
+  #source(
+    fn: Target<[any], unknown>,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options: MapOptions & { buffer?: number },
+  ) {
+    this.#checkOpen();
+    checkChunksize(options);
+    const chunksize = options.chunksize ?? 1;
+    const buffer = options.buffer ?? this.size * 4 * chunksize;
+    if (!(buffer >= 1)) throw new RangeError(`Cannot use ${buffer} as "buffer": give 1 or more`);
+    return {
+      items,
+      chunksize,
+      chunks: Math.max(1, Math.floor(buffer / chunksize)),
+      submit: (chunk: unknown[]) => this.#submit(fn, chunk, options, CHUNK) as AsyncResult<unknown[]>,
+    };
+  }
+
+  /** Resolves when every worker is up. @throws {TimeoutError} Some was not when `timeout` ms had passed. */
+  async ready(options?: WaitOptions): Promise<void> {
+    this.#checkOpen();
+    if (!(await this.#holding(this.#ready.wait(options))))
+      throw new TimeoutError(`Cannot have all workers ready within ${options?.timeout} ms: allow more time`);
+    if (this.#broken !== undefined) throw this.#broken;
+  }
+
+  /** No more tasks. Workers end when all that were given are done. */
+  close(): void {
+    if (this.#state === 'open') this.#state = 'closed';
+    this.#closeIfDone();
+  }
+
+  /** Ends the workers now. Outstanding tasks reject with CancelledError. Resolves when the workers are gone. */
+  async terminate(): Promise<void> {
+    if (this.#state !== 'terminated') {
+      this.#state = 'terminated';
+      this.#board.close();
+      this.#rejectAll(() => new CancelledError('Cannot finish the task as its pool was terminated'));
+      for (const seat of this.#seats) seat.carrier?.kill();
+      this.#endIfEmpty();
+    }
+    await this.#holding(this.#ended.wait());
+  }
+
+  /**
+   * Waits until the workers have ended. False: `timeout` ms had passed first.
+   * @throws {LifecycleError} Neither close() nor terminate() was called.
+   */
+  async join(options?: WaitOptions): Promise<boolean> {
+    if (this.#state === 'open')
+      throw new LifecycleError('Cannot join the pool as it is open: call close() or terminate() first');
+    return (await this.#holding(this.#ended.wait(options))) !== undefined;
+  }
+
+  /** Like leaving Python's `with`: terminates it, unless it was closed; then joins. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state === 'open') await this.terminate();
+    else await this.join();
+  }
+
+  // ── tasks ──
+
+  #submit(
+    fn: unknown,
+    args: readonly unknown[],
+    options: TaskOptions | undefined,
+    flags: number,
+  ): AsyncResult<unknown> {
+    this.#checkOpen();
+    const { result, resolve, reject } = AsyncResult.pending<unknown>();
+    const caller: { stack?: string } = {};
+    Error.captureStackTrace(caller, this.run);
+    const timeout = options?.timeout;
+    const signal = options?.signal;
+    let definition: Definition;
+    let slot = -1;
+    let message: Uint8Array | undefined;
+    try {
+      checkTaskOptions(options);
+      signal?.throwIfAborted();
+      if (this.#broken !== undefined) throw this.#broken;
+      definition = this.#functions.define(fn);
+      if (this.#waiting.size === 0 && this.#freeSlots.length > 0 && this.#board.hasRoom) {
+        slot = this.#freeSlots[this.#freeSlots.length - 1];
+        message = this.#encodeInto(slot, args);
+        this.#freeSlots.pop();
+      } else message = encode(args, { root: 'args' });
+    } catch (error) {
+      result.conclude('threw');
+      reject(error);
+      return result;
+    }
+    const task: Task = {
+      definition,
+      flags: timeout === undefined ? flags : flags | TELL,
+      timeout,
+      signal,
+      caller,
+      result,
+      resolve,
+      reject,
+      message,
+      slot: -1,
+      retries: options?.retries ?? 0,
+      timer: undefined,
+      abort: undefined,
+      doomed: undefined,
+    };
+    definition.uses++;
+    result.setSource(new TaskSource(this.#callOff, task));
+    if (this.#outstanding++ === 0) hold();
+    if (signal) {
+      task.abort = () => this.#callOff(task, signal.reason);
+      signal.addEventListener('abort', task.abort, { once: true });
+    }
+    if (slot >= 0) this.#post(task, slot);
+    else this.#waiting.add(task);
+    return result;
+  }
+
+  /** Short arguments straight into the slot; else their message is returned. */
+  #encodeInto(slot: number, args: readonly unknown[]): Uint8Array | undefined {
+    const length = encodeInto(args, this.#board.argsRoom(slot), 0, { root: 'args' });
+    if (length < 0) return takeEncoded();
+    this.#board.setArgsLength(slot, length);
+    return undefined;
+  }
+
+  #post(task: Task, slot: number): void {
+    const { definition, flags } = task;
+    this.#board.fill(slot, definition.id, definition.handle, flags);
+    if (task.message) {
+      this.#board.putArgs(slot, task.message, self());
+      task.message = undefined;
+    }
+    task.slot = slot;
+    this.#tasks[slot] = task;
+    if (task.timeout !== undefined) this.#untimed.add(task);
+    this.#board.post(slot);
+    // Many tasks given in one go are announced together.
+    if (this.#posted++ === 0) queueMicrotask(this.#announce);
+  }
+
+  readonly #announce = (): void => {
+    let wanted = this.#posted;
+    this.#posted = 0;
+    for (const { index } of this.#seats) {
+      if (wanted === 0) return;
+      if (!this.#board.rouse(index)) continue;
+      ring(this.#board.participant(index), REASON.CHANNEL);
+      wanted--;
+    }
+  };
+
+  /** Takes note of all that workers have done. */
+  #drain(): void {
+    const board = this.#board;
+    let starting = 0;
+    for (const seat of this.#seats) {
+      for (const count = board.finishedBy(seat.index); seat.seen !== count; ) {
+        const slot = board.finishedAt(seat.index, seat.seen);
+        seat.seen = (seat.seen + 1) | 0;
+        this.#conclude(slot);
+      }
+      if (board.phase(seat.index) === PHASE.STARTING) starting++;
+    }
+    if (starting === 0) {
+      this.#failedStarts = 0;
+      this.#ready.complete();
+    }
+    for (const task of this.#untimed) if (board.takenBy(task.slot) >= 0) this.#time(task);
+    this.#refill();
+  }
+
+  #refill(): void {
+    for (const task of this.#waiting) {
+      if (this.#freeSlots.length === 0 || !this.#board.hasRoom) return;
+      this.#waiting.delete(task);
+      const slot = this.#freeSlots.pop() as number;
+      try {
+        this.#post(task, slot);
+      } catch (error) {
+        // No room in the commons for its arguments.
+        this.#freeSlots.push(slot);
+        this.#settle(task, undefined, { error });
+      }
+    }
+  }
+
+  /** The task in this slot is done: reads its result and frees the slot. */
+  #conclude(slot: number): void {
+    const task = this.#tasks[slot];
+    const board = this.#board;
+    if (!task || !board.isDone(slot)) return;
+    const threw = board.outcome(slot) === THREW;
+    this.#durations.add(board.microseconds(slot) / 1000);
+    let value: unknown;
+    try {
+      if (board.result(slot, needsModules)) {
+        this.#concludeLater(slot, task, threw);
+        return;
+      }
+      value = board.result(slot, threw ? decodeError : decode);
+    } catch (error) {
+      this.#release(task);
+      this.#settle(task, undefined, { error });
+      return;
+    }
+    this.#release(task);
+    if (threw) this.#settle(task, undefined, { error: value });
+    else this.#settle(task, value, undefined);
+  }
+
+  /** The same where something must be imported first. The slot stays taken meanwhile. */
+  #concludeLater(slot: number, task: Task, threw: boolean): void {
+    this.#tasks[slot] = undefined;
+    this.#board
+      .result(slot, async (bytes, offset, length) =>
+        threw
+          ? { error: await decodeThrownAsync(bytes, offset, length) }
+          : { value: (await decodeAsync(bytes, offset, length)).value },
+      )
+      .catch(error => ({ error }))
+      .then(outcome => {
+        this.#release(task);
+        this.#settle(
+          task,
+          'value' in outcome ? outcome.value : undefined,
+          'error' in outcome ? outcome : undefined,
+        );
+        this.#refill();
+      });
+  }
+
+  /** Frees the slot of a task that no worker has. */
+  #release(task: Task): void {
+    if (task.slot < 0) return;
+    this.#tasks[task.slot] = undefined;
+    this.#board.clear(task.slot);
+    this.#freeSlots.push(task.slot);
+    task.slot = -1;
+  }
+
+  #settle(task: Task, value: unknown, failure: { error?: unknown } | undefined): void {
+    this.#untimed.delete(task);
+    clearTimeout(task.timer);
+    if (task.abort) task.signal?.removeEventListener('abort', task.abort);
+    task.definition.uses--;
+    if (failure) {
+      this.#failed++;
+      task.result.conclude('threw');
+      if (failure.error instanceof Error && task.caller.stack) joinStacks(failure.error, task.caller.stack);
+      task.reject(failure.error);
+    } else {
+      this.#completed++;
+      task.result.conclude('returned');
+      task.resolve(value);
+    }
+    if (--this.#outstanding === 0) {
+      unhold();
+      this.#closeIfDone();
+    }
+  }
+
+  /** Ends a task for a reason of the caller's. False: it is over. */
+  readonly #callOff = (task: Task, reason: unknown): boolean => {
+    if (task.result.ready() || task.doomed) return false;
+    if (task.slot < 0) {
+      if (!this.#waiting.delete(task)) return false; // its result is being read
+    } else if (!this.#board.withdraw(task.slot)) {
+      if (this.#board.isDone(task.slot)) return false;
+      // Its worker has it: that ends, and the task with it.
+      task.doomed = { reason };
+      this.#seats[this.#board.takenBy(task.slot)]?.carrier?.kill();
+      return true;
+    } else this.#release(task);
+    this.#settle(task, undefined, { error: reason });
+    return true;
+  };
+
+  #time(task: Task): void {
+    this.#untimed.delete(task);
+    const { timeout = 0, definition } = task;
+    task.timer = setTimeout(() => {
+      this.#drain(); // it may be done, and only the news be on its way
+      this.#callOff(
+        task,
+        new TimeoutError(
+          `Cannot finish ${definition.name} within ${timeout} ms: its worker was ended. Allow more time`,
+        ),
+      );
+    }, timeout);
+  }
+
+  // ── workers ──
+
+  #seat(seat: Seat): void {
+    this.#board.resetWorker(seat.index);
+    seat.seen = 0;
+    const { startMethod, maxMemoryPerChild } = this.#options;
+    const options = {
+      board: this.#board.handle,
+      slots: SLOTS,
+      workers: this.size,
+      index: seat.index,
+      maxMemory: maxMemoryPerChild,
+    };
+    try {
+      seat.carrier = startWorker(this.#kind, options, startMethod, end => this.#unseat(seat, end));
+    } catch (error) {
+      this.#break(error);
+    }
+  }
+
+  /** A worker has ended: what it was doing is decided, and another takes its place. */
+  #unseat(seat: Seat, end: Ending): void {
+    const retired = this.#board.phase(seat.index) === PHASE.RETIRED;
+    const started = this.#board.phase(seat.index) !== PHASE.STARTING;
+    const tag = this.#board.tag(seat.index);
+    if (this.#kind === 'thread' && tag !== 0) markDead(tag);
+    this.#drain();
+    seat.carrier = undefined;
+    for (const task of this.#tasks.slice()) {
+      if (!task) continue;
+      this.#conclude(task.slot);
+      if (task.slot >= 0 && this.#board.takenBy(task.slot) === seat.index) this.#bereave(task, end);
+    }
+    if (this.#state === 'terminated' || (this.#state === 'closed' && this.#outstanding === 0))
+      return this.#endIfEmpty();
+    if (!retired) this.#restarts++;
+    if (!started && ++this.#failedStarts >= FAILED_STARTS) return this.#break(death('a task', end));
+    this.#seat(seat);
+    this.#refill();
+  }
+
+  /** A task's worker has ended under it. */
+  #bereave(task: Task, end: Ending): void {
+    clearTimeout(task.timer);
+    if (!task.doomed && task.retries > 0) {
+      task.retries--;
+      if (task.timeout !== undefined) this.#untimed.add(task);
+      this.#board.post(task.slot);
+      if (this.#posted++ === 0) queueMicrotask(this.#announce);
+      return;
+    }
+    this.#release(task);
+    this.#settle(task, undefined, {
+      error: task.doomed ? task.doomed.reason : death(task.definition.name, end),
+    });
+  }
+
+  /** No worker can be had: all tasks fail, now and later. */
+  #break(error: unknown): void {
+    this.#broken = error;
+    this.#ready.complete();
+    this.#rejectAll(() => error);
+    for (const seat of this.#seats) seat.carrier?.kill();
+    this.#endIfEmpty();
+  }
+
+  #rejectAll(reason: () => unknown): void {
+    for (const task of this.#waiting) this.#settle(task, undefined, { error: reason() });
+    this.#waiting.clear();
+    for (const task of this.#tasks.slice()) {
+      if (!task) continue;
+      // Slots that workers hold are cleared with the board.
+      if (this.#board.withdraw(task.slot)) this.#release(task);
+      else this.#tasks[task.slot] = undefined;
+      this.#settle(task, undefined, { error: reason() });
+    }
+  }
+
+  #closeIfDone(): void {
+    if (this.#state !== 'closed' || this.#outstanding > 0) return;
+    this.#board.close();
+    for (const { index } of this.#seats)
+      if (this.#board.rouse(index)) ring(this.#board.participant(index), REASON.CHANNEL);
+    this.#endIfEmpty();
+  }
+
+  /** The last worker is gone. */
+  #endIfEmpty(): void {
+    if (this.#state === 'open' && this.#broken === undefined) return;
+    if (this.#ended.outcome || this.#seats.some(({ carrier }) => carrier)) return;
+    this.#stopListening();
+    this.#functions.free();
+    this.#board.free();
+    this.#ended.complete();
+  }
+
+  #checkOpen(): void {
+    if (this.#state !== 'open')
+      throw new LifecycleError(`Cannot run a task as the pool is ${this.#state}: make a new pool`);
+  }
+
+  async #holding<T>(wait: Promise<T>): Promise<T> {
+    hold();
+    try {
+      return await wait;
+    } finally {
+      unhold();
+    }
+  }
+}
+
+/** What a result calls to be called off. */
+class TaskSource implements Source {
+  readonly #callOff: (task: Task, reason: unknown) => boolean;
+  readonly #task: Task;
+  constructor(callOff: (task: Task, reason: unknown) => boolean, task: Task) {
+    this.#callOff = callOff;
+    this.#task = task;
+  }
+  cancel(reason: unknown): boolean {
+    return this.#callOff(this.#task, reason);
+  }
+}
+
+/** A worker that found no memory even for its error leaves none. */
+function decodeError(bytes: Uint8Array, offset: number, length: number): unknown {
+  if (length === 0)
+    return new OutOfMemoryError(
+      'Cannot give what the task came to as the commons is full: free memory, or raise its limit',
+    );
+  return decodeThrown(bytes, offset, length);
+}
+
+function death(what: string, { pid, exitCode, signalCode }: Ending): WorkerDiedError {
+  const how = signalCode ? `was killed by ${signalCode}` : `exited with code ${exitCode}`;
+  return new WorkerDiedError(
+    `Cannot finish ${what} as worker ${pid} ${how}: run it again, or set "retries"`,
+    {
+      pid,
+      exitCode,
+      signalCode,
+    },
+  );
+}
+
+async function collect(items: AsyncIterable<unknown>): Promise<unknown[]> {
+  const list: unknown[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}
+
+function checkOptions({ size, kind, startMethod, maxMemoryPerChild }: PoolOptions): void {
+  if (size !== undefined && !(Number.isInteger(size) && size >= 1 && size <= MAX_WORKERS))
+    throw new RangeError(
+      `Cannot make a pool of ${String(size)} workers: give a whole number from 1 to ${MAX_WORKERS}`,
+    );
+  if (kind !== undefined && kind !== 'process' && kind !== 'thread')
+    throw new RangeError(`Cannot make a pool of kind ${String(kind)}: give 'process' or 'thread'`);
+  if (startMethod !== undefined) checkStartMethod(startMethod);
+  if (maxMemoryPerChild !== undefined && !(maxMemoryPerChild > 0))
+    throw new RangeError(`Cannot use ${String(maxMemoryPerChild)} as "maxMemoryPerChild": give bytes`);
+}
+
+function checkTaskOptions(options: TaskOptions | undefined): void {
+  if (!options) return;
+  const { timeout, retries } = options;
+  if (timeout !== undefined && !(timeout >= 0))
+    throw new RangeError(`Cannot use ${String(timeout)} as "timeout": give 0 or more milliseconds`);
+  if (retries !== undefined && !(Number.isInteger(retries) && retries >= 0))
+    throw new RangeError(`Cannot use ${String(retries)} as "retries": give a whole number, 0 or more`);
+}
+
+function checkChunksize({ chunksize }: MapOptions): void {
+  if (chunksize !== undefined && !(Number.isInteger(chunksize) && chunksize >= 1))
+    throw new RangeError(`Cannot use ${String(chunksize)} as "chunksize": give a whole number, 1 or more`);
+}

@@ -1,0 +1,12 @@
+/* The main script of a pool's worker that is a thread. */
+import { workerData } from 'node:worker_threads';
+import { setEntry } from '../codec/functions/modules.js';
+import { watchDeaths } from '../wait/deaths.js';
+import { depart } from '../wait/depart.js';
+import { serve, type WorkerOptions } from './worker.js';
+
+const { options, entry } = workerData as { options: WorkerOptions; entry: string | undefined };
+setEntry(entry);
+watchDeaths();
+process.on('exit', () => depart({ last: false }));
+void serve(options).then(() => process.exit());

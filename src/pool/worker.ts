@@ -1,0 +1,244 @@
+import { decode, decodeAsync, needsModules } from '../codec/decode.js';
+import { encodeInto, takeEncoded } from '../codec/encode.js';
+import { encodeThrown } from '../codec/errors.js';
+import { transfer } from '../memory/allocator.js';
+import { REASON } from '../memory/layout.js';
+import { messageAt } from '../memory/message.js';
+import { indexOf, self, tagOf } from '../memory/participants.js';
+import { now } from '../platform/platform.js';
+import { type PortableTarget, resolveTarget } from '../process/target.js';
+import { hold, onRing, ring, unhold } from '../wait/doorbell.js';
+import { Board, CHUNK, PHASE, RETURNED, TELL, THREW } from './board.js';
+
+/** What a worker is told at its birth. */
+export interface WorkerOptions {
+  readonly board: number;
+  readonly slots: number;
+  readonly workers: number;
+  /** Its number on the board. */
+  readonly index: number;
+  /** It retires when its memory has grown beyond this, bytes. */
+  readonly maxMemory: number | undefined;
+}
+
+type Runnable = (...args: unknown[]) => unknown;
+
+/** How many functions a worker keeps ready; the one that came first goes first. */
+const FUNCTIONS_KEPT = 256;
+/** How long the news of a finished task may wait while its worker goes on with others, ms. */
+const NEWS = 0.1;
+/** After this much work at a stretch the event loop has its turn, ms. */
+const STRETCH = 10;
+
+/** A pool worker's life: takes tasks from the board, one at a time, until the pool closes or it has grown too large. */
+export function serve(options: WorkerOptions): Promise<void> {
+  return new Promise(resolve => new Worker(options, resolve).start());
+}
+
+/** The life of a worker that is a process of its own. */
+export async function serveProcess(options: WorkerOptions): Promise<never> {
+  await serve(options);
+  process.exit();
+}
+
+class Worker {
+  readonly #board: Board;
+  readonly #index: number;
+  readonly #maxMemory: number;
+  readonly #leave: () => void;
+  readonly #owner: number;
+  readonly #ownerTag: number;
+  readonly #functions = new Map<number, Runnable>();
+  #busy = false;
+  /** Has it finished tasks of which the pool has not been told? */
+  #news = false;
+
+  constructor(options: WorkerOptions, leave: () => void) {
+    this.#board = Board.at(options.board, options.slots, options.workers);
+    this.#index = options.index;
+    this.#maxMemory = options.maxMemory ?? Number.POSITIVE_INFINITY;
+    this.#leave = leave;
+    this.#owner = this.#board.owner;
+    this.#ownerTag = tagOf(this.#owner);
+  }
+
+  start(): void {
+    hold();
+    onRing(REASON.CHANNEL, () => this.#work());
+    this.#board.introduce(this.#index, indexOf(self()), self());
+    this.#board.setPhase(this.#index, PHASE.READY);
+    this.#tell();
+    this.#work();
+  }
+
+  #tell(): void {
+    this.#news = false;
+    ring(this.#owner, REASON.CHANNEL);
+  }
+
+  #work(): void {
+    if (this.#busy) return;
+    this.#busy = true;
+    const start = now();
+    for (let told = start; ; ) {
+      const slot = this.#board.claim(this.#index);
+      if (slot < 0) {
+        if (this.#news) this.#tell();
+        if (this.#board.rest(this.#index)) {
+          this.#busy = false;
+          return;
+        }
+        if (this.#board.isEmpty) return this.#end(PHASE.RETIRED);
+        continue;
+      }
+      const pending = this.#run(slot);
+      if (pending) {
+        if (this.#news) this.#tell();
+        void pending.then(() => this.#resume());
+        return;
+      }
+      if (this.#isTooLarge()) return this.#end(PHASE.RETIRED);
+      const time = now();
+      if (time - told > NEWS) {
+        this.#tell();
+        told = time;
+      }
+      if (time - start > STRETCH) {
+        if (this.#news) this.#tell();
+        setImmediate(() => this.#resume());
+        return;
+      }
+    }
+  }
+
+  #resume(): void {
+    if (this.#isTooLarge()) return this.#end(PHASE.RETIRED);
+    this.#busy = false;
+    this.#work();
+  }
+
+  #isTooLarge(): boolean {
+    return this.#maxMemory !== Number.POSITIVE_INFINITY && process.memoryUsage.rss() > this.#maxMemory;
+  }
+
+  #end(phase: number): void {
+    this.#board.setPhase(this.#index, phase);
+    this.#tell();
+    unhold();
+    this.#leave();
+  }
+
+  /** Undefined: it is finished already. */
+  #run(slot: number): Promise<void> | undefined {
+    const board = this.#board;
+    if ((board.flags(slot) & TELL) !== 0) this.#tell();
+    const start = now();
+    const fn = this.#functions.get(board.functionOf(slot));
+    if (!fn || board.args(slot, needsModules)) return this.#runLater(slot, start);
+    let value: unknown;
+    try {
+      value = call(fn, board.args(slot, decode) as unknown[], board.flags(slot));
+    } catch (error) {
+      this.#finish(slot, THREW, error, start);
+      return undefined;
+    }
+    if (isThenable(value)) return this.#await(slot, value, start);
+    this.#finish(slot, RETURNED, value, start);
+    return undefined;
+  }
+
+  /** The same where something must be imported first. */
+  async #runLater(slot: number, start: number): Promise<void> {
+    try {
+      const fn = await this.#function(slot);
+      const { value: args } = await this.#board.args(slot, decodeAsync);
+      await this.#await(slot, call(fn, args as unknown[], this.#board.flags(slot)), start);
+    } catch (error) {
+      this.#finish(slot, THREW, error, start);
+    }
+  }
+
+  async #await(slot: number, value: unknown, start: number): Promise<void> {
+    let result: unknown;
+    try {
+      result = await value;
+    } catch (error) {
+      this.#finish(slot, THREW, error, start);
+      return;
+    }
+    this.#finish(slot, RETURNED, result, start);
+  }
+
+  async #function(slot: number): Promise<Runnable> {
+    const id = this.#board.functionOf(slot);
+    let fn = this.#functions.get(id);
+    if (fn) return fn;
+    const { value } = await decodeAsync(messageAt(this.#board.definitionOf(slot)));
+    fn = (await resolveTarget(value as PortableTarget)) as Runnable;
+    this.#functions.set(id, fn);
+    if (this.#functions.size > FUNCTIONS_KEPT) {
+      for (const oldest of this.#functions.keys()) {
+        this.#functions.delete(oldest);
+        break;
+      }
+    }
+    return fn;
+  }
+
+  #finish(slot: number, outcome: number, value: unknown, start: number): void {
+    const told = this.#write(slot, outcome, value);
+    this.#board.finish(this.#index, slot, told, Math.round((now() - start) * 1000));
+    this.#news = true;
+  }
+
+  /** Writes down what a task came to; what cannot be written is told by the error that says so. */
+  #write(slot: number, outcome: number, value: unknown): number {
+    try {
+      if (outcome === THREW) this.#put(slot, encodeThrown(value));
+      else {
+        const length = encodeInto(value, this.#board.resultRoom(slot), 0, { root: 'result' });
+        if (length >= 0) this.#board.setResultLength(slot, length);
+        else this.#put(slot, takeEncoded());
+      }
+      return outcome;
+    } catch (error) {
+      if (outcome !== THREW) return this.#write(slot, THREW, error);
+      this.#board.setResultLength(slot, 0); // not even room for the error: the pool says so
+      return THREW;
+    }
+  }
+
+  /**
+   * The block is this worker's until the slot names it, then the pool's: whoever dies in between, it is freed by those
+   * who sweep after a death.
+   */
+  #put(slot: number, message: Uint8Array): void {
+    const handle = this.#board.putResult(slot, message, self());
+    if (handle !== 0) transfer(handle, self(), this.#ownerTag);
+  }
+}
+
+function call(fn: Runnable, args: unknown[], flags: number): unknown {
+  return (flags & CHUNK) === 0 ? fn(...args) : applyToEach(fn, args, []);
+}
+
+/** Calls the function with one item after the other. The first that throws ends it. */
+function applyToEach(fn: Runnable, items: unknown[], results: unknown[]): unknown[] | Promise<unknown[]> {
+  while (results.length < items.length) {
+    const value = fn(items[results.length]);
+    if (isThenable(value)) {
+      return Promise.resolve(value).then(result => {
+        results.push(result);
+        return applyToEach(fn, items, results);
+      });
+    }
+    results.push(value);
+  }
+  return results;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
+  );
+}
