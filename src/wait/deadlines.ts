@@ -2,11 +2,10 @@
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
- * Calls `expire` once performance.now() has reached `deadline`, never before and never within this call; Infinity: never
- * at all. Returns the way to call it off. `ref`: keeps the event loop alive until then.
+ * Calls `expire` once performance.now() has reached `deadline`, never before and never within this call. Returns
+ * the way to call it off. `ref`: keeps the event loop alive until then.
  */
 export function atDeadline(deadline: number, expire: () => void, ref: boolean): () => void {
-  if (deadline === Number.POSITIVE_INFINITY) return () => {};
   let timer: NodeJS.Timeout;
   const arm = () => {
     timer = setTimeout(look, Math.min(deadline - performance.now(), LONGEST_TIMER));

@@ -120,8 +120,8 @@ class Wait {
   readonly #options: ParkOptions;
   readonly #resolve: (parked: Parked) => void;
   readonly #reject: (reason: unknown) => void;
-  readonly #cancelTimer: () => void;
-  readonly #abort = () => this.fail(this.#options.signal?.reason);
+  readonly #cancelTimer: (() => void) | undefined;
+  readonly #abort: (() => void) | undefined;
 
   constructor(
     node: number,
@@ -138,8 +138,12 @@ class Wait {
     this.#reject = reject;
     const { ref = true, signal } = options;
     waits.set(node, this);
-    this.#cancelTimer = atDeadline(deadline, () => this.#giveUp(TIMED_OUT), ref);
-    signal?.addEventListener('abort', this.#abort, { once: true });
+    if (deadline !== Number.POSITIVE_INFINITY)
+      this.#cancelTimer = atDeadline(deadline, () => this.#giveUp(TIMED_OUT), ref);
+    if (signal) {
+      this.#abort = () => this.fail(signal.reason);
+      signal.addEventListener('abort', this.#abort, { once: true });
+    }
     if (ref) hold();
   }
 
@@ -181,8 +185,8 @@ class Wait {
   /** Leaves nothing of it in this thread: no timer, no listener, no hold on the event loop. */
   forget(): void {
     waits.delete(this.#node);
-    this.#cancelTimer();
-    this.#options.signal?.removeEventListener('abort', this.#abort);
+    this.#cancelTimer?.();
+    if (this.#abort) this.#options.signal?.removeEventListener('abort', this.#abort);
     if (this.#options.ref !== false) unhold();
   }
 }

@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { allocate, FAMILY, free, offsetOf } from '../memory/allocator.js';
+import { words } from '../memory/commons.js';
+import { PARTICIPANT, PARTICIPANT_STATE, REASON } from '../memory/layout.js';
+import { record, self } from '../memory/participants.js';
+import { leavesNothing } from '../testing/leaks.js';
+import { BUCKET, bucketOf } from './buckets.js';
+import { sweepDead } from './deaths.js';
+import { wakeAll } from './line.js';
+import {
+  CELL,
+  CELL_WORDS,
+  COMMAND,
+  type Role,
+  STATUS,
+  wakeAsleep,
+  wakeListener,
+} from './testing/lockstep.js';
+
+/*
+ * Random schedules of the real code: threads that go on one at a time, a step at a time (testing/lockstep.ts), as a
+ * seed says, and die at any step. MANYHANDS_SEED replays one run; MANYHANDS_SCHEDULES says how many there are.
+ */
+leavesNothing();
+
+const THREADS = 5;
+const SCHEDULES = Number(process.env.MANYHANDS_SCHEDULES ?? 60);
+const SEED = process.env.MANYHANDS_SEED;
+
+const board = new Int32Array(new SharedArrayBuffer(THREADS * CELL_WORDS * 4));
+const workers: Worker[] = [];
+
+before(() => {
+  self();
+  for (let number = 0; number < THREADS; number++)
+    workers.push(
+      new Worker(path.join(__dirname, 'testing', 'lockstep.js'), {
+        workerData: { board, number },
+      }).setMaxListeners(0),
+    );
+});
+after(() => Promise.all(workers.map(worker => worker.terminate())));
+
+/** mulberry32, T. Ettinger. */
+function randomOf(seed: number): (below: number) => number {
+  let state = seed;
+  return below => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % below;
+  };
+}
+
+interface Outcome {
+  /** What each thread said; 'died'. */
+  readonly results: string[];
+  /** What each had said when nobody could go on by himself; undefined: nothing yet. */
+  readonly unaided: (string | undefined)[];
+}
+
+/** One run. `deaths`: how many die, at steps that the seed says. `help`: what is done when nobody can go on any more. */
+async function play(
+  roles: readonly Role[],
+  seed: number,
+  deaths: number,
+  help: () => void,
+): Promise<Outcome> {
+  const random = randomOf(seed);
+  const results: (string | undefined)[] = roles.map(() => undefined);
+  const said = roles.map(async (role, i) => {
+    board.fill(0, i * CELL_WORDS, (i + 1) * CELL_WORDS);
+    board[i * CELL_WORDS] = STATUS.RUNNING;
+    const message = once(workers[i], 'message');
+    workers[i].postMessage(role);
+    results[i] = (await message)[0];
+  });
+  const fatalSteps = Array.from({ length: deaths }, () => random(150));
+  const unburied: number[] = [];
+  let still = 0;
+  let unaided: Outcome['unaided'] | undefined;
+  for (let steps = 0; ; steps++) {
+    assert.ok(steps < 50_000, `this never ends: ${results} ${board}`);
+    await standStill(roles.length);
+    const able = cellsThatAre(roles.length, [STATUS.READY]);
+    if (able.length === 0 && unburied.length === 0) {
+      for (let i = 0; i < roles.length; i++) if (board[i * CELL_WORDS] === STATUS.IDLE) await said[i];
+      if (results.every(result => result !== undefined)) break;
+      const dozing = cellsThatAre(roles.length, [STATUS.DOZING]);
+      if (dozing.length > 0 && ++still % 10 !== 0) {
+        go(dozing[random(dozing.length)], COMMAND.TIME_OUT);
+        continue;
+      }
+      assert.ok(!unaided, `nobody can go on: ${results}`);
+      unaided = [...results];
+      help();
+      for (let i = 0; i < roles.length; i++) ringFromOutside(board[i * CELL_WORDS + CELL.INDEX], REASON.WAKE);
+      continue;
+    }
+    if (unburied.length > 0 && (able.length === 0 || random(40) === 0)) {
+      bury(unburied.pop() as number);
+      continue;
+    }
+    // Time passes now and then, also for those who could have waited longer.
+    const dozing = cellsThatAre(roles.length, [STATUS.DOZING]);
+    if (dozing.length > 0 && random(30) === 0) {
+      go(dozing[random(dozing.length)], COMMAND.TIME_OUT);
+      continue;
+    }
+    const chosen = able[random(able.length)];
+    if (fatalSteps.includes(steps)) {
+      board[chosen + CELL.TID] *= -1;
+      unburied.push(board[chosen + CELL.INDEX]);
+      go(chosen, COMMAND.DIE);
+    } else {
+      go(chosen, COMMAND.GO);
+    }
+  }
+  await Promise.all(said);
+  sweepDead();
+  return { results: results as string[], unaided: unaided ?? results };
+}
+
+function cellsThatAre(count: number, statuses: readonly number[]): number[] {
+  const cells: number[] = [];
+  for (let i = 0; i < count; i++)
+    if (statuses.includes(Atomics.load(board, i * CELL_WORDS))) cells.push(i * CELL_WORDS);
+  return cells;
+}
+
+/** Resolves when nobody runs: each sleeps, is done, or waits to be chosen. */
+async function standStill(count: number): Promise<void> {
+  for (let i = 0; i < count; i++)
+    while (Atomics.load(board, i * CELL_WORDS) === STATUS.RUNNING)
+      if (Atomics.wait(board, i * CELL_WORDS, STATUS.RUNNING, 100) === 'timed-out')
+        await new Promise(resolve => setImmediate(resolve)); // a worker may need this thread to begin
+}
+
+function go(cell: number, command: number): void {
+  Atomics.store(board, cell, STATUS.RUNNING);
+  Atomics.store(board, cell + CELL.COMMAND, command);
+  Atomics.notify(board, cell + CELL.COMMAND);
+}
+
+/** What a reaper does. */
+function bury(index: number): void {
+  Atomics.store(words, record(index) + PARTICIPANT.STATE, PARTICIPANT_STATE.DEAD);
+  for (let cell = 0; cell < board.length; cell += CELL_WORDS)
+    if (board[cell + CELL.INDEX] !== 0) ringFromOutside(board[cell + CELL.INDEX], REASON.DEATH);
+}
+
+function ringFromOutside(index: number, reason: number): void {
+  const at = record(index);
+  if (Atomics.load(words, at + PARTICIPANT.STATE) !== PARTICIPANT_STATE.LIVE) return;
+  Atomics.or(words, at + PARTICIPANT.REASONS, reason);
+  Atomics.add(words, at + PARTICIPANT.SIGNAL, 1);
+  wakeAsleep(board, at + PARTICIPANT.SIGNAL);
+  wakeListener(board, index);
+}
+
+/** Runs `check` for many seeds, each with a word of its own; nobody may be left in line, and no lock held. */
+async function explore(check: (word: number, seed: number) => Promise<void>): Promise<void> {
+  const seeds = SEED
+    ? [Number(SEED)]
+    : Array.from({ length: SCHEDULES }, () => (Math.random() * 2 ** 31) | 0);
+  for (const seed of seeds) {
+    const handle = allocate(16, { owner: FAMILY, zero: true });
+    const word = offsetOf(handle) / 4;
+    try {
+      await check(word, seed);
+      assert.equal(words[bucketOf(word) + BUCKET.HEAD], 0, 'somebody is left in line');
+      assert.equal(words[bucketOf(word) + BUCKET.LOCK], 0, 'the bucket is left locked');
+    } catch (cause) {
+      throw new Error(`with MANYHANDS_SEED=${seed}: ${cause}`, { cause });
+    }
+    free(handle);
+  }
+}
+
+test('as many wakes as waits: each wait gets one, whatever the schedule', { timeout: 120_000 }, async () => {
+  await explore(async (word, seed) => {
+    const kinds = ['blocking', 'async', 'waker', 'waker'] as const;
+    const outcome = await play(
+      kinds.map(kind => ({ kind, word })),
+      seed,
+      0,
+      () => {},
+    );
+    assert.deepEqual(outcome.unaided, ['woken', 'woken', 'woke', 'woke']);
+  });
+});
+
+test('one that gives up and comes again costs nobody a wake', { timeout: 120_000 }, async () => {
+  await explore(async (word, seed) => {
+    const kinds = ['impatient', 'async', 'waker', 'impatient', 'waker'] as const;
+    const { results, unaided } = await play([...kinds.map(kind => ({ kind, word }))], seed, 0, () =>
+      wakeAll(word),
+    );
+    const woken = results.filter(result => result === 'woken').length;
+    assert.equal(woken, 3, results.join());
+    assert.equal(unaided.filter(result => result === 'woken').length, 2, unaided.join());
+  });
+});
+
+test('a flag that was set is seen by all who live, whoever dies', { timeout: 120_000 }, async () => {
+  await explore(async (word, seed) => {
+    const kinds = ['blocking', 'async', 'setter', 'impatient', 'setter'] as const;
+    const help = () => {
+      assert.equal(words[word], 0, 'somebody sleeps though the flag is set');
+      Atomics.store(words, word, 1);
+      wakeAll(word);
+    };
+    const { results } = await play([...kinds.map(kind => ({ kind, word }))], seed, 3, help);
+    for (const result of results) assert.match(result, /^(woken|changed|died|\d)$/);
+  });
+});
+
+test('a wake that a dead one did not live to see is passed on', { timeout: 120_000 }, async () => {
+  await explore(async (word, seed) => {
+    const kinds = ['blocking', 'async', 'waker', 'blocking', 'waker'] as const;
+    const { results, unaided } = await play([...kinds.map(kind => ({ kind, word }))], seed, 2, () =>
+      wakeAll(word),
+    );
+    for (const result of results) assert.match(result, /^(woken|woke|died)$/);
+    const count = (value: string) => unaided.filter(result => result === value).length;
+    const consumed = unaided.filter(
+      (result, i) => result === 'died' && board[i * CELL_WORDS + CELL.CONSUMED],
+    ).length;
+    const waiters = unaided.filter((result, i) => result !== 'died' && kinds[i] !== 'waker').length;
+    // One that dies while it takes its wake has it, though it could not say so.
+    const taking = unaided.filter((result, i) => result === 'died' && kinds[i] !== 'waker').length - consumed;
+    assert.ok(count('woken') >= Math.min(waiters, count('woke') - consumed - taking), unaided.join());
+  });
+});

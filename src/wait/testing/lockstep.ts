@@ -1,0 +1,205 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Native } from '../../native/native.js';
+
+/*
+ * The schedule explorer's side in a thread: runs the real code one step at a time, a step being whatever touches shared
+ * memory, as schedules.ts lets it. It stands between that code and Atomics, the words of the commons, and the kernel's
+ * futexes and doorbells (the latter done again here in steps, after native/doorbell.c).
+ */
+export const CELL = { STATUS: 0, COMMAND: 1, WORD: 2, INDEX: 3, TID: 4, CONSUMED: 5 } as const;
+export const CELL_WORDS = 8;
+/** ASLEEP: until woken. DOZING: the same, or until its time runs out. LISTENING: on its event loop. */
+export const STATUS = { IDLE: 0, READY: 1, ASLEEP: 2, DOZING: 3, LISTENING: 4, RUNNING: 5 } as const;
+export const COMMAND = { NONE: 0, GO: 1, DIE: 2, TIME_OUT: 3 } as const;
+
+/** What a thread is to do in one run. */
+export interface Role {
+  readonly kind: 'blocking' | 'async' | 'impatient' | 'waker' | 'setter';
+  readonly word: number;
+}
+
+class Death extends Error {}
+
+if (parentPort) run(workerData.board, workerData.number);
+
+function run(board: Int32Array, number: number): void {
+  const real = { ...pick(Atomics) };
+  const at = number * CELL_WORDS;
+  let stepping = false;
+  let dead = false;
+
+  /** Lets the explorer choose who goes on; returns when, and how, this thread does. */
+  function pause(status: number, word = 0): number {
+    if (dead) throw new Death();
+    board[at + CELL.WORD] = word;
+    real.store(board, at + CELL.COMMAND, COMMAND.NONE);
+    real.store(board, at + CELL.STATUS, status);
+    real.notify(board, at + CELL.STATUS);
+    while (real.load(board, at + CELL.COMMAND) === COMMAND.NONE)
+      real.wait(board, at + CELL.COMMAND, COMMAND.NONE);
+    const command = board[at + CELL.COMMAND];
+    if (command === COMMAND.DIE) {
+      dead = true;
+      throw new Death();
+    }
+    return command;
+  }
+  function step(): void {
+    if (stepping) pause(STATUS.READY);
+  }
+
+  require('node:os').availableParallelism = () => 1; // no spinning
+  const door = require('../../native/native.js') as { native: Native };
+  const native = door.native;
+  const commons = require('../../memory/commons.js') as { words: Int32Array; attach(): void };
+  commons.attach();
+  const shared = commons.words;
+  commons.words = new Proxy(shared, {
+    get(target, key) {
+      const value = Reflect.get(target, key);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+    set(target, key, value) {
+      step();
+      return Reflect.set(target, key, value);
+    },
+  });
+  for (const name of ['load', 'store', 'add', 'or', 'and', 'exchange', 'compareExchange'] as const) {
+    const original = real[name] as (...args: unknown[]) => number;
+    Object.assign(Atomics, {
+      [name](array: Int32Array, ...args: number[]) {
+        if (array !== commons.words) return original(array, ...args);
+        step();
+        return original(shared, ...args);
+      },
+    });
+  }
+  const { PARTICIPANT, PARTICIPANT_STATE } =
+    require('../../memory/layout.js') as typeof import('../../memory/layout.js');
+  const participants =
+    require('../../memory/participants.js') as typeof import('../../memory/participants.js');
+  const { depart } = require('../depart.js') as typeof import('../depart.js');
+  const { forgetDoorbell } = require('../doorbell.js') as typeof import('../doorbell.js');
+  const { forgetWaits, park, parkSync } = require('../park.js') as typeof import('../park.js');
+  const { wake, wakeAll } = require('../line.js') as typeof import('../line.js');
+
+  let dispatch = () => {};
+  door.native = {
+    ...native,
+    bellOpen(_: number, listener: () => void) {
+      dispatch = listener;
+    },
+    bellHold() {},
+    futexWait(word: number, expected: number, timeout: number) {
+      step();
+      if (shared[word] !== expected) return 1;
+      const status = timeout < 0 ? STATUS.ASLEEP : STATUS.DOZING;
+      return pause(status, word) === COMMAND.TIME_OUT ? 2 : 0;
+    },
+    futexWake(word: number) {
+      step();
+      wakeSleepers(word);
+      return 1;
+    },
+    ring(index: number, reasons: number) {
+      const record = participants.record(index);
+      if (Atomics.load(commons.words, record + PARTICIPANT.STATE) !== PARTICIPANT_STATE.LIVE) return -1;
+      Atomics.or(commons.words, record + PARTICIPANT.REASONS, reasons);
+      Atomics.add(commons.words, record + PARTICIPANT.SIGNAL, 1);
+      if (Atomics.load(commons.words, record + PARTICIPANT.SLEEPING) !== 0)
+        wakeSleepers(record + PARTICIPANT.SIGNAL);
+      wakeListener(board, index);
+      return 0;
+    },
+    processStat(tid: number) {
+      for (let cell = 0; cell < board.length; cell += CELL_WORDS)
+        if (board[cell + CELL.TID] === -tid) return undefined; // the explorer has let it die
+      return native.processStat(tid);
+    },
+  };
+  function wakeSleepers(word: number): void {
+    wakeAsleep(board, word);
+  }
+
+  parentPort?.on('message', async (role: Role) => {
+    dead = false;
+    participants.self();
+    board[at + CELL.INDEX] = participants.indexOf(participants.self());
+    board[at + CELL.TID] = native.threadId();
+    let result = 'died';
+    try {
+      stepping = true;
+      pause(STATUS.READY);
+      result = String(await play(role));
+    } catch (error) {
+      if (!(error instanceof Death) && !dead) result = `failed: ${(error as Error).stack}`;
+    }
+    stepping = false;
+    dead = false;
+    if (result !== 'died') depart({ last: false });
+    forgetWaits();
+    forgetDoorbell();
+    participants.forget();
+    parentPort?.postMessage(result);
+    real.store(board, at + CELL.STATUS, STATUS.IDLE);
+    real.notify(board, at + CELL.STATUS);
+  });
+
+  async function play({ kind, word }: Role): Promise<unknown> {
+    if (kind === 'setter') {
+      Atomics.store(commons.words, word, 1);
+      return wakeAll(word);
+    }
+    if (kind === 'waker') {
+      while (wake(word) === 0) pause(STATUS.READY);
+      return 'woke';
+    }
+    for (;;) {
+      const outcome = kind === 'async' ? await onEventLoop(park(word, 0)) : blocking(kind, word);
+      if (outcome === 'timeout') continue;
+      board[at + CELL.CONSUMED] = 1;
+      return outcome;
+    }
+  }
+
+  function blocking(kind: Role['kind'], word: number): string {
+    return parkSync(word, 0, kind === 'impatient' ? { timeout: 1e9 } : {}).outcome;
+  }
+
+  /** The event loop of a thread that waits for nothing but its doorbell. */
+  async function onEventLoop(wait: Promise<{ outcome: string }>): Promise<string> {
+    let outcome: string | undefined;
+    wait.then(
+      parked => {
+        outcome = parked.outcome;
+      },
+      () => {}, // it died: pause() says so, too
+    );
+    for (;;) {
+      await null;
+      await null;
+      if (outcome !== undefined) return outcome;
+      const reasons = participants.record(participants.indexOf(participants.self())) + PARTICIPANT.REASONS;
+      if (shared[reasons] === 0) pause(STATUS.LISTENING);
+      dispatch();
+    }
+  }
+}
+
+/** Marks all who sleep on `word` as able to go on. */
+export function wakeAsleep(board: Int32Array, word: number): void {
+  for (let cell = 0; cell < board.length; cell += CELL_WORDS) {
+    const asleep = board[cell] === STATUS.ASLEEP || board[cell] === STATUS.DOZING;
+    if (asleep && board[cell + CELL.WORD] === word) board[cell] = STATUS.READY;
+  }
+}
+
+/** The same for the event loop of participant `index`. */
+export function wakeListener(board: Int32Array, index: number): void {
+  for (let cell = 0; cell < board.length; cell += CELL_WORDS)
+    if (board[cell] === STATUS.LISTENING && board[cell + CELL.INDEX] === index) board[cell] = STATUS.READY;
+}
+
+function pick({ load, store, add, or, and, exchange, compareExchange, wait, notify }: typeof Atomics) {
+  return { load, store, add, or, and, exchange, compareExchange, wait, notify };
+}
