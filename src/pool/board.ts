@@ -17,7 +17,7 @@ import { messageAt, storeMessage } from '../memory/message.js';
  * may name a slot twice, or one that was withdrawn: whoever meets those passes on.
  */
 const HEADER = { TAIL: 0, HEAD: 1, OWNER: 2, CLOSING: 3, WORDS: 16 };
-const WORKER = { PARTICIPANT: 0, IDLE: 1, FINISHED: 2, PHASE: 3, TAG: 4, WORDS: 16 };
+const WORKER = { PARTICIPANT: 0, IDLE: 1, FINISHED: 2, PHASE: 3, TAG: 4, ERROR: 5, WORDS: 16 };
 const SLOT = {
   STATE: 0,
   FUNCTION: 1,
@@ -125,7 +125,7 @@ export class Board {
 
   /** Where short arguments of this slot go. */
   argsRoom(slot: number): Uint8Array {
-    return this.#room2(slot * 2, this.#slot(slot) * 4 + ARGS_AT);
+    return this.#roomAt(slot * 2, this.#slot(slot) * 4 + ARGS_AT);
   }
 
   setArgsLength(slot: number, length: number): void {
@@ -230,6 +230,12 @@ export class Board {
     return Atomics.load(this.#words, this.#worker(worker) + WORKER.TAG);
   }
 
+  /** Why it could not begin: the message in that block; undefined: it did not say. */
+  failure(worker: number): Uint8Array | undefined {
+    const handle = Atomics.load(this.#words, this.#worker(worker) + WORKER.ERROR) >>> 0;
+    return handle === 0 ? undefined : messageAt(handle);
+  }
+
   participant(worker: number): number {
     return Atomics.load(this.#words, this.#worker(worker) + WORKER.PARTICIPANT);
   }
@@ -246,6 +252,12 @@ export class Board {
     const at = this.#worker(worker);
     Atomics.store(this.#words, at + WORKER.TAG, tag);
     Atomics.store(this.#words, at + WORKER.PARTICIPANT, participant);
+  }
+
+  /** It could not begin: `handle` is the block that says why. */
+  fail(worker: number, handle: number): void {
+    Atomics.store(this.#words, this.#worker(worker) + WORKER.ERROR, handle);
+    this.setPhase(worker, PHASE.FAILED);
   }
 
   setPhase(worker: number, phase: number): void {
@@ -303,7 +315,7 @@ export class Board {
 
   /** Where a short result of this slot goes. */
   resultRoom(slot: number): Uint8Array {
-    return this.#room2(slot * 2 + 1, this.#slot(slot) * 4 + RESULT_AT);
+    return this.#roomAt(slot * 2 + 1, this.#slot(slot) * 4 + RESULT_AT);
   }
 
   setResultLength(slot: number, length: number): void {
@@ -318,7 +330,9 @@ export class Board {
       this.#bytes.set(message, at * 4 + RESULT_AT);
       return 0;
     }
-    return (this.#words[at + SLOT.RESULT] = storeMessage(message, owner)) >>> 0;
+    const handle = storeMessage(message, owner);
+    this.#words[at + SLOT.RESULT] = handle;
+    return handle;
   }
 
   /** The task of a slot that this worker took is over. From here on the result is safe, whatever becomes of the worker. */
@@ -346,8 +360,10 @@ export class Board {
     return use(message, 0, message.byteLength);
   }
 
-  #room2(i: number, at: number): Uint8Array {
-    return (this.#room[i] ??= this.#bytes.subarray(at, at + ROOM));
+  #roomAt(i: number, at: number): Uint8Array {
+    const room = this.#room[i] ?? this.#bytes.subarray(at, at + ROOM);
+    this.#room[i] = room;
+    return room;
   }
 
   #state(slot: number): number {

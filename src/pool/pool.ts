@@ -9,12 +9,14 @@ import {
   TimeoutError,
   WorkerDiedError,
 } from '../errors/errors.js';
+import { free } from '../memory/allocator.js';
 import { REASON } from '../memory/layout.js';
+import { storeMessage } from '../memory/message.js';
 import { indexOf, self } from '../memory/participants.js';
 import { cpuCount } from '../platform/platform.js';
 import type { Process } from '../process/process.js';
 import { checkStartMethod, type StartMethod } from '../process/start-method.js';
-import type { Target } from '../process/target.js';
+import { portable, type Target } from '../process/target.js';
 import { Completion } from '../wait/completion.js';
 import { markDead } from '../wait/deaths.js';
 import { hold, onRing, ring, unhold } from '../wait/doorbell.js';
@@ -33,6 +35,9 @@ export interface PoolOptions {
   kind?: Kind;
   /** How its processes start. Default: getStartMethod(). */
   startMethod?: StartMethod;
+  /** Runs once in each new worker, before its first task. Its failure fails every task with its error. */
+  initializer?: Target<any, any>;
+  initargs?: readonly unknown[];
   /** A worker is replaced when its resident memory passes this after a task, bytes. */
   maxMemoryPerChild?: number;
 }
@@ -111,6 +116,8 @@ export class Pool implements AsyncDisposable {
   readonly #options: PoolOptions;
   readonly #board: Board;
   readonly #functions: Functions;
+  /** Handle of the message with what workers run first; 0: nothing. */
+  readonly #initializer: number;
   readonly #seats: Seat[] = [];
   readonly #tasks: (Task | undefined)[] = [];
   readonly #freeSlots: number[] = [];
@@ -143,6 +150,7 @@ export class Pool implements AsyncDisposable {
     this.size = this.#options.size ?? cpuCount();
     this.#kind = this.#options.kind ?? 'process';
     const me = self();
+    this.#initializer = storeInitializer(this.#options, me);
     this.#board = Board.make(SLOTS, this.size, me, indexOf(me));
     this.#functions = new Functions(me);
     for (let slot = SLOTS - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
@@ -434,7 +442,12 @@ export class Pool implements AsyncDisposable {
         seat.seen = (seat.seen + 1) | 0;
         this.#conclude(slot);
       }
-      if (board.phase(seat.index) === PHASE.STARTING) starting++;
+      const phase = board.phase(seat.index);
+      if (phase === PHASE.STARTING) starting++;
+      if (phase === PHASE.FAILED) {
+        this.#break(this.#failure(seat));
+        return;
+      }
     }
     if (starting === 0) {
       this.#failedStarts = 0;
@@ -576,6 +589,7 @@ export class Pool implements AsyncDisposable {
       workers: this.size,
       index: seat.index,
       maxMemory: maxMemoryPerChild,
+      initializer: this.#initializer,
     };
     try {
       seat.carrier = startWorker(this.#kind, options, startMethod, end => this.#unseat(seat, end));
@@ -597,10 +611,15 @@ export class Pool implements AsyncDisposable {
       this.#conclude(task.slot);
       if (task.slot >= 0 && this.#board.takenBy(task.slot) === seat.index) this.#bereave(task, end);
     }
-    if (this.#state === 'terminated' || (this.#state === 'closed' && this.#outstanding === 0))
-      return this.#endIfEmpty();
+    if (this.#state === 'terminated' || (this.#state === 'closed' && this.#outstanding === 0)) {
+      this.#endIfEmpty();
+      return;
+    }
     if (!retired) this.#restarts++;
-    if (!started && ++this.#failedStarts >= FAILED_STARTS) return this.#break(death('a task', end));
+    if (!started && ++this.#failedStarts >= FAILED_STARTS) {
+      this.#break(death('a task', end));
+      return;
+    }
     this.#seat(seat);
     this.#refill();
   }
@@ -621,8 +640,17 @@ export class Pool implements AsyncDisposable {
     });
   }
 
+  /** What its initializer threw. */
+  #failure(seat: Seat): unknown {
+    const message = this.#board.failure(seat.index);
+    return message
+      ? decodeThrown(message)
+      : new LifecycleError('Cannot start a worker as its initializer failed');
+  }
+
   /** No worker can be had: all tasks fail, now and later. */
   #break(error: unknown): void {
+    if (this.#broken !== undefined) return;
     this.#broken = error;
     this.#ready.complete();
     this.#rejectAll(() => error);
@@ -656,6 +684,7 @@ export class Pool implements AsyncDisposable {
     if (this.#ended.outcome || this.#seats.some(({ carrier }) => carrier)) return;
     this.#stopListening();
     this.#functions.free();
+    if (this.#initializer !== 0) free(this.#initializer);
     this.#board.free();
     this.#ended.complete();
   }
@@ -707,6 +736,12 @@ function death(what: string, { pid, exitCode, signalCode }: Ending): WorkerDiedE
       signalCode,
     },
   );
+}
+
+function storeInitializer({ initializer, initargs = [] }: PoolOptions, owner: number): number {
+  if (initializer === undefined) return 0;
+  const message = encode({ target: portable(initializer), args: initargs }, { root: 'initializer' });
+  return storeMessage(message, owner);
 }
 
 async function collect(items: AsyncIterable<unknown>): Promise<unknown[]> {

@@ -3,7 +3,7 @@ import { encodeInto, takeEncoded } from '../codec/encode.js';
 import { encodeThrown } from '../codec/errors.js';
 import { transfer } from '../memory/allocator.js';
 import { REASON } from '../memory/layout.js';
-import { messageAt } from '../memory/message.js';
+import { messageAt, storeMessage } from '../memory/message.js';
 import { indexOf, self, tagOf } from '../memory/participants.js';
 import { now } from '../platform/platform.js';
 import { type PortableTarget, resolveTarget } from '../process/target.js';
@@ -19,6 +19,14 @@ export interface WorkerOptions {
   readonly index: number;
   /** It retires when its memory has grown beyond this, bytes. */
   readonly maxMemory: number | undefined;
+  /** Handle of a message with what to run first, an Initializer; 0: nothing. */
+  readonly initializer: number;
+}
+
+/** What a worker runs before its first task. */
+export interface Initializer {
+  readonly target: PortableTarget;
+  readonly args: readonly unknown[];
 }
 
 type Runnable = (...args: unknown[]) => unknown;
@@ -32,7 +40,7 @@ const STRETCH = 10;
 
 /** A pool worker's life: takes tasks from the board, one at a time, until the pool closes or it has grown too large. */
 export function serve(options: WorkerOptions): Promise<void> {
-  return new Promise(resolve => new Worker(options, resolve).start());
+  return new Promise(resolve => void new Worker(options, resolve).start());
 }
 
 /** The life of a worker that is a process of its own. */
@@ -45,6 +53,7 @@ class Worker {
   readonly #board: Board;
   readonly #index: number;
   readonly #maxMemory: number;
+  readonly #initializer: number;
   readonly #leave: () => void;
   readonly #owner: number;
   readonly #ownerTag: number;
@@ -57,18 +66,35 @@ class Worker {
     this.#board = Board.at(options.board, options.slots, options.workers);
     this.#index = options.index;
     this.#maxMemory = options.maxMemory ?? Number.POSITIVE_INFINITY;
+    this.#initializer = options.initializer;
     this.#leave = leave;
     this.#owner = this.#board.owner;
     this.#ownerTag = tagOf(this.#owner);
   }
 
-  start(): void {
+  async start(): Promise<void> {
     hold();
-    onRing(REASON.CHANNEL, () => this.#work());
     this.#board.introduce(this.#index, indexOf(self()), self());
+    if (this.#initializer !== 0 && !(await this.#initialize())) return;
+    onRing(REASON.CHANNEL, () => this.#work());
     this.#board.setPhase(this.#index, PHASE.READY);
     this.#tell();
     this.#work();
+  }
+
+  async #initialize(): Promise<boolean> {
+    try {
+      const { value } = await decodeAsync(messageAt(this.#initializer));
+      const { target, args } = value as Initializer;
+      await (await resolveTarget(target))(...args);
+      return true;
+    } catch (error) {
+      const handle = storeMessage(encodeThrown(error), self());
+      transfer(handle, self(), this.#ownerTag);
+      this.#board.fail(this.#index, handle);
+      this.#tell();
+      return false; // and wait to be ended
+    }
   }
 
   #tell(): void {
@@ -88,8 +114,9 @@ class Worker {
           this.#busy = false;
           return;
         }
-        if (this.#board.isEmpty) return this.#end(PHASE.RETIRED);
-        continue;
+        if (!this.#board.isEmpty) continue;
+        this.#end();
+        return;
       }
       const pending = this.#run(slot);
       if (pending) {
@@ -97,7 +124,10 @@ class Worker {
         void pending.then(() => this.#resume());
         return;
       }
-      if (this.#isTooLarge()) return this.#end(PHASE.RETIRED);
+      if (this.#isTooLarge()) {
+        this.#end();
+        return;
+      }
       const time = now();
       if (time - told > NEWS) {
         this.#tell();
@@ -112,17 +142,19 @@ class Worker {
   }
 
   #resume(): void {
-    if (this.#isTooLarge()) return this.#end(PHASE.RETIRED);
-    this.#busy = false;
-    this.#work();
+    if (this.#isTooLarge()) this.#end();
+    else {
+      this.#busy = false;
+      this.#work();
+    }
   }
 
   #isTooLarge(): boolean {
     return this.#maxMemory !== Number.POSITIVE_INFINITY && process.memoryUsage.rss() > this.#maxMemory;
   }
 
-  #end(phase: number): void {
-    this.#board.setPhase(this.#index, phase);
+  #end(): void {
+    this.#board.setPhase(this.#index, PHASE.RETIRED);
     this.#tell();
     unhold();
     this.#leave();

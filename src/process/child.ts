@@ -126,7 +126,8 @@ function succeed(index: number, value: unknown): void {
   try {
     message = encode(value, { root: 'result' });
   } catch (error) {
-    return fail(index, error);
+    fail(index, error);
+    return;
   }
   publish(index, OUTCOME.RETURNED, message);
 }

@@ -16,7 +16,7 @@ commons.join(options.arena, options.bytes);
 for (const fd of [options.requests, options.client, options.lifeline]) native.setCloexec(fd);
 process.argv = [...options.argv];
 process.execArgv = [...options.execArgv];
-if (options.nodeOptions !== undefined) process.env['NODE_OPTIONS'] = options.nodeOptions;
+if (options.nodeOptions !== undefined) process.env.NODE_OPTIONS = options.nodeOptions;
 setEntry(options.entry);
 process.title = 'manyhands fork server';
 

@@ -62,8 +62,8 @@ export function claimRecord(): number {
       else continue;
     }
     if (Atomics.compareExchange(words, owner, 0, me) !== 0) continue;
-    for (let used = 0; (used = Atomics.load(words, HEADER.PROCESSES_USED)) <= index; )
-      Atomics.compareExchange(words, HEADER.PROCESSES_USED, used, index + 1);
+    let used = Atomics.load(words, HEADER.PROCESSES_USED);
+    while (used <= index) used = Atomics.compareExchange(words, HEADER.PROCESSES_USED, used, index + 1);
     write(index, PROCESS.GENERATION, read(index, PROCESS.GENERATION) + 1);
     write(index, PROCESS.OWNER_GENERATION, words[participantRecord(me) + PARTICIPANT.GENERATION]);
     for (const field of [

@@ -181,12 +181,12 @@ function launch(): void {
     preload,
     argv: process.argv,
     execArgv: process.execArgv,
-    nodeOptions: process.env['NODE_OPTIONS'],
+    nodeOptions: process.env.NODE_OPTIONS,
     entry: entryModule(),
   };
   birthplace = { env: { ...process.env }, cwd: process.cwd() };
   const env = { ...process.env };
-  delete env['NODE_OPTIONS'];
+  delete env.NODE_OPTIONS;
   guardian = spawn(
     process.execPath,
     [

@@ -151,8 +151,11 @@ function run(board: Int32Array, number: number): void {
       return wakeAll(word);
     }
     if (kind === 'waker') {
-      while (wake(word) === 0) pause(STATUS.READY);
-      return 'woke';
+      for (let tries = 0; tries < 1000; tries++) {
+        if (wake(word) === 1) return 'woke';
+        pause(STATUS.READY);
+      }
+      return 'found nobody'; // as they died
     }
     for (;;) {
       const outcome = kind === 'async' ? await onEventLoop(park(word, 0)) : blocking(kind, word);
