@@ -1,0 +1,17 @@
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+const require = createRequire(import.meta.url);
+
+export async function openPool({ kind, workers }) {
+  const entry = kind === 'thread' ? 'bthreads/threads' : 'bthreads/process';
+  process.env.BENCH_BTHREADS = entry;
+  const { Pool } = require(entry);
+  const pool = new Pool(path.join(import.meta.dirname, '../workers/bthreads.cjs'), { size: workers });
+  await pool.open?.();
+  return {
+    increment: x => pool.call('increment', [x]),
+    echo: bytes => pool.call('echo', [bytes]),
+    close: () => pool.close(),
+  };
+}

@@ -1,0 +1,188 @@
+/** How each row is measured; contenders/cpython.py does the same for CPython. `value` is what the row compares. */
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { descriptorsOf, memoryOf, processesMarked, zombiesOf } from './proc.mjs';
+import { median, quantile } from './statistics.mjs';
+
+const MIB = 2 ** 20;
+const STOP_WITHIN = 1_000;
+
+/** Starting and joining, one at a time, ms. */
+export async function lifecycle({ lifecycle: open }, options) {
+  const times = await sample(open(options), { warmUp: 300, ms: options.ms, least: 10 });
+  return { value: quantile(times, 0.5), p99: quantile(times, 0.99), n: times.length };
+}
+
+/** Many in a row: the median of all, and what the last cost beside the first. */
+export async function inARow({ lifecycle: open }, options) {
+  const once = open(options);
+  for (let i = 0; i < 50; i++) await once();
+  const times = [];
+  for (let i = 0; i < options.count; i++) times.push(await timed(once));
+  const first = median(times.slice(0, 100));
+  const last = median(times.slice(-100));
+  return { value: last / first, first, last };
+}
+
+/** Many alive at once: ms until all of them run, until all are gone, and what each weighs. */
+export async function aliveAtOnce({ startIdle }, { count }) {
+  return withMarker(async marker => {
+    const warmUp = startIdle(marker.file);
+    await marker.reached(1);
+    await warmUp.end();
+    const from = performance.now();
+    const children = Array.from({ length: count }, () => startIdle(marker.file));
+    await marker.reached(count + 1);
+    const up = performance.now() - from;
+    const pss = median(children.slice(0, 20).map(child => memoryOf(child.pid).pss));
+    const end = performance.now();
+    await Promise.all(children.map(child => child.end()));
+    return { value: up, gone: performance.now() - end, pss };
+  });
+}
+
+/** A few idle ones at once, so that what they share is counted as shared, MiB each. */
+export async function idleMemory({ startIdle }, { count }) {
+  return withMarker(async marker => {
+    const children = Array.from({ length: count }, () => startIdle(marker.file));
+    await marker.reached(count);
+    await sleep(300); // until the kernel and V8 have settled
+    const figures = children.map(child => memoryOf(child.pid));
+    const family = processesMarked(`BENCH_RUN=${process.env.BENCH_RUN}`).filter(pid => pid !== process.pid);
+    const whole = family.reduce((sum, pid) => sum + memoryOf(pid).pss, 0);
+    await Promise.all(children.map(child => child.end()));
+    const middle = name => median(figures.map(figure => figure[name]));
+    return { value: middle('pss'), uss: middle('uss'), rss: middle('rss'), withServer: whole / count };
+  });
+}
+
+/** One task at a time, µs. */
+export async function roundTrip({ openPool }, { ms, ...options }) {
+  return withPool(openPool, { inFlight: 1, ...options }, async pool => {
+    let x = 0;
+    const once = async () => {
+      if ((await pool.increment(x)) !== ++x) throw new Error('a wrong result');
+    };
+    const times = await sample(once, { warmUp: ms, ms, least: 100 });
+    return { value: quantile(times, 0.5) * 1e3, p99: quantile(times, 0.99) * 1e3, n: times.length };
+  });
+}
+
+/** As many tasks as possible, `inFlight` of them under way, one task a call, thousands a second. */
+export async function throughput({ openPool }, { ms, ...options }) {
+  return withPool(openPool, options, async pool => {
+    let done = 0;
+    let over = false;
+    const flow = async x => {
+      while (!over) {
+        if ((await pool.increment(x)) !== x + 1) throw new Error('a wrong result');
+        done++;
+      }
+    };
+    const flows = Array.from({ length: options.inFlight }, (_, x) => flow(x));
+    const failed = Promise.all(flows);
+    await Promise.race([sleep(ms), failed]);
+    const before = done;
+    const from = performance.now();
+    const cpu = process.cpuUsage();
+    await Promise.race([sleep(ms), failed]);
+    const elapsed = performance.now() - from;
+    const tasks = done - before;
+    const { user, system } = process.cpuUsage(cpu);
+    over = true;
+    await failed;
+    return { value: tasks / elapsed, cpu: (user + system) / tasks };
+  });
+}
+
+/** A whole map of trivial items, millions of items a second. */
+export async function map({ openPool }, { items, ...options }) {
+  return withPool(openPool, { inFlight: 1, ...options }, async pool => {
+    const numbers = Array.from({ length: items }, (_, i) => i);
+    const once = async () => {
+      const results = await pool.map(numbers);
+      if (results.length !== items || results[items - 1] !== items) throw new Error('a wrong result');
+    };
+    const times = await sample(once, { warmUp: options.ms, ms: options.ms, least: 5 });
+    return { value: items / quantile(times, 0.5) / 1e3, worst: items / quantile(times, 1) / 1e3 };
+  });
+}
+
+/** One MiB of bytes there and back, one at a time, ms. */
+export async function megabyte({ openPool }, { ms, ...options }) {
+  return withPool(openPool, { inFlight: 1, binary: true, ...options }, async pool => {
+    const bytes = new Uint8Array(MIB).map((_, i) => i);
+    const once = async () => {
+      const back = await pool.echo(bytes);
+      if (back.length !== MIB || back[MIB - 1] !== bytes[MIB - 1]) throw new Error('a wrong result');
+    };
+    const times = await sample(once, { warmUp: ms, ms, least: 20 });
+    return { value: quantile(times, 0.5), p99: quantile(times, 0.99) };
+  });
+}
+
+/** Started and joined one after the other, thousands of them, with a look at everything that may grow. */
+export async function soak({ lifecycle: open }, { count, every, ...options }) {
+  const once = open(options);
+  const samples = [];
+  for (let done = 0; done < count; ) {
+    const times = [];
+    for (let i = 0; i < every; i++) times.push(await timed(once));
+    done += every;
+    globalThis.gc?.();
+    const family = processesMarked(`BENCH_RUN=${process.env.BENCH_RUN}`);
+    const sum = of => family.reduce((total, pid) => total + of(pid), 0);
+    samples.push({
+      done,
+      median: median(times),
+      p99: quantile(times, 0.99),
+      processes: family.length,
+      descriptors: sum(descriptorsOf),
+      pss: sum(pid => memoryOf(pid).pss),
+      heap: process.memoryUsage().heapUsed / MIB,
+      zombies: zombiesOf(family).length,
+    });
+  }
+  return { value: samples.at(-1).median / samples[0].median, samples };
+}
+
+async function withPool(open, options, use) {
+  const pool = await open(options);
+  try {
+    return await use(pool);
+  } finally {
+    await Promise.race([pool.close(), sleep(STOP_WITHIN)]);
+  }
+}
+
+/** A file that idle children make one byte longer each when they run. */
+async function withMarker(use) {
+  const folder = mkdtempSync(path.join(tmpdir(), 'manyhands-bench-'));
+  const file = path.join(folder, 'running');
+  const reached = async count => {
+    while ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) < count) await sleep(1);
+  };
+  try {
+    return await use({ file, reached });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** What `once` takes each time, ms, for about `ms`, after having been run for `warmUp`. */
+async function sample(once, { warmUp, ms, least }) {
+  for (const from = performance.now(); performance.now() - from < warmUp; ) await once();
+  const times = [];
+  for (const from = performance.now(); times.length < least || performance.now() - from < ms; )
+    times.push(await timed(once));
+  return times;
+}
+
+async function timed(once) {
+  const from = performance.now();
+  const waiting = once();
+  if (waiting) await waiting;
+  return performance.now() - from;
+}

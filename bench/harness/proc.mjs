@@ -1,0 +1,53 @@
+/** What the kernel tells of processes. Everything here is true only of the moment it was read. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** The processes whose environment has `entry`, which their children inherit: whoever belongs to one run. */
+export function processesMarked(entry) {
+  return allPids().filter(pid => {
+    try {
+      return `\0${readFileSync(`/proc/${pid}/environ`, 'latin1')}`.includes(`\0${entry}\0`);
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Ended children of these processes that nobody has reaped. */
+export function zombiesOf(parents) {
+  const family = new Set(parents);
+  return allPids().filter(pid => {
+    const stat = read(`/proc/${pid}/stat`);
+    const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return state === 'Z' && family.has(Number(parent));
+  });
+}
+
+/** Its memory in MiB: proportional (shared pages divided by their users), its own alone, and resident. */
+export function memoryOf(pid) {
+  const text = read(`/proc/${pid}/smaps_rollup`);
+  const field = name =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? Number.NaN) / 1024;
+  return { pss: field('Pss'), uss: field('Private_Clean') + field('Private_Dirty'), rss: field('Rss') };
+}
+
+export function descriptorsOf(pid) {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).length;
+  } catch {
+    return 0;
+  }
+}
+
+function allPids() {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(Number);
+}
+
+function read(file) {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return '';
+  }
+}

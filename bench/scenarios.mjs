@@ -1,0 +1,194 @@
+/**
+ * The rows: what is measured, of whom, and what ours must reach.
+ *
+ * A contender is `ours`, a `peer` (compared with), or a `floor` (what the platform allows: it does less than a pool or a
+ * process with a result must, and is not compared with). The first of ours is the one that the targets speak of.
+ */
+const pools = {
+  process: ['workerpool', 'worker-farm', 'worker-nodes', 'jest-worker', 'bthreads', 'tinypool'],
+  thread: ['piscina', 'tinypool', 'workerpool', 'worker-nodes', 'jest-worker', 'bthreads', 'poolifier'],
+};
+
+const ours = (name, options) => ({ name, role: 'ours', module: 'manyhands', options });
+const node = (name, role, options) => ({ name, role, module: 'node', options });
+const python = (name, options) => ({ name, role: 'peer', module: 'cpython', options });
+
+function poolContenders(kind, { floor, cpython }) {
+  return [
+    ours('manyhands', { kind }),
+    ...pools[kind].map(name => ({ name, role: 'peer', module: name, options: { kind } })),
+    ...(cpython ? [python(`CPython ${cpython}`, {})] : []),
+    node(floor, 'floor', { kind }),
+  ];
+}
+
+const bare = { process: 'bare process.send', thread: 'bare MessagePort' };
+
+/** `times` better than the best of the peers whose names match. */
+const better = (times, than, words) => ({ times, than, words });
+/** No worse than this, in the row's unit. The figure is of an idle machine; the ratios say more. */
+const reach = value => ({ value });
+
+export const scenarios = [
+  {
+    id: 'start',
+    title: 'Start a process, run an empty function, join it',
+    unit: 'ms',
+    better: 'lower',
+    measure: 'lifecycle',
+    options: { ms: 1_200 },
+    columns: ['p99'],
+    contenders: [
+      ours('manyhands forkserver', { method: 'forkserver' }),
+      ours('manyhands forkserver, joinSync', { method: 'forkserver', sync: true }),
+      ours('manyhands forkserver, imported', { method: 'forkserver', target: 'imported' }),
+      ours('manyhands spawn', { method: 'spawn' }),
+      node('child_process.fork', 'peer', {}),
+      python('CPython fork', { method: 'fork' }),
+      python('CPython forkserver', { method: 'forkserver' }),
+      python('CPython spawn', { method: 'spawn' }),
+      node('spawn of /bin/true', 'floor', { program: '/bin/true' }),
+    ],
+    targets: [
+      better(10, /^child_process/, 'child_process.fork'),
+      better(6, /^CPython forkserver/, "CPython's forkserver"),
+      better(1, /^CPython fork$/, "CPython's fork"),
+    ],
+    note:
+      'The function is written where it is started, and crosses by value; "imported": it stands in an ES module that each\n' +
+      'child has to import first. CPython joins by blocking, as joinSync does.',
+  },
+  {
+    id: 'start-500',
+    title: '500 in a row: the last 100 beside the first 100',
+    unit: '×',
+    better: 'lower',
+    measure: 'inARow',
+    options: { count: 500 },
+    columns: ['first', 'last'],
+    rounds: 1,
+    contenders: [
+      ours('manyhands forkserver', { method: 'forkserver' }),
+      python('CPython fork', { method: 'fork' }),
+    ],
+    targets: [reach(1.2)],
+    note: 'first and last in ms.',
+  },
+  {
+    id: 'alive-500',
+    title: '500 alive at once: until all of them run',
+    unit: 'ms',
+    better: 'lower',
+    measure: 'aliveAtOnce',
+    options: { count: 500 },
+    columns: ['gone', 'pss'],
+    rounds: 1,
+    contenders: [ours('manyhands forkserver', {}), python('CPython fork', { method: 'fork' })],
+    targets: [],
+    note:
+      'gone: ms from the first signal until the last was reaped; pss: MiB each. child_process.fork is left out: 500 of its\n' +
+      'children would want some 7 GiB and a quarter of a minute.',
+  },
+  {
+    id: 'memory',
+    title: 'Memory of an idle child, 8 alive at once',
+    unit: 'MiB',
+    better: 'lower',
+    measure: 'idleMemory',
+    options: { count: 8 },
+    columns: ['uss', 'rss', 'withServer'],
+    contenders: [ours('manyhands forkserver', {}), node('child_process.fork', 'peer', {})],
+    targets: [reach(4)],
+    note: 'Proportional memory; withServer: of all processes but the parent, the fork server too, divided by 8.',
+  },
+  ...[1, 2].map(workers => ({
+    id: `trip-process-${workers}`,
+    title: `Pool round trip, one at a time, ${workers} ${workers === 1 ? 'process' : 'processes'}`,
+    unit: 'µs',
+    better: 'lower',
+    measure: 'roundTrip',
+    options: { ms: 400, workers },
+    columns: ['p99'],
+    contenders: poolContenders('process', { floor: bare.process, cpython: 'Pool.apply' }),
+    targets: [reach(30), better(2, /./, 'the best process pool')],
+  })),
+  {
+    id: 'trip-thread',
+    title: 'Pool round trip, one at a time, 1 thread',
+    unit: 'µs',
+    better: 'lower',
+    measure: 'roundTrip',
+    options: { ms: 400, workers: 1 },
+    columns: ['p99'],
+    contenders: poolContenders('thread', { floor: bare.thread }),
+    targets: [reach(20)],
+  },
+  {
+    id: 'rate-process',
+    title: 'Pool throughput, x → x + 1, 2 processes, 1,024 in flight, one task a call',
+    unit: 'k/s',
+    better: 'higher',
+    measure: 'throughput',
+    options: { ms: 500, workers: 2, inFlight: 1_024 },
+    columns: ['cpu'],
+    contenders: poolContenders('process', { floor: bare.process, cpython: 'Pool.apply_async' }),
+    targets: [reach(300), better(3, /./, 'the best process pool')],
+    note: 'cpu: µs of the calling process for each task.',
+  },
+  {
+    id: 'rate-thread',
+    title: 'Pool throughput, x → x + 1, 2 threads, 1,024 in flight, one task a call',
+    unit: 'k/s',
+    better: 'higher',
+    measure: 'throughput',
+    options: { ms: 500, workers: 2, inFlight: 1_024 },
+    columns: ['cpu'],
+    contenders: poolContenders('thread', { floor: bare.thread }),
+    targets: [reach(400), better(2, /./, 'the best thread pool')],
+    note: 'cpu: µs of the calling process, its worker threads included, for each task.',
+  },
+  {
+    id: 'map',
+    title: 'pool.map of 100,000 trivial items, 2 processes, default chunks',
+    unit: 'M/s',
+    better: 'higher',
+    measure: 'map',
+    options: { ms: 500, items: 100_000, workers: 2 },
+    columns: ['worst'],
+    contenders: [ours('manyhands', { kind: 'process' }), python('CPython Pool.map', {})],
+    targets: [reach(4)],
+  },
+  ...['process', 'thread'].map(kind => ({
+    id: `megabyte-${kind}`,
+    title: `A Uint8Array of 1 MiB there and back, copied, 1 ${kind}`,
+    unit: 'ms',
+    better: 'lower',
+    measure: 'megabyte',
+    options: { ms: 300, workers: 1 },
+    columns: ['p99'],
+    contenders: poolContenders(kind, {
+      floor: bare[kind],
+      cpython: kind === 'process' ? 'Pool.apply' : undefined,
+    }),
+    targets: kind === 'process' ? [reach(0.5)] : [],
+    note:
+      kind === 'process'
+        ? 'Node peers use the "advanced" serialization of child_process here; as JSON a Uint8Array does not come back as one.'
+        : 'Copied both ways; pools that can transfer a buffer are quicker for a caller who gives it away.',
+  })),
+];
+
+export const soak = {
+  id: 'soak',
+  title: '10,000 started and joined, one after the other',
+  unit: '×',
+  better: 'lower',
+  measure: 'soak',
+  options: { count: 10_000, every: 1_000, method: 'forkserver' },
+  columns: [],
+  rounds: 1,
+  limit: 300_000,
+  contenders: [ours('manyhands forkserver', {})],
+  targets: [reach(1.2)],
+  note: 'The last 1,000 beside the first. Below, sums over the parent and all its helpers, after each 1,000.',
+};

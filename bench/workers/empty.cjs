@@ -1,0 +1,2 @@
+/** Runs an empty function, and ends. */
+(() => {})();
