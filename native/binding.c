@@ -274,10 +274,10 @@ static napi_value get_affinity(napi_env env, napi_callback_info info) {
   return array;
 }
 
-/* (pid, timeout) → raw wait status, or −1 when it still runs. Leaves the zombie to whoever reaps it. */
+/* (pid, timeout, reap) → raw wait status, or −1 when it still runs. */
 static napi_value await_exit(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
-  int64_t status = mh_await_exit((pid_t)number(&c, 0), number(&c, 1));
+  int64_t status = mh_await_exit((pid_t)number(&c, 0), number(&c, 1), number(&c, 2) != 0);
   if (status == -ETIMEDOUT) return result_number(env, -1);
   return result_or_throw(env, "waitid", status);
 }

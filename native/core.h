@@ -49,7 +49,7 @@ struct mh_stat {
   long threads;
 };
 int mh_process_stat(pid_t pid, struct mh_stat *out);
-int64_t mh_await_exit(pid_t pid, double timeout);
+int64_t mh_await_exit(pid_t pid, double timeout, bool reap);
 int mh_allow_fork(void);
 
 /* forkserver.c */

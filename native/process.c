@@ -43,23 +43,26 @@ int mh_process_stat(pid_t pid, struct mh_stat *out) {
   return 0;
 }
 
-/* The status that waitpid() would tell of a child that has ended, which it leaves as it is; -EAGAIN: it runs. */
-static int64_t peek_exit(pid_t pid) {
+/* The status that waitpid() would tell of a child that has ended; -EAGAIN: it runs. */
+static int64_t exit_status(pid_t pid, bool reap) {
   siginfo_t info = {0};
-  if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0) return -errno;
+  if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | (reap ? 0 : WNOWAIT)) < 0) return -errno;
   if (info.si_pid == 0) return -EAGAIN;
   if (info.si_code == CLD_EXITED) return (int64_t)(info.si_status & 0xff) << 8;
   return (info.si_status & 0x7f) | (info.si_code == CLD_DUMPED ? 0x80 : 0);
 }
 
-/* Blocks until child `pid` has ended, `timeout` ms at most (negative: for ever). -ETIMEDOUT: it has not. */
-int64_t mh_await_exit(pid_t pid, double timeout) {
+/*
+ * Blocks until child `pid` has ended, `timeout` ms at most (negative: for ever). -ETIMEDOUT: it has not. `reap`: takes it
+ * off the process table too; else whoever waits for it next gets the same answer.
+ */
+int64_t mh_await_exit(pid_t pid, double timeout, bool reap) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   double deadline = (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6 + timeout;
   int fd = (int)syscall(SYS_pidfd_open, pid, 0u); /* Linux 5.3; before, look every 2 ms */
   int64_t status;
-  while ((status = peek_exit(pid)) == -EAGAIN) {
+  while ((status = exit_status(pid, reap)) == -EAGAIN) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     double left = deadline - ((double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6);
     if (timeout >= 0 && left <= 0) {

@@ -70,8 +70,8 @@ export interface Native {
   /** pid 0: the calling thread. */
   setAffinity(pid: number, cpus: readonly number[]): void;
   getAffinity(pid: number): number[];
-  /** Blocks until child `pid` has ended: its raw wait status, or −1 when `timeout` has passed. Does not reap it. */
-  awaitExit(pid: number, timeout: number): number;
+  /** Blocks until child `pid` has ended: its raw wait status, or −1 when `timeout` has passed. Reaps it only if asked. */
+  awaitExit(pid: number, timeout: number, reap: 0 | 1): number;
   /** The descriptor by which this process (all its threads) asks its fork server; −1: none. An argument sets it. */
   client(fd?: number): number;
   /** When the event loop has nothing left to do, calls `listener` with 0, and if there is still nothing, with 1. */

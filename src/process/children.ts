@@ -64,6 +64,6 @@ export function seeToTheEnd(): void {
     const guardian = letServerGo();
     // So that nothing of the family is seen any more when this process is gone.
     if (guardian?.pid && children.size === 0 && guardian.exitCode === null)
-      native.awaitExit(guardian.pid, 100);
+      native.awaitExit(guardian.pid, 100, 1);
   });
 }

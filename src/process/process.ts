@@ -296,7 +296,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     const deadline = performance.now() + timeout;
     for (let left = timeout; left > 0; left = deadline - performance.now()) {
       if (this.#spawned) {
-        const status = native.awaitExit(this.#pid ?? 0, left === Number.POSITIVE_INFINITY ? -1 : left);
+        const status = native.awaitExit(this.#pid ?? 0, left === Number.POSITIVE_INFINITY ? -1 : left, 0);
         if (status >= 0) this.#reaped(status);
       } else {
         blockUntil(look, Math.min(left, LOOK_AFTER_SERVER));
