@@ -61,7 +61,11 @@ export interface TargetReport {
  */
 export async function prepareWorker(job: MapJob): Promise<void> {
   settleIn();
-  await loadModule(job.module).catch(() => undefined);
+  try {
+    await loadModule(job.module);
+  } catch {
+    // The first task that needs it meets the same.
+  }
 }
 
 /** Tells whether the job's export is a function. Rejects with what loading the module threw. */
