@@ -75,6 +75,17 @@ static int find_bell(uint32_t index, bool *keep) {
   return fd;
 }
 
+/* Closes what is kept for a participant that is gone. */
+static void drop_bell(uint32_t index) {
+  pthread_mutex_lock(&bells_mutex);
+  if (bells[index].fd) {
+    close(bells[index].fd - 1);
+    bells[index].fd = 0;
+    open_bells--;
+  }
+  pthread_mutex_unlock(&bells_mutex);
+}
+
 static int strike(uint32_t index) {
   pthread_mutex_lock(&bells_mutex);
   bool keep;
@@ -94,7 +105,10 @@ static int strike(uint32_t index) {
  */
 static int ring(uint32_t index, uint32_t reasons, bool force) {
   struct mh_participant *p = mh_participant(index);
-  if (mh_load(&p->state) != MH_PARTICIPANT_LIVE) return -ESRCH;
+  if (mh_load(&p->state) != MH_PARTICIPANT_LIVE) {
+    drop_bell(index);
+    return -ESRCH;
+  }
   __atomic_fetch_or(&p->reasons, reasons, __ATOMIC_SEQ_CST);
   __atomic_fetch_add(&p->signal, 1, __ATOMIC_SEQ_CST);
   if (mh_load(&p->sleeping)) mh_futex_wake(&p->signal, INT_MAX);

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { allocate, FAMILY, free, offsetOf } from '../memory/allocator.js';
 import { words } from '../memory/commons.js';
 import { PARTICIPANT, PARTICIPANT_STATE, REASON } from '../memory/layout.js';
-import { record, self } from '../memory/participants.js';
+import { giveBack, record, self } from '../memory/participants.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { BUCKET, bucketOf } from './buckets.js';
 import { sweepDead } from './deaths.js';
@@ -79,7 +79,7 @@ async function play(
     workers[i].postMessage(role);
     results[i] = (await message)[0];
   });
-  const fatalSteps = Array.from({ length: deaths }, () => random(150));
+  const fatalSteps = Array.from({ length: deaths }, () => random(400));
   const unburied: number[] = [];
   let still = 0;
   let unaided: Outcome['unaided'] | undefined;
@@ -148,7 +148,10 @@ function go(cell: number, command: number): void {
 
 /** What a reaper does. */
 function bury(index: number): void {
-  Atomics.store(words, record(index) + PARTICIPANT.STATE, PARTICIPANT_STATE.DEAD);
+  const state = record(index) + PARTICIPANT.STATE;
+  if (Atomics.load(words, state) === PARTICIPANT_STATE.LIVE)
+    Atomics.store(words, state, PARTICIPANT_STATE.DEAD);
+  else giveBack(index); // it had left in order
   for (let cell = 0; cell < board.length; cell += CELL_WORDS)
     if (board[cell + CELL.INDEX] !== 0) ringFromOutside(board[cell + CELL.INDEX], REASON.DEATH);
 }

@@ -1,5 +1,6 @@
 import { words } from '../../memory/commons.js';
 import { self } from '../../memory/participants.js';
+import { depart } from '../depart.js';
 import { wake } from '../line.js';
 import { park, parkSync } from '../park.js';
 import { joinFamily } from './peer.js';
@@ -18,6 +19,7 @@ async function main(): Promise<void> {
     Atomics.add(words, task.count, 1);
     wake(task.count);
   }
+  depart({ last: false });
 }
 
 void main();

@@ -78,6 +78,7 @@ function run(board: Int32Array, number: number): void {
     require('../../memory/layout.js') as typeof import('../../memory/layout.js');
   const participants =
     require('../../memory/participants.js') as typeof import('../../memory/participants.js');
+  const { freeNode, takeNode } = require('../nodes.js') as typeof import('../nodes.js');
   const { depart } = require('../depart.js') as typeof import('../depart.js');
   const { forgetDoorbell } = require('../doorbell.js') as typeof import('../doorbell.js');
   const { forgetWaits, park, parkSync } = require('../park.js') as typeof import('../park.js');
@@ -128,15 +129,17 @@ function run(board: Int32Array, number: number): void {
     board[at + CELL.TID] = native.threadId();
     let result = 'died';
     try {
+      freeNode(takeNode()); // long and dull
       stepping = true;
       pause(STATUS.READY);
-      result = String(await play(role));
+      const played = String(await play(role));
+      depart({ last: false });
+      result = played;
     } catch (error) {
       if (!(error instanceof Death) && !dead) result = `failed: ${(error as Error).stack}`;
     }
     stepping = false;
     dead = false;
-    if (result !== 'died') depart({ last: false });
     forgetWaits();
     forgetDoorbell();
     participants.forget();

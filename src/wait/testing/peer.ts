@@ -2,9 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { join } from '../../memory/commons.js';
-import { self } from '../../memory/participants.js';
+import { indexOf, self } from '../../memory/participants.js';
 import { native } from '../../native/native.js';
 import { markDead } from '../deaths.js';
+import { ring } from '../doorbell.js';
 
 /* Peers for tests: a process or a thread of the family that does what a compiled file, told what by JSON, says. */
 
@@ -40,7 +41,9 @@ export function startThread(
   return {
     ended,
     async die(tag) {
-      await worker.terminate();
+      const terminated = worker.terminate();
+      ring(indexOf(tag), 0); // it may be blocked, where it does not hear of it
+      await terminated;
       markDead(tag);
     },
   };
