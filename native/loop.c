@@ -38,9 +38,9 @@ static void close_watcher(struct watcher **slot) {
   *slot = NULL;
   if (w->listener) napi_delete_reference(w->env, w->listener);
   if (w->context) napi_async_destroy(w->env, w->context);
+  uv_close(&w->handle.any, freed); /* stops watching at once */
   if (w->fds[0] >= 0) close(w->fds[0]);
   if (w->fds[1] >= 0) close(w->fds[1]);
-  uv_close(&w->handle.any, freed);
 }
 
 static void close_all(void *data) {

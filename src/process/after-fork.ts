@@ -46,7 +46,7 @@ function reseed(used: boolean): void {
  * A Math.random of this process's own: V8's cannot be seeded again. xorshift128+ as V8's, in 32-bit halves
  * (S. Vigna, "Further scramblings of Marsaglia's xorshift generators").
  */
-function randomGenerator(): () => number {
+export function randomGenerator(): () => number {
   const [a, b] = [native.randomBits(), native.randomBits()];
   let [aHigh, aLow, bHigh, bLow] = [(a / 2 ** 20) | 0, a | 0, (b / 2 ** 20) | 0, b | 1]; // never all zero
   return function random() {

@@ -46,24 +46,8 @@ export function packPayload(settings: Settings, task: Task): Uint8Array {
   return payload;
 }
 
-/** In the fork server: has V8 compile what every child runs, once for all of them. */
-export function warmUp(): void {
-  const settings: Settings = {
-    identity: { name: '', path: '', daemon: false, bound: false, parent: { pid: 0, name: '', tag: 0 } },
-    startMethod: 'forkserver',
-  };
-  const payload = packPayload(settings, {
-    target: { module: 'node:util', export: 'inspect' },
-    args: [{ a: [1, 'x'] }],
-  });
-  const split = 4 + new DataView(payload.buffer).getUint32(0, true);
-  decode(payload, 4, split - 4);
-  void perform(payload.subarray(split));
-  encode(undefined, { root: 'result' });
-}
-
-/** Goes on in a forked child, as process record `index`. */
-export function runForked(index: number): void {
+/** Goes on in a forked child, as process record `index`. Resolves when the outcome is published. */
+export function runForked(index: number): Promise<void> {
   const payload = takePayload(index);
   const split = 4 + new DataView(payload.buffer).getUint32(0, true);
   const settings = decode(payload, 4, split - 4) as Settings;
@@ -72,14 +56,14 @@ export function runForked(index: number): void {
   if (settings.cwd !== undefined) process.chdir(settings.cwd);
   if (settings.env || settings.cwd !== undefined)
     inheritBirthplace({ env: { ...process.env }, cwd: process.cwd() });
-  run(index, settings, payload.subarray(split));
+  return run(index, settings, payload.subarray(split));
 }
 
 /** Runs process record `index` in a process that was spawned for it. */
 export function runSpawned(index: number): void {
   const payload = takePayload(index);
   const split = 4 + new DataView(payload.buffer).getUint32(0, true);
-  run(index, decode(payload, 4, split - 4) as Settings, payload.subarray(split));
+  void run(index, decode(payload, 4, split - 4) as Settings, payload.subarray(split));
 }
 
 /** A copy of it: from here on the block is free. */
@@ -96,7 +80,8 @@ function replaceEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return process.env;
 }
 
-function run(index: number, settings: Settings, task: Uint8Array): void {
+/** Resolves when the outcome is published. */
+function run(index: number, settings: Settings, task: Uint8Array): Promise<void> {
   adoptIdentity(settings.identity);
   inheritStartMethod(settings.startMethod);
   if (settings.entry !== undefined) setEntry(settings.entry);
@@ -109,7 +94,7 @@ function run(index: number, settings: Settings, task: Uint8Array): void {
   });
   seeToTheEnd();
   watchDeaths();
-  void perform(task).then(
+  return perform(task).then(
     value => succeed(index, value),
     error => fail(index, error),
   );

@@ -51,6 +51,13 @@ function watchOver(): void {
 
 let seen = false;
 
+/** In the fork server: as if nothing had ever been started here. */
+export function forgetChildren(): void {
+  children.clear();
+  listening = false;
+  seen = false;
+}
+
 /** Ends this thread's part in the family in order when it ends. Cheap to call again. */
 export function seeToTheEnd(): void {
   if (seen) return;

@@ -2,13 +2,12 @@
  * The fork server's main script: loads all that children need, then sleeps in native code for ever. What runs after
  * serve() returns, runs in a child.
  */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { loadModule, setEntry } from '../codec/functions/modules.js';
 import * as commons from '../memory/commons.js';
 import { native } from '../native/native.js';
 import { becomeChild } from './after-fork.js';
-import { runForked, warmUp } from './child.js';
+import { runForked } from './child.js';
+import { rehearse, settleHeap } from './rehearsal.js';
 import { inheritServer, type ServerOptions } from './server.js';
 
 const options = JSON.parse(process.argv[2]) as ServerOptions;
@@ -22,17 +21,9 @@ process.title = 'manyhands fork server';
 
 for (const file of options.warm) require(file);
 
-if (options.preload.length === 0) serve();
-else void preload().then(serve);
+void prepare().then(serve);
 
-/** So that no child has to, which would touch, and so copy, much of the heap. */
-function collectGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  runInNewContext('gc')();
-  setFlagsFromString('--no-expose-gc');
-}
-
-async function preload(): Promise<void> {
+async function prepare(): Promise<void> {
   for (const module of options.preload) {
     try {
       await loadModule(module);
@@ -40,13 +31,13 @@ async function preload(): Promise<void> {
       console.error(`manyhands: cannot preload ${module}; children go without it\n`, error);
     }
   }
+  await rehearse();
+  settleHeap();
 }
 
 function serve(): void {
-  warmUp();
-  collectGarbage();
   const record = native.serve(options.requests, options.lifeline, options.root);
   becomeChild({ preloaded: options.preload.length > 0 });
   inheritServer(options.client);
-  runForked(record);
+  void runForked(record);
 }

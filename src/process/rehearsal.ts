@@ -1,0 +1,108 @@
+import { pathToFileURL } from 'node:url';
+import * as v8 from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { SourceShell } from '../codec/functions/description.js';
+import { rebuildFunction } from '../codec/functions/rebuild.js';
+import { PROCESS, PROCESS_STATE } from '../memory/layout.js';
+import { self } from '../memory/participants.js';
+import { forgetDeaths } from '../wait/deaths.js';
+import { depart } from '../wait/depart.js';
+import { randomGenerator, setParentPid } from './after-fork.js';
+import { packPayload, runForked } from './child.js';
+import { forgetChildren, livingChildren } from './children.js';
+import { claimRecord, put, releaseRecord, write } from './records.js';
+import type { PortableTarget } from './target.js';
+
+/*
+ * What the fork server does before it serves, so that its children need not. Half of the time that a child takes would
+ * else go into compiling the functions that all of them run, and into collecting the server's garbage: both write to
+ * pages that were shared up to then.
+ */
+
+/** A function with a captured variable, as it crosses by value. */
+const CLOSURE: SourceShell = {
+  kind: 'source',
+  source: '(a, b) => [a, b, captured]',
+  form: 'expression',
+  url: pathToFileURL(__filename).href,
+  line: 0,
+  column: 0,
+  strict: true,
+  name: 'rehearsal',
+  captures: [{ name: 'captured' }],
+};
+
+/** Often enough for V8 to take functions for ones that are used, and to compile them as such. */
+const TIMES = 8;
+
+/** Lives a child's life, from its payload to its end, and undoes what that leaves. */
+export async function rehearse(): Promise<void> {
+  for (let i = 0; i < TIMES; i++) await liveOnce();
+}
+
+async function liveOnce(): Promise<void> {
+  const listeners = new Map(
+    ['exit', 'uncaughtException'].map(event => [event, process.listeners(event as 'exit')]),
+  );
+  const { title } = process;
+  const record = claimRecord();
+  const identity = {
+    name: 'rehearsal',
+    path: '0',
+    daemon: true,
+    bound: true,
+    parent: { pid: process.pid, name: 'server', tag: self() },
+  };
+  const { fn, fill } = rebuildFunction(CLOSURE);
+  fill([{ a: [1, 'b', 0.5] }]);
+  const settings = { identity, startMethod: 'forkserver', cwd: process.cwd() } as const;
+  put(record, PROCESS.PAYLOAD, packPayload(settings, { target: fn as PortableTarget, args: [1, 'b'] }));
+  setParentPid(process.ppid);
+  randomGenerator()();
+  await runForked(record);
+  rehearseExit();
+  livingChildren();
+  write(record, PROCESS.STATE, PROCESS_STATE.EXITED);
+  releaseRecord(record);
+  depart({ last: false });
+  forgetDeaths();
+  forgetChildren();
+  for (const [event, before] of listeners) {
+    process.removeAllListeners(event);
+    for (const listener of before) process.on(event, listener);
+  }
+  process.title = title;
+  // The doorbell's watcher is closed on the loop's next turn.
+  await new Promise(resolve => setImmediate(resolve));
+}
+
+/** process.exit() with nobody listening, and without its last step. */
+function rehearseExit(): void {
+  const own = process as unknown as { reallyExit(code: number): void; _exiting: boolean };
+  const { reallyExit } = own;
+  process.removeAllListeners('exit');
+  own.reallyExit = () => {};
+  try {
+    process.emit('beforeExit', 0);
+    process.exit();
+  } finally {
+    own.reallyExit = reallyExit;
+    own._exiting = false;
+  }
+}
+
+/** Collects all garbage and finishes sweeping. */
+export function settleHeap(): void {
+  // It walks the heap, for which all of it must be swept; what it counts is of no interest.
+  const { queryObjects } = v8 as { queryObjects?: (of: unknown) => number };
+  if (queryObjects) {
+    const { emitWarning } = process;
+    process.emitWarning = () => {}; // that it is experimental: each child would print it
+    queryObjects(class Nothing {});
+    process.emitWarning = emitWarning;
+  } else {
+    v8.setFlagsFromString('--expose-gc');
+    runInNewContext('gc')();
+    v8.setFlagsFromString('--no-expose-gc');
+  }
+}
