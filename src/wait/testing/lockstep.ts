@@ -122,6 +122,9 @@ function run(board: Int32Array, number: number): void {
     wakeAsleep(board, word);
   }
 
+  process.on('uncaughtException', error => {
+    if (!(error instanceof Death)) throw error; // it died in a microtask
+  });
   parentPort?.on('message', async (role: Role) => {
     dead = false;
     participants.self();
