@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import * as measures from './harness/measures.mjs';
+import { measures } from './harness/measures.mjs';
 
 const [measure, contender, options] = process.argv.slice(2);
 

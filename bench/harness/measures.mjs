@@ -6,17 +6,30 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { descriptorsOf, memoryOf, processesMarked, zombiesOf } from './proc.mjs';
 import { median, quantile } from './statistics.mjs';
 
+/** By the name that scenarios.mjs gives them. */
+export const measures = {
+  lifecycle,
+  inARow,
+  aliveAtOnce,
+  idleMemory,
+  roundTrip,
+  throughput,
+  map,
+  megabyte,
+  soak,
+};
+
 const MIB = 2 ** 20;
 const STOP_WITHIN = 1_000;
 
 /** Starting and joining, one at a time, ms. */
-export async function lifecycle({ lifecycle: open }, options) {
+async function lifecycle({ lifecycle: open }, options) {
   const times = await sample(open(options), { warmUp: 300, ms: options.ms, least: 10 });
   return { value: quantile(times, 0.5), p99: quantile(times, 0.99), n: times.length };
 }
 
 /** Many in a row: the median of all, and what the last cost beside the first. */
-export async function inARow({ lifecycle: open }, options) {
+async function inARow({ lifecycle: open }, options) {
   const once = open(options);
   for (let i = 0; i < 50; i++) await once();
   const times = [];
@@ -27,7 +40,7 @@ export async function inARow({ lifecycle: open }, options) {
 }
 
 /** Many alive at once: ms until all of them run, until all are gone, and what each weighs. */
-export async function aliveAtOnce({ startIdle }, { count }) {
+async function aliveAtOnce({ startIdle }, { count }) {
   return withMarker(async marker => {
     const warmUp = startIdle(marker.file);
     await marker.reached(1);
@@ -44,7 +57,7 @@ export async function aliveAtOnce({ startIdle }, { count }) {
 }
 
 /** A few idle ones at once, so that what they share is counted as shared, MiB each. */
-export async function idleMemory({ startIdle }, { count }) {
+async function idleMemory({ startIdle }, { count }) {
   return withMarker(async marker => {
     const children = Array.from({ length: count }, () => startIdle(marker.file));
     await marker.reached(count);
@@ -59,7 +72,7 @@ export async function idleMemory({ startIdle }, { count }) {
 }
 
 /** One task at a time, µs. */
-export async function roundTrip({ openPool }, { ms, ...options }) {
+async function roundTrip({ openPool }, { ms, ...options }) {
   return withPool(openPool, { inFlight: 1, ...options }, async pool => {
     let x = 0;
     const once = async () => {
@@ -71,7 +84,7 @@ export async function roundTrip({ openPool }, { ms, ...options }) {
 }
 
 /** As many tasks as possible, `inFlight` of them under way, one task a call, thousands a second. */
-export async function throughput({ openPool }, { ms, ...options }) {
+async function throughput({ openPool }, { ms, ...options }) {
   return withPool(openPool, options, async pool => {
     let done = 0;
     let over = false;
@@ -98,7 +111,7 @@ export async function throughput({ openPool }, { ms, ...options }) {
 }
 
 /** A whole map of trivial items, millions of items a second. */
-export async function map({ openPool }, { items, ...options }) {
+async function map({ openPool }, { items, ...options }) {
   return withPool(openPool, { inFlight: 1, ...options }, async pool => {
     const numbers = Array.from({ length: items }, (_, i) => i);
     const once = async () => {
@@ -111,7 +124,7 @@ export async function map({ openPool }, { items, ...options }) {
 }
 
 /** One MiB of bytes there and back, one at a time, ms. */
-export async function megabyte({ openPool }, { ms, ...options }) {
+async function megabyte({ openPool }, { ms, ...options }) {
   return withPool(openPool, { inFlight: 1, binary: true, ...options }, async pool => {
     const bytes = new Uint8Array(MIB).map((_, i) => i);
     const once = async () => {
@@ -124,7 +137,7 @@ export async function megabyte({ openPool }, { ms, ...options }) {
 }
 
 /** Started and joined one after the other, thousands of them, with a look at everything that may grow. */
-export async function soak({ lifecycle: open }, { count, every, ...options }) {
+async function soak({ lifecycle: open }, { count, every, ...options }) {
   const once = open(options);
   const samples = [];
   for (let done = 0; done < count; ) {
