@@ -72,13 +72,24 @@ const SLOTS = 2048;
 /** Workers that end one after the other before they are ready, after which the pool gives up. */
 const FAILED_STARTS = 3;
 
+/**
+ * Calls in one turn of the event loop whose stacks are taken, for errors to show: taking one costs more than the whole
+ * task does.
+ */
+const STACKS_A_TURN = 8;
+
+/** Where a call came from; its stack is made into text only when asked. */
+interface Caller {
+  stack?: string;
+}
+
 /** One call. */
 interface Task {
   readonly definition: Definition;
   readonly flags: number;
   readonly timeout: number | undefined;
   readonly signal: AbortSignal | undefined;
-  readonly caller: { stack?: string };
+  readonly caller: Caller | undefined;
   readonly result: AsyncResult<unknown>;
   resolve(value: unknown): void;
   reject(error: unknown): void;
@@ -131,6 +142,7 @@ export class Pool implements AsyncDisposable {
   readonly #stopListening: () => void;
   #outstanding = 0;
   #posted = 0;
+  #stacks = 0;
   #completed = 0;
   #failed = 0;
   #restarts = 0;
@@ -185,7 +197,7 @@ export class Pool implements AsyncDisposable {
   /**
    * Calls `fn(...args)` in a worker. Its arguments are copied at once; a function crosses once for each worker, with
    * what it captures as it was at its first task. Rejects with what the function threw, whose stack goes on to
-   * show this call.
+   * show this call (not when many calls are made in one go).
    * Rejects with WorkerDiedError when the worker ended under it, TimeoutError past `timeout`, `signal.reason` when
    * aborted, CancelledError when cancelled or when the pool was terminated, SerializationError when something cannot cross.
    * @throws {LifecycleError} The pool is closed.
@@ -195,7 +207,8 @@ export class Pool implements AsyncDisposable {
     args?: A,
     options?: TaskOptions,
   ): AsyncResult<Awaited<R>> {
-    return this.#submit(fn, args ?? [], options, 0) as AsyncResult<Awaited<R>>;
+    const caller = this.#stacks++ < STACKS_A_TURN ? stackOf(this.run) : undefined;
+    return this.#submit(fn, args ?? [], options, 0, caller) as AsyncResult<Awaited<R>>;
   }
 
   /** The same, by Python's name. */
@@ -223,7 +236,7 @@ export class Pool implements AsyncDisposable {
         return true;
       },
     });
-    void this.#map(fn, items, options, chunks).then(
+    void this.#map(fn, items, options, chunks, stackOf(this.map)).then(
       values => {
         result.conclude('returned');
         resolve(values as Awaited<R>[]);
@@ -241,12 +254,13 @@ export class Pool implements AsyncDisposable {
     items: Iterable<unknown> | AsyncIterable<unknown>,
     options: MapOptions,
     chunks: AsyncResult<unknown>[],
+    caller: Caller,
   ): Promise<unknown[]> {
     const list = Symbol.asyncIterator in items ? await collect(items) : Array.from(items);
     // Four chunks a worker, as in Python: few enough to be cheap, enough for the slower workers to be helped out.
     const chunksize = options.chunksize ?? Math.max(1, Math.ceil(list.length / (this.size * 4)));
     for (let i = 0; i < list.length; i += chunksize)
-      chunks.push(this.#submit(fn, list.slice(i, i + chunksize), options, CHUNK));
+      chunks.push(this.#submit(fn, list.slice(i, i + chunksize), options, CHUNK, caller));
     const settled = await Promise.allSettled(chunks);
     const values: unknown[] = [];
     for (const chunk of settled) {
@@ -286,13 +300,14 @@ export class Pool implements AsyncDisposable {
     this.#checkOpen();
     checkChunksize(options);
     const chunksize = options.chunksize ?? 1;
+    const caller = stackOf(this.#source);
     const buffer = options.buffer ?? this.size * 4 * chunksize;
     if (!(buffer >= 1)) throw new RangeError(`Cannot use ${buffer} as "buffer": give 1 or more`);
     return {
       items,
       chunksize,
       chunks: Math.max(1, Math.floor(buffer / chunksize)),
-      submit: (chunk: unknown[]) => this.#submit(fn, chunk, options, CHUNK) as AsyncResult<unknown[]>,
+      submit: (chunk: unknown[]) => this.#submit(fn, chunk, options, CHUNK, caller) as AsyncResult<unknown[]>,
     };
   }
 
@@ -345,11 +360,10 @@ export class Pool implements AsyncDisposable {
     args: readonly unknown[],
     options: TaskOptions | undefined,
     flags: number,
+    caller: Caller | undefined,
   ): AsyncResult<unknown> {
     this.#checkOpen();
     const { result, resolve, reject } = AsyncResult.pending<unknown>();
-    const caller: { stack?: string } = {};
-    Error.captureStackTrace(caller, this.run);
     const timeout = options?.timeout;
     const signal = options?.signal;
     let definition: Definition;
@@ -422,6 +436,7 @@ export class Pool implements AsyncDisposable {
   }
 
   readonly #announce = (): void => {
+    this.#stacks = 0;
     let wanted = this.#posted;
     this.#posted = 0;
     for (const { index } of this.#seats) {
@@ -434,6 +449,7 @@ export class Pool implements AsyncDisposable {
 
   /** Takes note of all that workers have done. */
   #drain(): void {
+    this.#stacks = 0;
     const board = this.#board;
     let starting = 0;
     for (const seat of this.#seats) {
@@ -527,14 +543,16 @@ export class Pool implements AsyncDisposable {
   }
 
   #settle(task: Task, value: unknown, failure: { error?: unknown } | undefined): void {
-    this.#untimed.delete(task);
-    clearTimeout(task.timer);
+    if (task.timeout !== undefined) {
+      this.#untimed.delete(task);
+      clearTimeout(task.timer);
+    }
     if (task.abort) task.signal?.removeEventListener('abort', task.abort);
     task.definition.uses--;
     if (failure) {
       this.#failed++;
       task.result.conclude('threw');
-      if (failure.error instanceof Error && task.caller.stack) joinStacks(failure.error, task.caller.stack);
+      if (failure.error instanceof Error && task.caller?.stack) joinStacks(failure.error, task.caller.stack);
       task.reject(failure.error);
     } else {
       this.#completed++;
@@ -736,6 +754,13 @@ function death(what: string, { pid, exitCode, signalCode }: Ending): WorkerDiedE
       signalCode,
     },
   );
+}
+
+/** The stack of who called `callee`. */
+function stackOf(callee: unknown): Caller {
+  const caller: Caller = {};
+  Error.captureStackTrace(caller, callee as (...args: unknown[]) => unknown);
+  return caller;
 }
 
 function storeInitializer({ initializer, initargs = [] }: PoolOptions, owner: number): number {
