@@ -10,7 +10,15 @@ import { allocate, FAMILY, free, freeAllOf, offsetOf, setLimit, stats, trim } fr
 import { attach, words } from './commons.js';
 import { checkConsistency } from './consistency.js';
 import { EXCHANGE, hammer } from './fixtures/hammer.js';
-import { HEADER, PARTICIPANT, PROCESS, PROCESS_STATE, PROCESS_WORDS, PROCESSES } from './layout.js';
+import {
+  HEADER,
+  PARTICIPANT,
+  PARTICIPANT_STATE,
+  PROCESS,
+  PROCESS_STATE,
+  PROCESS_WORDS,
+  PROCESSES,
+} from './layout.js';
 import { giveBack, indexOf, isAlive, record, self, tagOf } from './participants.js';
 
 leavesNothing({ warm: attach });
@@ -19,14 +27,25 @@ const SLOTS = 16;
 const KILLS = 300;
 const ALIVE = 3;
 
-/** Sweeps whoever has died. */
+/** Sweeps whoever has died. A record that is being filled in has its pid already, and is to be left alone. */
 function sweep(): void {
   for (let index = 1; index < words[HEADER.PARTICIPANTS_USED]; index++) {
     const tag = tagOf(index);
-    if (words[record(index) + PARTICIPANT.PID] === 0 || isAlive(tag)) continue;
+    const state = Atomics.load(words, record(index) + PARTICIPANT.STATE);
+    if (state === PARTICIPANT_STATE.FREE || isAlive(tag)) continue;
     freeAllOf(tag);
     giveBack(index);
   }
+}
+
+/** Is there a record of `pid` that says it lives? */
+function isUnburied(pid: number): boolean {
+  for (let index = 1; index < words[HEADER.PARTICIPANTS_USED]; index++) {
+    const at = record(index);
+    const state = Atomics.load(words, at + PARTICIPANT.STATE);
+    if (state === PARTICIPANT_STATE.LIVE && Atomics.load(words, at + PARTICIPANT.PID) === pid) return true;
+  }
+  return false;
 }
 
 /** Nobody else is at it any more: all there is must be what lies in the exchange. */
@@ -76,9 +95,11 @@ test(`${KILLS} processes are killed while they allocate, free and pass blocks on
     while (Atomics.load(words, field(process, 'PID')) === 0);
   };
   const kill = (child: number) => {
-    process.kill(words[field(child, 'PID')], 'SIGKILL');
+    const pid = words[field(child, 'PID')];
+    process.kill(pid, 'SIGKILL');
     awaitChange(child, PROCESS_STATE.RUNNING);
     assert.equal(words[field(child, 'STATUS')], 9, 'it ended by itself');
+    while (isUnburied(pid)); // what the fork server does next: its record must not be given back before
     sweep();
   };
 
