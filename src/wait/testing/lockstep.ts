@@ -16,6 +16,8 @@ export const COMMAND = { NONE: 0, GO: 1, DIE: 2, TIME_OUT: 3 } as const;
 export interface Role {
   readonly kind: 'blocking' | 'async' | 'impatient' | 'waker' | 'setter';
   readonly word: number;
+  /** Steps before a setter sets. */
+  readonly delay?: number;
 }
 
 class Death extends Error {}
@@ -82,7 +84,13 @@ function run(board: Int32Array, number: number): void {
   const { depart } = require('../depart.js') as typeof import('../depart.js');
   const { forgetDoorbell } = require('../doorbell.js') as typeof import('../doorbell.js');
   const { forgetWaits, park, parkSync } = require('../park.js') as typeof import('../park.js');
-  const { wake, wakeAll } = require('../line.js') as typeof import('../line.js');
+  const line = require('../line.js') as { take(node: number): number } & typeof import('../line.js');
+  const { take, wake, wakeAll } = line;
+  line.take = node => {
+    const token = take(node);
+    board[at + CELL.CONSUMED] = 1;
+    return token;
+  };
 
   let dispatch = () => {};
   door.native = {
@@ -151,8 +159,9 @@ function run(board: Int32Array, number: number): void {
     real.notify(board, at + CELL.STATUS);
   });
 
-  async function play({ kind, word }: Role): Promise<unknown> {
+  async function play({ kind, word, delay = 0 }: Role): Promise<unknown> {
     if (kind === 'setter') {
+      for (let i = 0; i < delay; i++) pause(STATUS.READY); // or nobody would wait yet
       Atomics.store(commons.words, word, 1);
       return wakeAll(word);
     }
@@ -166,7 +175,6 @@ function run(board: Int32Array, number: number): void {
     for (;;) {
       const outcome = kind === 'async' ? await onEventLoop(park(word, 0)) : blocking(kind, word);
       if (outcome === 'timeout') continue;
-      board[at + CELL.CONSUMED] = 1;
       return outcome;
     }
   }
