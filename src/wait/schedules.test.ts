@@ -114,7 +114,7 @@ async function play(
     }
     // Time passes now and then, also for those who could have waited longer.
     const dozing = cellsThatAre(roles.length, [STATUS.DOZING]);
-    if (dozing.length > 0 && random(30) === 0) {
+    if (dozing.length > 0 && random(8) === 0) {
       go(dozing[random(dozing.length)], COMMAND.TIME_OUT);
       continue;
     }
@@ -216,6 +216,14 @@ test('one that gives up and comes again costs nobody a wake', { timeout: 120_000
     const woken = results.filter(result => result === 'woken').length;
     assert.equal(woken, 3, results.join());
     assert.equal(unaided.filter(result => result === 'woken').length, 2, unaided.join());
+  });
+});
+
+test('time that runs out while a wake comes: the wake counts', { timeout: 120_000 }, async () => {
+  await explore(async (word, seed) => {
+    const kinds = ['impatient', 'waker'] as const;
+    const { unaided } = await play([...kinds.map(kind => ({ kind, word }))], seed, 0, () => wakeAll(word));
+    assert.deepEqual(unaided, ['woken', 'woke']);
   });
 });
 
