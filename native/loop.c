@@ -11,6 +11,7 @@
 
 /* A handle and the JavaScript function it calls. `handle.data` points back; open handles are freed by uv_close. */
 struct watcher {
+  struct mh_loop *loop;
   union {
     uv_handle_t any;
     uv_poll_t poll;
@@ -28,6 +29,7 @@ struct mh_loop {
   uv_loop_t *uv;
   struct watcher *bell;
   struct watcher *end;
+  uv_idle_t idle;
 };
 
 static void freed(uv_handle_t *handle) { free(handle->data); }
@@ -65,6 +67,7 @@ static struct watcher *new_watcher(struct mh_loop *loop, napi_value listener, co
   struct watcher *w = calloc(1, sizeof *w);
   if (!w) return NULL;
   napi_value resource;
+  w->loop = loop;
   w->env = loop->env;
   w->fds[0] = w->fds[1] = -1;
   w->handle.any.data = w;
@@ -135,21 +138,35 @@ void mh_loop_hold(struct mh_loop *loop, int hold) {
     uv_unref(&loop->bell->handle.any);
 }
 
+static void do_nothing(uv_idle_t *idle) { (void)idle; }
+
 /*
  * Runs just before the loop would go to sleep, when all that the last turn had to do is done. The watcher itself keeps
- * the loop alive, so it must look away from itself. The first call may give the loop new work, also by the promises
- * that it settles; the second is final.
+ * the loop alive, so it must look away from itself. Promises that V8 settles by tasks of its own (those of WebAssembly)
+ * come by a handle that does not count as alive: so the loop has one more turn first, which an idle handle keeps from
+ * sleeping. Then the first call may give the loop new work, also by the promises that it settles; the second is final.
  */
 static void on_prepare(uv_prepare_t *prepare) {
   struct watcher *w = prepare->data;
+  struct mh_loop *loop = w->loop;
   uv_unref(&w->handle.any);
-  for (int final = 0; final < 2 && !uv_loop_alive(prepare->loop); final++) call(w, final);
+  bool last_turn = uv_is_active((uv_handle_t *)&loop->idle);
+  if (last_turn) uv_idle_stop(&loop->idle);
+  if (!uv_loop_alive(prepare->loop)) {
+    if (last_turn) {
+      for (int final = 0; final < 2 && !uv_loop_alive(prepare->loop); final++) call(w, final);
+    } else {
+      uv_idle_start(&loop->idle, do_nothing);
+    }
+  }
   uv_ref(&w->handle.any);
 }
 
 int mh_loop_on_end(struct mh_loop *loop, napi_value listener) {
   struct watcher *w = new_watcher(loop, listener, "manyhands.end");
   if (!w) return -ENOMEM;
+  uv_idle_init(loop->uv, &loop->idle);
+  uv_unref((uv_handle_t *)&loop->idle);
   uv_prepare_init(loop->uv, &w->handle.prepare);
   uv_prepare_start(&w->handle.prepare, on_prepare);
   loop->end = w;

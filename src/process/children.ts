@@ -1,5 +1,4 @@
 import { REASON } from '../memory/layout.js';
-import { native } from '../native/native.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { depart } from '../wait/depart.js';
 import { blockUntil, onRing } from '../wait/doorbell.js';
@@ -68,9 +67,6 @@ export function seeToTheEnd(): void {
     const ended = () => daemons.every(daemon => !daemon.isAlive());
     if (daemons.length > 0 && !blockUntil(ended, GRACE)) for (const daemon of daemons) daemon.kill();
     depart({ last: true });
-    const guardian = letServerGo();
-    // So that nothing of the family is seen any more when this process is gone.
-    if (guardian?.pid && children.size === 0 && guardian.exitCode === null)
-      native.awaitExit(guardian.pid, 100, 1);
+    letServerGo({ wait: children.size === 0 });
   });
 }

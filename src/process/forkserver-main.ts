@@ -3,6 +3,7 @@
  * serve() returns, runs in a child.
  */
 import { loadModule, setEntry } from '../codec/functions/modules.js';
+import { hooksStayedBehind } from '../codec/functions/typescript.js';
 import * as commons from '../memory/commons.js';
 import { native } from '../native/native.js';
 import { becomeChild } from './after-fork.js';
@@ -16,6 +17,7 @@ for (const fd of [options.requests, options.client, options.lifeline]) native.se
 process.argv = [...options.argv];
 process.execArgv = [...options.execArgv];
 if (options.nodeOptions !== undefined) process.env.NODE_OPTIONS = options.nodeOptions;
+hooksStayedBehind();
 setEntry(options.entry);
 process.title = 'manyhands fork server';
 

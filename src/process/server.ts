@@ -147,6 +147,19 @@ function ask(index: number, fds: readonly [number, number] | undefined): number 
   }
 }
 
+/**
+ * V8's background threads do not exist in a forked child, and telling them of work blocks for ever after a few times.
+ * The first flag has V8 compile JavaScript and collect garbage on the main thread; the others have it compile WebAssembly
+ * there too, each function when it is first called and at once in full.
+ */
+const SERVER_FLAGS = [
+  '--single-threaded',
+  '--no-wasm-async-compilation',
+  '--no-wasm-dynamic-tiering',
+  '--wasm-lazy-compilation',
+  '--no-liftoff',
+];
+
 /** Options of this process's Node that the fork server must not have: they run code of their own, or open ports. */
 const NOT_FOR_THE_SERVER =
   /^(--import|--require|-r|--loader|--experimental-loader|--eval|-e|--print|-p|-pe|--check|-c|--interactive|-i|--test.*|--watch.*|--inspect.*|--cpu-prof.*|--heap-prof.*|--prof|--env-file.*|--input-type|--experimental-default-type|--run|--single-threaded)$/;
@@ -190,7 +203,7 @@ function launch(): void {
   guardian = spawn(
     process.execPath,
     [
-      '--single-threaded',
+      ...SERVER_FLAGS,
       ...withoutOptions(process.execArgv, NOT_FOR_THE_SERVER),
       path.join(__dirname, 'forkserver-main.js'),
       JSON.stringify(options),
@@ -215,9 +228,16 @@ export function inheritServer(client: number): void {
   native.client(client);
 }
 
-/** At this process's end: the server it started may end too. */
-export function letServerGo(): ChildProcess | undefined {
-  if (lifeline >= 0) native.close(lifeline);
+/** How long the server may take to end once it has no children, ms. */
+const SERVER_END = 100;
+
+/** At this process's end: the server it started may end too. `wait`: so that nothing of it is seen after this process. */
+export function letServerGo({ wait }: { wait: boolean }): void {
+  if (lifeline < 0) return;
+  native.close(lifeline);
   lifeline = -1;
-  return guardian;
+  if (!wait || !guardian?.pid) return;
+  try {
+    native.awaitExit(guardian.pid, SERVER_END, 1);
+  } catch {} // it was reaped before
 }

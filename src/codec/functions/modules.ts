@@ -27,9 +27,9 @@ let entry: string | null | undefined;
  *
  * Rejects with what the module threw; or ManyhandsError where TypeScript cannot be run.
  */
-export function loadModule(module: string): Promise<object> {
+export async function loadModule(module: string): Promise<object> {
   const known = loadedModule(module);
-  if (known) return Promise.resolve(known);
+  if (known) return known;
   let promise = loading.get(module);
   if (!promise) {
     promise = importModule(module);

@@ -11,6 +11,8 @@ const NEEDS_COMPILER = new Set([
 ]);
 
 let registered = false;
+/** Whether the options this process reports are those it was started with. */
+let ownOptions = true;
 let registering: Promise<void> | undefined;
 
 /** Whether a module URL names TypeScript. */
@@ -21,8 +23,14 @@ export function isTypeScript(url: string): boolean {
 /** Whether this process compiles TypeScript by hooks: its own (`--import tsx`), or those registered here. */
 export function hasTypeScriptHooks(): boolean {
   if (registered) return true;
+  if (!ownOptions) return false;
   const options = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
   return /(^|[\s/=])(tsx|ts-node|tsm|@swc-node|esbuild-register)([/@\s.]|$)/.test(options);
+}
+
+/** In a forked process: its options are reported as the program's, but no hooks came with them. */
+export function hooksStayedBehind(): void {
+  ownOptions = false;
 }
 
 /** Whether Node itself turns this module into JavaScript: not JSX, and not `import` in a CommonJS module. */
