@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import * as node from '../contenders/node.mjs';
 import { descriptorsOf, memoryOf, processesMarked, zombiesOf } from './proc.mjs';
 import { median, quantile } from './statistics.mjs';
 
@@ -136,29 +137,47 @@ async function megabyte({ openPool }, { ms, ...options }) {
   });
 }
 
-/** Started and joined one after the other, thousands of them, with a look at everything that may grow. */
+/**
+ * Started and joined one after the other, thousands of them, with a look at everything that may grow. Beside each part
+ * of the run stands the floor, so that a machine that slows down does not pass for drift.
+ */
 async function soak({ lifecycle: open }, { count, every, ...options }) {
   const once = open(options);
+  const floor = node.lifecycle({ program: '/bin/true' });
+  for (let i = 0; i < 50; i++) await once();
   const samples = [];
   for (let done = 0; done < count; ) {
     const times = [];
-    for (let i = 0; i < every; i++) times.push(await timed(once));
+    const floors = [];
+    for (let i = 0; i < every; i++) {
+      times.push(await timed(once));
+      if (i % 20 === 0) floors.push(await timed(floor));
+    }
     done += every;
     globalThis.gc?.();
     const family = processesMarked(`BENCH_RUN=${process.env.BENCH_RUN}`);
     const sum = of => family.reduce((total, pid) => total + of(pid), 0);
     samples.push({
       done,
-      median: median(times),
+      ms: median(times),
       p99: quantile(times, 0.99),
+      floor: median(floors),
       processes: family.length,
       descriptors: sum(descriptorsOf),
-      pss: sum(pid => memoryOf(pid).pss),
+      MiB: sum(pid => memoryOf(pid).written),
       heap: process.memoryUsage().heapUsed / MIB,
       zombies: zombiesOf(family).length,
     });
   }
-  return { value: samples.at(-1).median / samples[0].median, samples };
+  const first = samples[0];
+  const last = samples.at(-1);
+  return {
+    value: last.ms / last.floor / (first.ms / first.floor),
+    grown: last.MiB - first.MiB,
+    opened: last.descriptors - first.descriptors,
+    zombies: last.zombies,
+    samples,
+  };
 }
 
 async function withPool(open, options, use) {

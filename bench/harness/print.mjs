@@ -10,14 +10,15 @@ export function printMachine({ date, commit, node, python, cpu, cores, kernel, l
 /** `scenario` is what summarize() returns. */
 export function printScenario({ title, unit, columns, rows, targets, note }) {
   const shown = columns.filter(name => rows.some(row => row.columns?.[name] !== undefined));
-  const head = ['', unit, 'noise', ...shown, 'ours is'];
+  const head = ['', unit, 'noise', 'best', ...shown, 'ours is'];
   const lines = rows.map(row =>
     row.error
-      ? [label(row), '-', '', ...shown.map(() => ''), '']
+      ? [label(row), '-', '', '', ...shown.map(() => ''), '']
       : [
           label(row),
           figure(row.value),
           row.noise === undefined ? '' : `±${Math.round(row.noise * 100)} %`,
+          row.noise === undefined ? '' : figure(row.best),
           ...shown.map(name => (row.columns[name] === undefined ? '' : figure(row.columns[name]))),
           row.ratio === undefined ? '' : `${figure(row.ratio)}×`,
         ],

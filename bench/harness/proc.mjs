@@ -22,12 +22,20 @@ export function zombiesOf(parents) {
   });
 }
 
-/** Its memory in MiB: proportional (shared pages divided by their users), its own alone, and resident. */
+/**
+ * Its memory in MiB: proportional (shared pages divided by their users), its own alone, resident, and of the proportional
+ * one what was written rather than mapped from files, which does not change with who else runs the same program.
+ */
 export function memoryOf(pid) {
   const text = read(`/proc/${pid}/smaps_rollup`);
   const field = name =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? Number.NaN) / 1024;
-  return { pss: field('Pss'), uss: field('Private_Clean') + field('Private_Dirty'), rss: field('Rss') };
+  return {
+    pss: field('Pss'),
+    uss: field('Private_Clean') + field('Private_Dirty'),
+    rss: field('Rss'),
+    written: field('Pss_Anon') + field('Pss_Shmem'),
+  };
 }
 
 export function descriptorsOf(pid) {

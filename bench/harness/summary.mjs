@@ -13,6 +13,7 @@ export function summarize(scenario, rounds) {
     return {
       ...row,
       value: over('value'),
+      best: bestOf(scenario, good),
       noise: good.length > 1 ? spread(good.map(result => result.value)) : undefined,
       columns: Object.fromEntries(
         scenario.columns.flatMap(name => (name in good[0] ? [[name, over(name)]] : [])),
@@ -23,6 +24,11 @@ export function summarize(scenario, rounds) {
   for (const row of rows)
     if (row !== own && !row.error && own && !own.error) row.ratio = ratio(scenario, own, row);
   return { ...scenario, rows, targets: scenario.targets.map(target => judge(scenario, target, own, rows)) };
+}
+
+function bestOf({ better }, results) {
+  const values = results.map(({ value }) => value);
+  return better === 'lower' ? Math.min(...values) : Math.max(...values);
 }
 
 /** How many times better `own` is than `other`: above 1 it is the better one. */
