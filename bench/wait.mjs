@@ -88,7 +88,9 @@ function wakeNobody(word) {
 
 async function pingPong(form) {
   const word = offsetOf(allocate(16, { owner: FAMILY })) / 4;
-  const peer = spawn(process.execPath, [file, dist], { stdio: ['ignore', 'inherit', 'inherit', native.arenaFd(), 'ipc'] });
+  const peer = spawn(process.execPath, [file, dist], {
+    stdio: ['ignore', 'inherit', 'inherit', native.arenaFd(), 'ipc'],
+  });
   const exited = once(peer, 'exit');
   await new Promise(sent => peer.send({ bytes: native.arenaBytes(), word, form }, sent));
   await forms[form](word, 0, WARM_UP);
