@@ -157,7 +157,7 @@ static napi_value bell_hold(napi_env env, napi_callback_info info) {
 
 static napi_value serve(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
-  int process = mh_serve((int)number(&c, 0), (int)number(&c, 1), (uint32_t)number(&c, 2));
+  int process = mh_serve((int)number(&c, 0), (int)number(&c, 1), (uint32_t)number(&c, 2), number(&c, 3) != 0);
   if (process >= 0) {
     int result = mh_loop_after_fork(loop_of(env));
     if (result < 0) return result_or_throw(env, "uv_loop_fork", result);

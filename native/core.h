@@ -52,8 +52,12 @@ int mh_process_stat(pid_t pid, struct mh_stat *out);
 int64_t mh_await_exit(pid_t pid, double timeout, bool reap);
 int mh_allow_fork(void);
 
+/* left.c: what threads leave behind in a fork. */
+void mh_note_sleepers(void);
+void mh_forget_sleepers(bool counted);
+
 /* forkserver.c */
-int mh_serve(int requests, int lifeline, uint32_t root);
+int mh_serve(int requests, int lifeline, uint32_t root, bool counted);
 void mh_bury(pid_t pid);
 int mh_request(int client, uint32_t process, const int *fds, size_t count);
 

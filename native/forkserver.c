@@ -198,9 +198,9 @@ static void become_child(struct mh_process *p, const int fds[2], const sigset_t 
 /*
  * Serves until the root is gone and all children have ended. Returns in each child the number of its process record.
  * `requests`: socket to read requests from; its other end stays open here, for the children to inherit. `lifeline`:
- * hangs up when the root is gone. `root`: the root's participant.
+ * hangs up when the root is gone. `root`: the root's participant. `counted`: see left.c.
  */
-int mh_serve(int requests, int lifeline, uint32_t root) {
+int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
   sigset_t mask;
   sigprocmask(SIG_SETMASK, NULL, &mask);
   int error = mh_allow_fork();
@@ -212,6 +212,7 @@ int mh_serve(int requests, int lifeline, uint32_t root) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   int guarded[2]; /* its write end is the guardian's alone: it hangs up when that is gone */
   if (pipe2(guarded, O_CLOEXEC) < 0) return -errno;
+  mh_note_sleepers();
   pid_t first = fork();
   if (first < 0) return -errno;
   if (first > 0) {
@@ -219,6 +220,7 @@ int mh_serve(int requests, int lifeline, uint32_t root) {
     guard(first);
   }
   close(guarded[1]);
+  mh_forget_sleepers(counted);
   prctl(PR_SET_NAME, "mh-forkserver");
   prctl(PR_SET_CHILD_SUBREAPER, 0);
   int events = child_events();

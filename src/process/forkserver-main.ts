@@ -11,6 +11,9 @@ import { runForked } from './child.js';
 import { rehearse, settleHeap } from './rehearsal.js';
 import { inheritServer, type ServerOptions } from './server.js';
 
+/** Its number as Node counts versions of its binary interface. */
+const NODE_20 = '115';
+
 const options = JSON.parse(process.argv[2]) as ServerOptions;
 commons.join(options.arena, options.bytes);
 for (const fd of [options.requests, options.client, options.lifeline]) native.setCloexec(fd);
@@ -38,7 +41,12 @@ async function prepare(): Promise<void> {
 }
 
 function serve(): void {
-  const record = native.serve(options.requests, options.lifeline, options.root);
+  const record = native.serve(
+    options.requests,
+    options.lifeline,
+    options.root,
+    process.versions.modules === NODE_20 ? 1 : 0,
+  );
   becomeChild({ preloaded: options.preload.length > 0 });
   inheritServer(options.client);
   void runForked(record);
