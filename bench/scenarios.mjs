@@ -103,7 +103,11 @@ export const scenarios = [
   },
   ...[1, 2].map(workers => ({
     id: `trip-process-${workers}`,
-    title: `Pool round trip, one at a time, ${workers} ${workers === 1 ? 'process' : 'processes'}`,
+    title:
+      workers === 1
+        ? 'Pool round trip, one at a time, 1 process, on one core'
+        : `Pool round trip, one at a time, ${workers} processes, wherever the kernel puts them`,
+    oneCore: workers === 1,
     unit: 'µs',
     better: 'lower',
     measure: 'roundTrip',
@@ -114,7 +118,8 @@ export const scenarios = [
   })),
   {
     id: 'trip-thread',
-    title: 'Pool round trip, one at a time, 1 thread',
+    title: 'Pool round trip, one at a time, 1 thread, on one core',
+    oneCore: true,
     unit: 'µs',
     better: 'lower',
     measure: 'roundTrip',

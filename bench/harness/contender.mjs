@@ -1,6 +1,7 @@
 /** Runs one measurement in a process of its own, for no longer than a limit, and leaves nothing of it behind. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -27,7 +28,8 @@ export async function measure(scenario, contender, { python, execArgv = [] }) {
           process.execPath,
           [...execArgv, path.join(folder, 'measure.mjs'), scenario.measure, contender.module, options],
         ];
-  const child = spawn(command, args, {
+  const [file, ...rest] = [...(scenario.oneCore ? pinned() : []), command, ...args];
+  const child = spawn(file, rest, {
     cwd: folder,
     env: environment(mark),
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -48,6 +50,13 @@ export async function measure(scenario, contender, { python, execArgv = [] }) {
   }
   const [stdout, stderr] = await output;
   return { ...parse(stdout, stderr, ended), ...(left ? { left } : {}) };
+}
+
+/** What to put before a command so that it and all it starts share one core; nothing where that cannot be had. */
+function pinned() {
+  const core = /^Cpus_allowed_list:.*?(\d+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
+  const there = core !== undefined && spawnSync('taskset', ['-c', core, 'true']).status === 0;
+  return there ? ['taskset', '-c', core] : [];
 }
 
 /**
