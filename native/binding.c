@@ -165,6 +165,17 @@ static napi_value serve(napi_env env, napi_callback_info info) {
   return result_or_throw(env, "fork", process);
 }
 
+static napi_value take_record(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result_number(env, mh_take_record());
+}
+
+/* Returns how many runs of pages there are. */
+static napi_value tell_pages(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result_or_throw(env, "read /proc/self/pagemap", mh_tell_pages(mh_rehearsal_pipe));
+}
+
 static napi_value request(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
   int fds[2] = {(int)number(&c, 2), (int)number(&c, 3)};
@@ -314,6 +325,8 @@ static napi_value layout(napi_env env) {
   set_number(env, object, "maxParticipants", MH_MAX_PARTICIPANTS);
   set_number(env, object, "maxProcesses", MH_MAX_PROCESSES);
   set_number(env, object, "maxBuckets", MH_MAX_BUCKETS);
+  set_number(env, object, "rehearsal", MH_REHEARSAL);
+  set_number(env, object, "reserve", MH_RESERVE);
   set_number(env, object, "participantsOffset", MH_PARTICIPANTS_OFFSET);
   set_number(env, object, "participantBytes", sizeof(struct mh_participant));
   set_number(env, object, "processesOffset", MH_PROCESSES_OFFSET);
@@ -345,6 +358,8 @@ NAPI_MODULE_INIT() {
       FUNCTION("bellClose", bell_close),
       FUNCTION("bellHold", bell_hold),
       FUNCTION("serve", serve),
+      FUNCTION("tellPages", tell_pages),
+      FUNCTION("takeRecord", take_record),
       FUNCTION("request", request),
       FUNCTION("socketPair", socket_pair),
       FUNCTION("pipe", pipe_pair),

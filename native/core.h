@@ -56,8 +56,22 @@ int mh_allow_fork(void);
 void mh_note_sleepers(void);
 void mh_forget_sleepers(bool counted);
 
+/* pages.c: pages that every child needs. */
+int mh_tell_pages(int pipe);
+void mh_hear_pages(int pipe, int timeout);
+void mh_take_pages(void);
+
 /* forkserver.c */
+#define MH_REHEARSAL MH_MAX_PROCESSES     /* what mh_serve returns in the child that lives to no purpose */
+#define MH_RESERVE (MH_MAX_PROCESSES + 1) /* ... and in one that is to call mh_take_record() */
+extern int mh_rehearsal_pipe;
 int mh_serve(int requests, int lifeline, uint32_t root, bool counted);
+int mh_take_record(void);
+
+/* endings.c */
+#define MH_FROM_RESERVE (-1) /* in mh_births: given to the reserve, whichever of it took it */
+extern pid_t mh_births[MH_MAX_PROCESSES];
+bool mh_record_end(pid_t pid, int status);
 void mh_bury(pid_t pid);
 int mh_request(int client, uint32_t process, const int *fds, size_t count);
 

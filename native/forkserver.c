@@ -74,69 +74,6 @@ static int take_request(int socket, struct request *request, int fds[2]) {
   return got == (ssize_t)sizeof *request && request->process < MH_MAX_PROCESSES;
 }
 
-static void announce(const struct mh_process *p) {
-  if (mh_load(&mh_participant(p->owner)->generation) == p->owner_generation) mh_ring(p->owner, MH_REASON_CHILD);
-}
-
-/*
- * What follows from the end of process `pid`, from however it ended and whoever reaped it: its threads are dead,
- * its daemons end with it, and all who wait for something of it must look again.
- */
-void mh_bury(pid_t pid) {
-  uint32_t participants = mh_load(&mh_header()->participants_used);
-  uint32_t processes = mh_load(&mh_header()->processes_used);
-  bool died = false;
-  for (uint32_t i = 1; i < participants && i < MH_MAX_PARTICIPANTS; i++) {
-    struct mh_participant *dead = mh_participant(i);
-    uint32_t state = mh_load(&dead->state);
-    if (mh_load(&dead->pid) != (uint32_t)pid || state == MH_PARTICIPANT_DEAD) continue;
-    for (uint32_t j = 0; j < processes; j++) {
-      const struct mh_process *child = mh_process(j);
-      if (mh_load(&child->state) == MH_PROCESS_RUNNING && child->owner == i && (child->flags & MH_PROCESS_DAEMON) &&
-          child->owner_generation == mh_load(&dead->generation))
-        kill((pid_t)child->pid, SIGKILL);
-    }
-    if (state != MH_PARTICIPANT_LIVE) { /* it never came to anything, or left in order */
-      mh_store(&dead->state, MH_PARTICIPANT_FREE);
-      mh_store(&dead->pid, 0);
-      continue;
-    }
-    mh_store(&dead->state, MH_PARTICIPANT_DEAD);
-    __atomic_fetch_add(&mh_header()->deaths, 1, __ATOMIC_SEQ_CST);
-    died = true;
-  }
-  if (died) mh_ring_all(MH_REASON_DEATH);
-}
-
-/* What this server forked for each record. Its child says so itself, in the record, unless it is killed before. */
-static pid_t births[MH_MAX_PROCESSES];
-
-/* Does the end of `pid` end what record `i` stands for? */
-static bool ends(pid_t pid, uint32_t i) {
-  const struct mh_process *p = mh_process(i);
-  uint32_t told = mh_load(&p->pid);
-  return !(p->flags & MH_PROCESS_SPAWNED) && (told == (uint32_t)pid || (told == 0 && births[i] == pid));
-}
-
-/* Writes down that `pid` has ended, and what follows from it. */
-static void record_end(pid_t pid, int status) {
-  uint32_t used = mh_load(&mh_header()->processes_used);
-  for (uint32_t i = 0; i < used; i++) {
-    struct mh_process *p = mh_process(i);
-    uint32_t state = mh_load(&p->state);
-    if ((state != MH_PROCESS_RUNNING && state != MH_PROCESS_FORKING) || !ends(pid, i)) continue;
-    mh_store(&p->pid, (uint32_t)pid);
-    p->status = (uint32_t)status;
-    if (!mh_swap_if(&p->state, MH_PROCESS_RUNNING, MH_PROCESS_EXITED) &&
-        !mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_EXITED))
-      continue;
-    mh_futex_wake(&p->state, INT_MAX);
-    announce(p);
-    break;
-  }
-  mh_bury(pid);
-}
-
 /* SIGCHLD as a readable descriptor. */
 static int child_events(void) {
   sigset_t set;
@@ -167,7 +104,7 @@ static void guard(pid_t server) {
     int status;
     pid_t pid = waitpid(-1, &status, 0);
     if (pid < 0 && errno == ECHILD && over) _exit(0);
-    if (pid > 0 && pid != server) record_end(pid, status);
+    if (pid > 0 && pid != server) mh_record_end(pid, status);
     if (pid != server || over) continue;
     over = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (over) continue;
@@ -178,31 +115,167 @@ static void guard(pid_t server) {
   }
 }
 
-/* First acts of a child. */
-static void become_child(struct mh_process *p, const int fds[2], const sigset_t *mask) {
-  if (!mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_RUNNING)) _exit(0);
+/* Where the child that lives to no purpose tells what pages it came to have. */
+int mh_rehearsal_pipe = -1;
+#define LONGEST_REHEARSAL 2000 /* ms */
+
+/* Forks that child and hears it out. Returns true in it. */
+static bool rehearse(void) {
+  int fds[2];
+  if (pipe2(fds, O_CLOEXEC) < 0) return false;
+  pid_t pid = fork();
+  if (pid == 0) {
+    close(fds[0]);
+    mh_rehearsal_pipe = fds[1];
+    return true;
+  }
+  close(fds[1]);
+  if (pid > 0) {
+    mh_hear_pages(fds[0], LONGEST_REHEARSAL);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    mh_bury(pid);
+  }
+  close(fds[0]);
+  return false;
+}
+
+/*
+ * The reserve: children forked ahead of need, which wait at a pipe for the number of their process record. Whoever reads
+ * a number first has it. When the server ends, the pipe does, and so do they. If one of them ends before its time, it may
+ * have taken a number with it: then the reserve is given up, and what it was given is forked for afresh; if both
+ * come to it, the record's state lets one of them go on.
+ */
+#define RESERVE 2
+
+static struct {
+  int requests, events, lifeline, guarded;
+  int reserve[2];
+  int idle; /* in the reserve, as far as is known */
+  bool reserving;
+  sigset_t mask; /* as it was before the server */
+} server;
+
+/* Makes a process the one that record `p` stands for, if nobody is yet. */
+static bool begin(struct mh_process *p) {
+  if (!mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_RUNNING)) return false;
   mh_store(&p->pid, (uint32_t)getpid());
   mh_futex_wake(&p->state, INT_MAX);
   prctl(PR_SET_NAME, "node");
   signal(SIGINT, SIG_DFL);
   signal(SIGQUIT, SIG_DFL);
   signal(SIGHUP, SIG_DFL);
-  sigprocmask(SIG_SETMASK, mask, NULL);
-  for (int i = 0; i < 2; i++) {
-    if (fds[i] < 0) continue;
-    dup2(fds[i], i + 1);
-    close(fds[i]);
+  return true;
+}
+
+/* A fork, whose child lets go of what is the server's. */
+static pid_t fork_child(void) {
+  pid_t pid = fork();
+  if (pid != 0) return pid;
+  close(server.requests);
+  close(server.events);
+  close(server.lifeline);
+  close(server.guarded);
+  if (server.reserving) close(server.reserve[1]);
+  sigprocmask(SIG_SETMASK, &server.mask, NULL);
+  return 0;
+}
+
+/* Forks for a record. Returns true in the child. */
+static bool fork_for(uint32_t record, const int fds[2]) {
+  struct mh_process *p = mh_process(record);
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    if (server.reserving) close(server.reserve[0]);
+    if (!begin(p)) _exit(0);
+    for (int i = 0; i < 2; i++) {
+      if (fds[i] < 0) continue;
+      dup2(fds[i], i + 1);
+      close(fds[i]);
+    }
+    mh_take_pages();
+    return true;
+  }
+  mh_births[record] = pid;
+  if (pid < 0) {
+    p->status = (uint32_t)errno;
+    mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_FAILED);
+    mh_futex_wake(&p->state, INT_MAX);
+  }
+  return false;
+}
+
+/* Adds one to the reserve. Returns true in it. */
+static bool fork_reserve(void) {
+  pid_t pid = fork_child();
+  if (pid == 0) {
+    prctl(PR_SET_NAME, "mh-reserve");
+    mh_take_pages();
+    return true;
+  }
+  if (pid > 0) server.idle++;
+  return false;
+}
+
+/* In the reserve: waits for its record. */
+int mh_take_record(void) {
+  for (;;) {
+    uint32_t record;
+    ssize_t got = read(server.reserve[0], &record, sizeof record);
+    if (got < 0 && errno == EINTR) continue;
+    if (got != (ssize_t)sizeof record) _exit(0);
+    if (!begin(mh_process(record))) continue;
+    close(server.reserve[0]);
+    return (int)record;
   }
 }
 
+static void open_reserve(void) {
+  server.idle = 0;
+  server.reserving = pipe2(server.reserve, O_CLOEXEC) == 0;
+}
+
+static void close_reserve(void) {
+  if (!server.reserving) return;
+  close(server.reserve[0]);
+  close(server.reserve[1]);
+  server.reserving = false;
+}
+
+/* Takes up a request. Returns true in a child made for it. */
+static bool start(uint32_t record, const int fds[2]) {
+  if (!mh_swap_if(&mh_process(record)->state, MH_PROCESS_REQUESTED, MH_PROCESS_FORKING)) return false;
+  if (server.idle > 0 && fds[0] < 0) {
+    mh_births[record] = MH_FROM_RESERVE;
+    if (write(server.reserve[1], &record, sizeof record) == (ssize_t)sizeof record) {
+      server.idle--;
+      return false;
+    }
+  }
+  return fork_for(record, fds);
+}
+
+/* Returns the record in a child that had to be made in place of one that was lost with its number; else -1. */
+static int renew_reserve(void) {
+  static const int none[2] = {-1, -1};
+  uint32_t used = mh_load(&mh_header()->processes_used);
+  close_reserve();
+  for (uint32_t i = 0; i < used; i++) {
+    if (mh_births[i] != MH_FROM_RESERVE || mh_load(&mh_process(i)->state) != MH_PROCESS_FORKING) continue;
+    if (fork_for(i, none)) return (int)i;
+  }
+  open_reserve();
+  return -1;
+}
+
 /*
- * Serves until the root is gone and all children have ended. Returns in each child the number of its process record.
+ * Serves until the root is gone and all children have ended. Returns in each child: in one that was forked for a request,
+ * the number of its process record; in one of the reserve, MH_RESERVE; in one that lives to no purpose, MH_REHEARSAL.
  * `requests`: socket to read requests from; its other end stays open here, for the children to inherit. `lifeline`:
  * hangs up when the root is gone. `root`: the root's participant. `counted`: see left.c.
  */
 int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
-  sigset_t mask;
-  sigprocmask(SIG_SETMASK, NULL, &mask);
+  sigprocmask(SIG_SETMASK, NULL, &server.mask);
   int error = mh_allow_fork();
   if (error < 0) return error;
   /* Ctrl-C and a hang-up reach the whole terminal group. These two end when the others have. */
@@ -223,40 +296,36 @@ int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
   mh_forget_sleepers(counted);
   prctl(PR_SET_NAME, "mh-forkserver");
   prctl(PR_SET_CHILD_SUBREAPER, 0);
-  int events = child_events();
-  if (events < 0) return -errno;
+  if (rehearse()) return MH_REHEARSAL;
+  server.requests = requests;
+  server.lifeline = lifeline;
+  server.guarded = guarded[0];
+  server.events = child_events();
+  if (server.events < 0) return -errno;
+  open_reserve();
   uint32_t root_pid = mh_participant(root)->pid;
   bool rooted = true, guarding = true;
   for (;;) {
-    struct pollfd p[] = {
-        {requests, POLLIN, 0}, {events, POLLIN, 0}, {rooted ? lifeline : -1, 0, 0}, {guarding ? guarded[0] : -1, 0, 0}};
-    if (poll(p, 4, -1) < 0 && errno != EINTR) _exit(1);
+    struct pollfd p[] = {{requests, POLLIN, 0},
+                         {server.events, POLLIN, 0},
+                         {rooted ? lifeline : -1, 0, 0},
+                         {guarding ? guarded[0] : -1, 0, 0}};
+    bool lacking = server.reserving && server.idle < RESERVE;
+    int ready = poll(p, 4, lacking ? 0 : -1);
+    if (ready < 0 && errno != EINTR) _exit(1);
+    if (ready == 0 && lacking && fork_reserve()) return MH_RESERVE;
     if (p[1].revents) {
-      drain(events);
+      bool irregular = false;
       int status;
-      for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) record_end(pid, status);
+      drain(server.events);
+      for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) irregular |= !mh_record_end(pid, status);
+      int renewed = irregular && server.reserving ? renew_reserve() : -1;
+      if (renewed >= 0) return renewed;
     }
     struct request request;
     int fds[2];
     if ((p[0].revents & POLLIN) && take_request(requests, &request, fds)) {
-      struct mh_process *process = mh_process(request.process);
-      if (mh_swap_if(&process->state, MH_PROCESS_REQUESTED, MH_PROCESS_FORKING)) {
-        pid_t pid = fork();
-        if (pid == 0) {
-          close(requests);
-          close(events);
-          close(lifeline);
-          close(guarded[0]);
-          become_child(process, fds, &mask);
-          return (int)request.process;
-        }
-        births[request.process] = pid;
-        if (pid < 0) {
-          process->status = (uint32_t)errno;
-          mh_swap_if(&process->state, MH_PROCESS_FORKING, MH_PROCESS_FAILED);
-          mh_futex_wake(&process->state, INT_MAX);
-        }
-      }
+      if (start(request.process, fds)) return (int)request.process;
       if (fds[0] >= 0) close(fds[0]);
       if (fds[1] >= 0) close(fds[1]);
     }
@@ -265,6 +334,8 @@ int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
       mh_bury((pid_t)root_pid);
     }
     if (p[3].revents) guarding = false;
-    if (!(rooted && guarding) && childless()) _exit(0);
+    if (rooted && guarding) continue;
+    close_reserve();
+    if (childless()) _exit(0);
   }
 }

@@ -80,8 +80,30 @@ function replaceEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return process.env;
 }
 
+let prepared = false;
+/** The process record of this process. */
+let own = -1;
+
+/** What can be done before it is known what to run. Cheap to call again. */
+export function prepareToRun(): void {
+  if (prepared) return;
+  prepared = true;
+  process.on('uncaughtException', error => {
+    if (process.listenerCount('uncaughtException') === 1) fail(own, error);
+  });
+  seeToTheEnd();
+  watchDeaths();
+}
+
+/** In the fork server, after a rehearsal. */
+export function unprepare(): void {
+  prepared = false;
+}
+
 /** Resolves when the outcome is published. */
 function run(index: number, settings: Settings, task: Uint8Array): Promise<void> {
+  prepareToRun();
+  own = index;
   adoptIdentity(settings.identity);
   inheritStartMethod(settings.startMethod);
   if (settings.entry !== undefined) setEntry(settings.entry);
@@ -89,11 +111,6 @@ function run(index: number, settings: Settings, task: Uint8Array): Promise<void>
   words[participantRecord(indexOf(self())) + PARTICIPANT.PROCESS] = index + 1;
   if (settings.priority !== undefined) os.setPriority(settings.priority);
   if (settings.affinity) native.setAffinity(0, settings.affinity);
-  process.on('uncaughtException', error => {
-    if (process.listenerCount('uncaughtException') === 1) fail(index, error);
-  });
-  seeToTheEnd();
-  watchDeaths();
   return perform(task).then(
     value => succeed(index, value),
     error => fail(index, error),

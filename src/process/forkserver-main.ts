@@ -7,8 +7,8 @@ import { hooksStayedBehind } from '../codec/functions/typescript.js';
 import * as commons from '../memory/commons.js';
 import { native } from '../native/native.js';
 import { becomeChild } from './after-fork.js';
-import { runForked } from './child.js';
-import { rehearse, settleHeap } from './rehearsal.js';
+import { prepareToRun, runForked } from './child.js';
+import { rehearse, rehearseAsChild, settleHeap } from './rehearsal.js';
 import { inheritServer, type ServerOptions } from './server.js';
 
 /** Its number as Node counts versions of its binary interface. */
@@ -49,5 +49,9 @@ function serve(): void {
   );
   becomeChild({ preloaded: options.preload.length > 0 });
   inheritServer(options.client);
-  void runForked(record);
+  if (record === native.layout.rehearsal) void rehearseAsChild();
+  else if (record === native.layout.reserve) {
+    prepareToRun();
+    void runForked(native.takeRecord());
+  } else void runForked(record);
 }

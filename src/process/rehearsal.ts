@@ -5,10 +5,11 @@ import type { SourceShell } from '../codec/functions/description.js';
 import { rebuildFunction } from '../codec/functions/rebuild.js';
 import { PROCESS, PROCESS_STATE } from '../memory/layout.js';
 import { self } from '../memory/participants.js';
+import { native } from '../native/native.js';
 import { forgetDeaths } from '../wait/deaths.js';
 import { depart } from '../wait/depart.js';
 import { randomGenerator, setParentPid } from './after-fork.js';
-import { packPayload, runForked } from './child.js';
+import { packPayload, runForked, unprepare } from './child.js';
 import { forgetChildren, livingChildren } from './children.js';
 import { claimRecord, put, releaseRecord, write } from './records.js';
 import type { PortableTarget } from './target.js';
@@ -40,6 +41,13 @@ export async function rehearse(): Promise<void> {
   for (let i = 0; i < TIMES; i++) await liveOnce();
 }
 
+/** In the server's first child: does what all will do, for the server to learn which pages that takes. */
+export async function rehearseAsChild(): Promise<never> {
+  await liveOnce();
+  native.tellPages();
+  return native.exit(0);
+}
+
 async function liveOnce(): Promise<void> {
   const listeners = new Map(
     ['exit', 'uncaughtException'].map(event => [event, process.listeners(event as 'exit')]),
@@ -67,6 +75,7 @@ async function liveOnce(): Promise<void> {
   depart({ last: false });
   forgetDeaths();
   forgetChildren();
+  unprepare();
   for (const [event, before] of listeners) {
     process.removeAllListeners(event);
     for (const listener of before) process.on(event, listener);

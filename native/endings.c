@@ -1,0 +1,76 @@
+/*
+ * What is written down when a process ends, and what follows from it. Who reaps it writes: the fork server, its guardian,
+ * or a process that spawned it.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+
+#include "core.h"
+
+static void announce(const struct mh_process *p) {
+  if (mh_load(&mh_participant(p->owner)->generation) == p->owner_generation) mh_ring(p->owner, MH_REASON_CHILD);
+}
+
+/*
+ * What follows from the end of process `pid`, from however it ended and whoever reaped it: its threads are dead,
+ * its daemons end with it, and all who wait for something of it must look again.
+ */
+void mh_bury(pid_t pid) {
+  uint32_t participants = mh_load(&mh_header()->participants_used);
+  uint32_t processes = mh_load(&mh_header()->processes_used);
+  bool died = false;
+  for (uint32_t i = 1; i < participants && i < MH_MAX_PARTICIPANTS; i++) {
+    struct mh_participant *dead = mh_participant(i);
+    uint32_t state = mh_load(&dead->state);
+    if (mh_load(&dead->pid) != (uint32_t)pid || state == MH_PARTICIPANT_DEAD) continue;
+    for (uint32_t j = 0; j < processes; j++) {
+      const struct mh_process *child = mh_process(j);
+      if (mh_load(&child->state) == MH_PROCESS_RUNNING && child->owner == i && (child->flags & MH_PROCESS_DAEMON) &&
+          child->owner_generation == mh_load(&dead->generation))
+        kill((pid_t)child->pid, SIGKILL);
+    }
+    if (state != MH_PARTICIPANT_LIVE) { /* it never came to anything, or left in order */
+      mh_store(&dead->state, MH_PARTICIPANT_FREE);
+      mh_store(&dead->pid, 0);
+      continue;
+    }
+    mh_store(&dead->state, MH_PARTICIPANT_DEAD);
+    __atomic_fetch_add(&mh_header()->deaths, 1, __ATOMIC_SEQ_CST);
+    died = true;
+  }
+  if (died) mh_ring_all(MH_REASON_DEATH);
+}
+
+/* What this server forked for each record. Its child says so itself, in the record, unless it is killed before. */
+pid_t mh_births[MH_MAX_PROCESSES];
+
+/* Does the end of `pid` end what record `i` stands for? */
+static bool ends(pid_t pid, uint32_t i) {
+  const struct mh_process *p = mh_process(i);
+  uint32_t state = mh_load(&p->state), told = mh_load(&p->pid);
+  if ((p->flags & MH_PROCESS_SPAWNED) || (state != MH_PROCESS_RUNNING && state != MH_PROCESS_FORKING)) return false;
+  if (told != 0) return told == (uint32_t)pid;
+  return mh_births[i] == pid || (mh_births[i] == MH_FROM_RESERVE && state == MH_PROCESS_RUNNING);
+}
+
+/* Writes down that `pid` has ended, and sees to what follows. Returns false when it was in no record. */
+bool mh_record_end(pid_t pid, int status) {
+  bool known = false;
+  uint32_t used = mh_load(&mh_header()->processes_used);
+  for (uint32_t i = 0; i < used; i++) {
+    struct mh_process *p = mh_process(i);
+    if (!ends(pid, i)) continue;
+    mh_store(&p->pid, (uint32_t)pid);
+    p->status = (uint32_t)status;
+    if (!mh_swap_if(&p->state, MH_PROCESS_RUNNING, MH_PROCESS_EXITED) &&
+        !mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_EXITED))
+      continue;
+    mh_futex_wake(&p->state, INT_MAX);
+    announce(p);
+    known = true;
+    break;
+  }
+  mh_bury(pid);
+  return known;
+}
