@@ -1,6 +1,7 @@
-import { allocate, free, offsetOf } from '../memory/allocator.js';
+import { allocate, free, offsetOf, transfer } from '../memory/allocator.js';
 import { view } from '../memory/commons.js';
 import { messageAt, storeMessage } from '../memory/message.js';
+import { self } from '../memory/participants.js';
 
 /*
  * The board on which a pool and its workers meet, a block of the commons:
@@ -15,6 +16,9 @@ import { messageAt, storeMessage } from '../memory/message.js';
  * mark, and only then advances `head`; any worker may advance `head` past a slot that is taken. So the mark is the
  * truth, it is one atomic step, and a worker that dies leaves it behind as the answer to what it was doing. The ring
  * may name a slot twice, or one that was withdrawn: whoever meets those passes on.
+ *
+ * A mark holds the number of the slot's use. The pool takes a running task from its worker by changing that number: then
+ * the worker can neither finish this task nor go on to another, and is killed without harm to any other.
  */
 const HEADER = { TAIL: 0, HEAD: 1, OWNER: 2, CLOSING: 3, WORDS: 16 };
 const WORKER = { PARTICIPANT: 0, IDLE: 1, FINISHED: 2, PHASE: 3, TAG: 4, ERROR: 5, WORDS: 16 };
@@ -56,6 +60,7 @@ export const MAX_WORKERS = CODE - STATE.CLAIMED;
 
 export class Board {
   readonly slots: number;
+  readonly #workers: number;
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #room: (Uint8Array | undefined)[] = [];
@@ -63,6 +68,8 @@ export class Board {
   readonly #readyMask: number;
   readonly #completed: number;
   readonly #slotsAt: number;
+  /** A worker's: what it wrote as it took the slot that it is at. */
+  #mark = 0;
 
   private constructor(
     readonly handle: number,
@@ -70,6 +77,7 @@ export class Board {
     workers: number,
   ) {
     this.slots = slots;
+    this.#workers = workers;
     const sizes = measure(slots, workers);
     this.#bytes = view(offsetOf(handle), sizes.bytes);
     this.#words = new Int32Array(this.#bytes.buffer, this.#bytes.byteOffset, sizes.bytes / 4);
@@ -91,7 +99,10 @@ export class Board {
     return new Board(handle, slots, workers);
   }
 
+  /** Ends it, with all blocks that it names. No worker may be left. */
   free(): void {
+    for (let slot = 0; slot < this.slots; slot++) this.clear(slot);
+    for (let worker = 0; worker < this.#workers; worker++) this.resetWorker(worker);
     free(this.handle);
   }
 
@@ -171,15 +182,38 @@ export class Board {
     return Atomics.compareExchange(this.#words, state, seen, (seen & ~CODE) | STATE.FREE) === seen;
   }
 
-  /** Ends this use of a slot, with the blocks that it holds. */
+  /** Ends this use of a slot, with the blocks that it holds. Its worker, if it has one, must have ended. */
   clear(slot: number): void {
     const at = this.#slot(slot);
     const words = this.#words;
+    this.abandon(slot);
     if (words[at + SLOT.ARGS] !== 0) free(words[at + SLOT.ARGS] >>> 0);
     if (words[at + SLOT.RESULT] !== 0) free(words[at + SLOT.RESULT] >>> 0);
     words[at + SLOT.ARGS] = 0;
     words[at + SLOT.RESULT] = 0;
     Atomics.store(words, at + SLOT.STATE, words[at + SLOT.STATE] & ~CODE);
+  }
+
+  /**
+   * Drops the result that a worker was about to give when it ended. Its block may have been freed in the sweep after that
+   * death, and its place taken by another: it is ours to free only if it still belongs to the dead. (One whose worker died just
+   * after giving it away stays until this thread ends.)
+   */
+  abandon(slot: number): void {
+    const worker = this.takenBy(slot);
+    if (worker < 0) return;
+    const result = this.#slot(slot) + SLOT.RESULT;
+    const handle = this.#words[result] >>> 0;
+    if (handle !== 0 && transfer(handle, this.tag(worker), self())) free(handle);
+    this.#words[result] = 0;
+  }
+
+  /** Takes a task from the worker that runs it, and that is to be ended. False: it is finished. */
+  seize(slot: number): boolean {
+    const state = this.#slot(slot) + SLOT.STATE;
+    const seen = Atomics.load(this.#words, state);
+    if ((seen & CODE) < STATE.CLAIMED) return false;
+    return Atomics.compareExchange(this.#words, state, seen, (seen + (1 << CODE_BITS)) | 0) === seen;
   }
 
   isDone(slot: number): boolean {
@@ -219,6 +253,8 @@ export class Board {
   /** Makes the record of a worker ready for its next holder. */
   resetWorker(worker: number): void {
     const at = this.#worker(worker);
+    const failure = Atomics.load(this.#words, at + WORKER.ERROR) >>> 0;
+    if (failure !== 0) free(failure);
     for (let i = 0; i < WORKER.WORDS; i++) Atomics.store(this.#words, at + i, 0);
   }
 
@@ -277,7 +313,9 @@ export class Board {
       const taken =
         (seen & CODE) === STATE.READY && Atomics.compareExchange(words, state, seen, mine) === seen;
       Atomics.compareExchange(words, HEADER.HEAD, head, (head + 1) | 0);
-      if (taken) return slot;
+      if (!taken) continue;
+      this.#mark = mine;
+      return slot;
     }
   }
 
@@ -335,17 +373,22 @@ export class Board {
     return handle;
   }
 
-  /** The task of a slot that this worker took is over. From here on the result is safe, whatever becomes of the worker. */
-  finish(worker: number, slot: number, outcome: number, microseconds: number): void {
+  /**
+   * The task of the slot that this worker took is over. From here on the result is safe, whatever becomes of the worker.
+   * False: the task has been seized, and the worker's end is on its way.
+   */
+  finish(worker: number, slot: number, outcome: number, microseconds: number): boolean {
     const words = this.#words;
     const at = this.#slot(slot);
     words[at + SLOT.OUTCOME] = outcome;
     words[at + SLOT.MICROSECONDS] = microseconds;
-    Atomics.store(words, at + SLOT.STATE, (words[at + SLOT.STATE] & ~CODE) | STATE.DONE);
+    const done = (this.#mark & ~CODE) | STATE.DONE;
+    if (Atomics.compareExchange(words, at + SLOT.STATE, this.#mark, done) !== this.#mark) return false;
     const finished = this.#worker(worker) + WORKER.FINISHED;
     const count = words[finished];
     Atomics.store(words, this.#completed + worker * this.slots + (count & (this.slots - 1)), slot);
     Atomics.store(words, finished, (count + 1) | 0);
+    return true;
   }
 
   #message<T>(

@@ -109,6 +109,8 @@ interface Seat {
   carrier: Carrier | undefined;
   /** How many of its finished tasks have been seen. */
   seen: number;
+  /** Has its worker been seen to be more than starting? */
+  up: boolean;
 }
 
 /**
@@ -143,6 +145,8 @@ export class Pool implements AsyncDisposable {
   #outstanding = 0;
   #posted = 0;
   #stacks = 0;
+  /** Results whose reading takes time. */
+  #reading = 0;
   #completed = 0;
   #failed = 0;
   #restarts = 0;
@@ -168,7 +172,7 @@ export class Pool implements AsyncDisposable {
     for (let slot = SLOTS - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
     this.#stopListening = onRing(REASON.CHANNEL, () => this.#drain());
     for (let index = 0; index < this.size; index++) {
-      const seat: Seat = { index, carrier: undefined, seen: 0 };
+      const seat: Seat = { index, carrier: undefined, seen: 0, up: false };
       this.#seats.push(seat);
       this.#seat(seat);
     }
@@ -329,7 +333,7 @@ export class Pool implements AsyncDisposable {
   async terminate(): Promise<void> {
     if (this.#state !== 'terminated') {
       this.#state = 'terminated';
-      this.#board.close();
+      if (!this.#ended.outcome) this.#board.close();
       this.#rejectAll(() => new CancelledError('Cannot finish the task as its pool was terminated'));
       for (const seat of this.#seats) seat.carrier?.kill();
       this.#endIfEmpty();
@@ -452,6 +456,7 @@ export class Pool implements AsyncDisposable {
     this.#stacks = 0;
     const board = this.#board;
     let starting = 0;
+    if (this.#ended.outcome) return;
     for (const seat of this.#seats) {
       for (const count = board.finishedBy(seat.index); seat.seen !== count; ) {
         const slot = board.finishedAt(seat.index, seat.seen);
@@ -460,15 +465,16 @@ export class Pool implements AsyncDisposable {
       }
       const phase = board.phase(seat.index);
       if (phase === PHASE.STARTING) starting++;
+      else if (!seat.up) {
+        seat.up = true;
+        this.#failedStarts = 0;
+      }
       if (phase === PHASE.FAILED) {
         this.#break(this.#failure(seat));
         return;
       }
     }
-    if (starting === 0) {
-      this.#failedStarts = 0;
-      this.#ready.complete();
-    }
+    if (starting === 0) this.#ready.complete();
     for (const task of this.#untimed) if (board.takenBy(task.slot) >= 0) this.#time(task);
     this.#refill();
   }
@@ -515,6 +521,7 @@ export class Pool implements AsyncDisposable {
   /** The same where something must be imported first. The slot stays taken meanwhile. */
   #concludeLater(slot: number, task: Task, threw: boolean): void {
     this.#tasks[slot] = undefined;
+    this.#reading++;
     this.#board
       .result(slot, async (bytes, offset, length) =>
         threw
@@ -523,6 +530,7 @@ export class Pool implements AsyncDisposable {
       )
       .catch(error => ({ error }))
       .then(outcome => {
+        this.#reading--;
         this.#release(task);
         this.#settle(
           task,
@@ -530,6 +538,7 @@ export class Pool implements AsyncDisposable {
           'error' in outcome ? outcome : undefined,
         );
         this.#refill();
+        this.#endIfEmpty();
       });
   }
 
@@ -571,7 +580,7 @@ export class Pool implements AsyncDisposable {
     if (task.slot < 0) {
       if (!this.#waiting.delete(task)) return false; // its result is being read
     } else if (!this.#board.withdraw(task.slot)) {
-      if (this.#board.isDone(task.slot)) return false;
+      if (!this.#board.seize(task.slot)) return false;
       // Its worker has it: that ends, and the task with it.
       task.doomed = { reason };
       this.#seats[this.#board.takenBy(task.slot)]?.carrier?.kill();
@@ -598,8 +607,10 @@ export class Pool implements AsyncDisposable {
   // ── workers ──
 
   #seat(seat: Seat): void {
+    if (this.#broken !== undefined) return;
     this.#board.resetWorker(seat.index);
     seat.seen = 0;
+    seat.up = false;
     const { startMethod, maxMemoryPerChild } = this.#options;
     const options = {
       board: this.#board.handle,
@@ -629,7 +640,8 @@ export class Pool implements AsyncDisposable {
       this.#conclude(task.slot);
       if (task.slot >= 0 && this.#board.takenBy(task.slot) === seat.index) this.#bereave(task, end);
     }
-    if (this.#state === 'terminated' || (this.#state === 'closed' && this.#outstanding === 0)) {
+    const isLast = this.#state === 'terminated' || (this.#state === 'closed' && this.#outstanding === 0);
+    if (isLast || this.#broken !== undefined) {
       this.#endIfEmpty();
       return;
     }
@@ -647,6 +659,7 @@ export class Pool implements AsyncDisposable {
     clearTimeout(task.timer);
     if (!task.doomed && task.retries > 0) {
       task.retries--;
+      this.#board.abandon(task.slot);
       if (task.timeout !== undefined) this.#untimed.add(task);
       this.#board.post(task.slot);
       if (this.#posted++ === 0) queueMicrotask(this.#announce);
@@ -689,7 +702,7 @@ export class Pool implements AsyncDisposable {
   }
 
   #closeIfDone(): void {
-    if (this.#state !== 'closed' || this.#outstanding > 0) return;
+    if (this.#state !== 'closed' || this.#outstanding > 0 || this.#ended.outcome) return;
     this.#board.close();
     for (const { index } of this.#seats)
       if (this.#board.rouse(index)) ring(this.#board.participant(index), REASON.CHANNEL);
@@ -699,7 +712,7 @@ export class Pool implements AsyncDisposable {
   /** The last worker is gone. */
   #endIfEmpty(): void {
     if (this.#state === 'open' && this.#broken === undefined) return;
-    if (this.#ended.outcome || this.#seats.some(({ carrier }) => carrier)) return;
+    if (this.#ended.outcome || this.#reading > 0 || this.#seats.some(({ carrier }) => carrier)) return;
     this.#stopListening();
     this.#functions.free();
     if (this.#initializer !== 0) free(this.#initializer);

@@ -219,7 +219,7 @@ class Worker {
 
   #finish(slot: number, outcome: number, value: unknown, start: number): void {
     const told = this.#write(slot, outcome, value);
-    this.#board.finish(this.#index, slot, told, Math.round((now() - start) * 1000));
+    if (!this.#board.finish(this.#index, slot, told, Math.round((now() - start) * 1000))) awaitTheEnd();
     this.#news = true;
   }
 
@@ -248,6 +248,11 @@ class Worker {
     const handle = this.#board.putResult(slot, message, self());
     if (handle !== 0) transfer(handle, self(), this.#ownerTag);
   }
+}
+
+/** For one that is being killed, and must touch nothing more. */
+function awaitTheEnd(): never {
+  for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
 function call(fn: Runnable, args: unknown[], flags: number): unknown {
