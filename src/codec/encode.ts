@@ -41,7 +41,10 @@ export function encodeInto(
   }
 }
 
-/** The message that the last encodeInto() found no room for. It can be taken once. */
+/**
+ * The message that the last encodeInto() found no room for. It can be taken once, and is good until the next message is
+ * encoded: copy it at once.
+ */
 export function takeEncoded(): Uint8Array {
   const message = overflow;
   if (message === undefined)
@@ -62,6 +65,6 @@ function lengthInTarget(encoder: Encoder, target: Uint8Array | undefined, offset
     target.set(encoder.bytes.subarray(encoder.start, encoder.pos), offset);
     return length;
   }
-  overflow = copyOut(encoder);
+  overflow = encoder.bytes.subarray(encoder.start, encoder.pos);
   return -length;
 }

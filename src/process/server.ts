@@ -97,6 +97,10 @@ export function isServerOwn(): boolean {
 
 /** How long to trust in a start before looking whether its server lives, ms. */
 const PATIENCE = 50;
+/** States of a process that does not exist yet. */
+const WAITED_FOR = [PROCESS_STATE.REQUESTED, PROCESS_STATE.FORKING];
+/** How often a server that is gone is replaced for one start, before that counts as failed. */
+const MOST_LAUNCHES = 3;
 /** How long a server may take to boot, or a machine to be busy, before a start counts as failed, ms. */
 const LONGEST_START = 30_000;
 
@@ -107,6 +111,7 @@ const LONGEST_START = 30_000;
 export function startForked(index: number, fds: readonly [number, number] | undefined): void {
   const state = wordOf(index, PROCESS.STATE);
   const deadline = performance.now() + LONGEST_START;
+  const before = launches;
   let epoch = ask(index, fds);
   for (;;) {
     const seen = Atomics.load(words, state);
@@ -122,11 +127,12 @@ export function startForked(index: number, fds: readonly [number, number] | unde
     const lost = Atomics.load(words, HEADER.SERVER_EPOCH) !== epoch || guardianIsGone();
     // A server took the request and died. If it forked, and the child says so only now, the first to say it wins.
     if (lost && seen === PROCESS_STATE.FORKING) move(index, seen, PROCESS_STATE.REQUESTED);
-    if (lost) epoch = ask(index, fds);
-    else if (performance.now() > deadline && move(index, seen, PROCESS_STATE.CANCELLED))
+    const given = launches - before > MOST_LAUNCHES || performance.now() > deadline;
+    if (given && WAITED_FOR.some(expected => move(index, expected, PROCESS_STATE.CANCELLED)))
       throw new LifecycleError(
-        'Cannot start a process as the fork server did not answer within 30 seconds: see what it printed to stderr, or use setStartMethod("spawn")',
+        'Cannot start a process as the fork server does not come up: see what it printed to stderr, or use setStartMethod("spawn")',
       );
+    if (lost) epoch = ask(index, fds);
   }
 }
 
@@ -163,21 +169,19 @@ const SERVER_FLAGS = [
 /** Options of this process's Node that the fork server must not have: they run code of their own, or open ports. */
 const NOT_FOR_THE_SERVER =
   /^(--import|--require|-r|--loader|--experimental-loader|--eval|-e|--print|-p|-pe|--check|-c|--interactive|-i|--test.*|--watch.*|--inspect.*|--cpu-prof.*|--heap-prof.*|--prof|--env-file.*|--input-type|--experimental-default-type|--run|--single-threaded)$/;
-const TAKES_A_VALUE =
-  /^(--import|--require|-r|--loader|--experimental-loader|--eval|-e|--print|-p|-pe|--env-file|--input-type|--watch-path|--run)$/;
-
-/** `options` without those that match, and without their values. */
+/** `options` without those that match. What does not begin with a dash is the value of the option before it. */
 export function withoutOptions(options: readonly string[], unwanted: RegExp): string[] {
-  const kept: string[] = [];
-  for (let i = 0; i < options.length; i++) {
-    const [name] = options[i].split('=', 1);
-    if (!unwanted.test(name)) kept.push(options[i]);
-    else if (TAKES_A_VALUE.test(name) && !options[i].includes('=')) i++;
-  }
-  return kept;
+  let keep = true;
+  return options.filter(option => {
+    if (option.startsWith('-')) keep = !unwanted.test(option.split('=', 1)[0]);
+    return keep;
+  });
 }
 
+let launches = 0;
+
 function launch(): void {
+  launches++;
   const root = indexOf(self());
   if (native.client() >= 0) native.close(native.client());
   if (lifeline >= 0) native.close(lifeline);
