@@ -13,7 +13,7 @@ import { leavesNothing } from '../testing/leaks.js';
 import { waitUntil } from '../testing/processes.js';
 import { AsyncResult } from './async-result.js';
 import { CARRIERS, forever, warmUp } from './fixtures/carriers.js';
-import greet, { double, later, Refusal, refuse, until, who } from './fixtures/tasks.js';
+import greet, { double, later, laterOn, Refusal, refuse, until, who } from './fixtures/tasks.js';
 import { Pool } from './pool.js';
 
 leavesNothing({ warm: warmUp });
@@ -33,11 +33,7 @@ for (const { carrier, options } of CARRIERS) {
         await Promise.all([
           pool.run((a: number, b: number) => a + b, [1, 2]),
           pool.run(async (name: string) => `async ${name}`, ['a']),
-          // biome-ignore lint/suspicious/noThenProperty: that is the point
-          pool.run(
-            () =>
-              ({ then: (resolve: (value: string) => void) => resolve('thenable') }) as PromiseLike<string>,
-          ),
+          pool.run(laterOn, ['thenable']),
           pool.run(() => {}),
           pool.apply(double, [4]),
         ]),

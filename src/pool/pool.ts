@@ -619,6 +619,7 @@ export class Pool implements AsyncDisposable {
       index: seat.index,
       maxMemory: maxMemoryPerChild,
       initializer: this.#initializer,
+      lingers: cpuCount() > 1,
     };
     try {
       seat.carrier = startWorker(this.#kind, options, startMethod, end => this.#unseat(seat, end));

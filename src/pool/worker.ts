@@ -19,6 +19,8 @@ export interface WorkerOptions {
   readonly index: number;
   /** It retires when its memory has grown beyond this, bytes. */
   readonly maxMemory: number | undefined;
+  /** May it spend CPU time on waiting? */
+  readonly lingers: boolean;
   /** Handle of a message with what to run first, an Initializer; 0: nothing. */
   readonly initializer: number;
 }
@@ -35,6 +37,12 @@ type Runnable = (...args: unknown[]) => unknown;
 const FUNCTIONS_KEPT = 256;
 /** How long the news of a finished task may wait while its worker goes on with others, ms. */
 const NEWS = 0.1;
+/** How long a worker looks out for the next task before it sleeps, ms; how often it looks between looks at the clock. */
+const LINGER = 0.05;
+const LOOKS = 64;
+/** How often lingering may fail in a row at most; once it has, it is tried every so many times. */
+const MOST_CREDIT = 4;
+const SELDOM = 64;
 /** After this much work at a stretch the event loop has its turn, ms. */
 const STRETCH = 10;
 
@@ -58,6 +66,10 @@ class Worker {
   readonly #owner: number;
   readonly #ownerTag: number;
   readonly #functions = new Map<number, Runnable>();
+  readonly #lingers: boolean;
+  /** How often in a row lingering may be in vain. */
+  #credit = 1;
+  #skipped = 0;
   #busy = false;
   /** Has it finished tasks of which the pool has not been told? */
   #news = false;
@@ -67,6 +79,7 @@ class Worker {
     this.#index = options.index;
     this.#maxMemory = options.maxMemory ?? Number.POSITIVE_INFINITY;
     this.#initializer = options.initializer;
+    this.#lingers = options.lingers;
     this.#leave = leave;
     this.#owner = this.#board.owner;
     this.#ownerTag = tagOf(this.#owner);
@@ -110,6 +123,7 @@ class Worker {
       const slot = this.#board.claim(this.#index);
       if (slot < 0) {
         if (this.#news) this.#tell();
+        if (this.#lingers && this.#linger()) continue;
         if (this.#board.rest(this.#index)) {
           this.#busy = false;
           return;
@@ -139,6 +153,27 @@ class Worker {
         return;
       }
     }
+  }
+
+  /**
+   * Looks out for a task a moment longer before it sleeps: falling asleep and being woken takes longer than many a task.
+   * Only as long as that proves right: each time it was in vain makes it less likely to be tried.
+   */
+  #linger(): boolean {
+    if (this.#credit === 0) {
+      if (++this.#skipped < SELDOM) return false;
+      this.#skipped = 0;
+    }
+    const end = now() + LINGER;
+    do {
+      for (let i = 0; i < LOOKS; i++) {
+        if (this.#board.isEmpty) continue;
+        if (this.#credit < MOST_CREDIT) this.#credit++;
+        return true;
+      }
+    } while (now() < end);
+    if (this.#credit > 0) this.#credit--;
+    return false;
   }
 
   #resume(): void {
