@@ -7,6 +7,9 @@ export interface Layout {
   readonly maxParticipants: number;
   readonly maxProcesses: number;
   readonly maxBuckets: number;
+  /** What serve() returns in children that have no record yet. */
+  readonly rehearsal: number;
+  readonly reserve: number;
   readonly participantsOffset: number;
   readonly participantBytes: number;
   readonly processesOffset: number;
@@ -51,8 +54,16 @@ export interface Native {
   /** Does the doorbell keep the event loop alive? */
   bellHold(hold: 0 | 1): void;
 
-  /** The fork server's loop: returns in each child, the number of its process record. */
-  serve(requests: number, lifeline: number, rootParticipant: number): number;
+  /**
+   * The fork server's loop. Returns in each child: the number of its process record, or `layout.reserve` in one that is
+   * to make itself ready and then to call takeRecord(), or, first of all, `layout.rehearsal` in one that is to live to
+   * no purpose and to end with tellPages(). `counted`: is this Node 20?
+   */
+  serve(requests: number, lifeline: number, rootParticipant: number, counted: 0 | 1): number;
+  /** Waits for the number of this process's record. */
+  takeRecord(): number;
+  /** Tells the server what pages this process came to have, for later ones to have them at once. */
+  tellPages(): number;
   /** Asks the fork server to start process record `process`, with these as its stdout and stderr. */
   request(client: number, process: number, stdout?: number, stderr?: number): void;
   socketPair(): [number, number];

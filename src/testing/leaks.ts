@@ -93,6 +93,7 @@ async function openWhatNodeOpensLazily(): Promise<void> {
 function inventory(mark: string, temporary: string): Inventory {
   const found: Inventory = new Map();
   for (const { pid, startTime, state, command } of [...descendants(), ...marked(MARK, mark)]) {
+    if (isInReserve(pid)) continue;
     found.set(
       `process ${pid} ${startTime}`,
       `process ${pid} (${state === 'Z' ? 'zombie' : state}): ${command}`,
@@ -119,6 +120,15 @@ function inventory(mark: string, temporary: string): Inventory {
     if (file.includes('manyhands')) found.set(`shm ${file}`, `file /dev/shm/${file}`);
   }
   return found;
+}
+
+/** Is it a child that the fork server keeps ready? They come and go, and end with the server, which is watched. */
+function isInReserve(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8') === 'mh-reserve\n';
+  } catch {
+    return false; // it has ended meanwhile
+  }
 }
 
 function newSince(baseline: Inventory, now: Inventory): Inventory {
