@@ -55,8 +55,9 @@ for (const name of documents) {
   for (const block of blocksOf(readFileSync(path.join(root, name), 'utf8'))) {
     const title = `${name}:${block.line}`;
     if (block.language === 'console' || block.language === 'sh') {
-      if (!block.tags.includes('no-run'))
-        test(`${title} prints what it says`, () => runConsole(block, folder));
+      if (block.tags.includes('no-run')) continue;
+      if (block.language === 'sh') test(`${title} runs`, () => void runShell(block.text, folder));
+      else test(`${title} prints what it says`, () => runConsole(block, folder));
     } else if (/^(js|ts)$/.test(block.language)) {
       const file = path.join(folder, fileOf(block));
       writeFileSync(file, block.text);
@@ -98,12 +99,18 @@ function runProgram(file: string): void {
 
 function runConsole(block: Block, folder: string): void {
   for (const { command, expected } of commandsOf(block)) {
-    const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
-    const result = spawnSync('sh', ['-c', command], { cwd: folder, encoding: 'utf8', timeout: LIMIT, env });
-    succeeded(result);
+    const printed = runShell(command, folder);
     if (expected === null) continue;
-    assert.ok(matches(result.stdout, expected), `${command}\nprinted:\n${result.stdout}\nnot:\n${expected}`);
+    assert.ok(matches(printed, expected), `${command}\nprinted:\n${printed}\nnot:\n${expected}`);
   }
+}
+
+/** Runs a script, in which every command has to succeed. Returns what it printed. */
+function runShell(script: string, cwd: string): string {
+  const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
+  const result = spawnSync('sh', ['-ec', script], { cwd, encoding: 'utf8', timeout: LIMIT, env });
+  succeeded(result);
+  return result.stdout;
 }
 
 function run(args: string[], cwd: string): SpawnSyncReturns<string> {
