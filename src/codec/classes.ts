@@ -145,9 +145,11 @@ const ADVICE: Record<string, string> = {
   Promise: 'await it first',
   generator: 'collect its values into an array',
   'module namespace': 'import the module where it is needed',
-  SharedArrayBuffer: 'use a SharedArray',
+  SharedArrayBuffer: 'copy its bytes, as in new Uint8Array(buffer).slice()',
   Socket: 'send host and port, and connect over there',
   WeakRef: 'send what it refers to',
+  // process.env, for one: its maker is no class
+  '': 'send a copy of its properties, as in { ...process.env }',
 };
 
 /** The failure for an object of a native class. */
@@ -155,6 +157,6 @@ export function nativeFailure(name: string): Failure {
   const state =
     name === 'SharedArrayBuffer'
       ? 'it is a SharedArrayBuffer, which cannot leave the process'
-      : `it is a ${name}, whose state is inside this process`;
+      : `it is ${name === '' ? 'of a native class without a name' : `a ${name}`}, whose state is inside this process`;
   return new Failure(state, ADVICE[name] ?? 'send what it is made from, and make it over there');
 }

@@ -69,7 +69,7 @@ export class ViewTable {
     ) {
       throw new Failure(
         'its bytes are in a SharedArrayBuffer, which cannot leave the process',
-        'use a SharedArray, or copy the bytes',
+        'copy the bytes first',
       );
     }
     const from = view ? view.byteOffset : 0;

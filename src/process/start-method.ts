@@ -25,7 +25,7 @@ export function setStartMethod(method: StartMethod): void {
   checkStartMethod(method);
   if (chosen !== undefined && chosen !== method)
     throw new LifecycleError(
-      `Cannot set the start method to "${method}" as "${chosen}" is in use: call setStartMethod() first of all, or use getContext("${method}")`,
+      `Cannot set the start method to "${method}" as "${chosen}" is in use: call setStartMethod() before all else`,
     );
   chosen = method;
 }
