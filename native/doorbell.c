@@ -43,13 +43,15 @@ static int open_bell(const struct mh_participant *p) {
   return -ESRCH;
 }
 
-/* The write end for participant `index`; `*keep` says whether it stays open. Under bells_mutex. */
+/* The write end for participant `index`. `*keep`: should it, and does it, stay open? Under bells_mutex. */
 static int find_bell(uint32_t index, bool *keep) {
   struct mh_participant *p = mh_participant(index);
   uint32_t generation = mh_load(&p->generation);
-  *keep = true;
   if (bells[index].fd) {
-    if (bells[index].generation == generation) return bells[index].fd - 1;
+    if (bells[index].generation == generation) {
+      *keep = true;
+      return bells[index].fd - 1;
+    }
     close(bells[index].fd - 1);
     bells[index].fd = 0;
     open_bells--;
@@ -66,7 +68,7 @@ static int find_bell(uint32_t index, bool *keep) {
       break;
     }
   }
-  *keep = fd >= 0 && open_bells < KEPT_BELLS;
+  *keep = *keep && fd >= 0 && open_bells < KEPT_BELLS;
   if (*keep) {
     bells[index].fd = fd + 1;
     bells[index].generation = generation;
@@ -86,9 +88,8 @@ static void drop_bell(uint32_t index) {
   pthread_mutex_unlock(&bells_mutex);
 }
 
-static int strike(uint32_t index) {
+static int strike(uint32_t index, bool keep) {
   pthread_mutex_lock(&bells_mutex);
-  bool keep;
   int fd = find_bell(index, &keep);
   int result = fd < 0 ? fd : 0;
   /* A full pipe (EAGAIN) is rung already; a broken one (EPIPE) belongs to a thread that is gone. */
@@ -101,7 +102,8 @@ static int strike(uint32_t index) {
 /*
  * Wakes one thread. SYNC POINT: `signal` is raised before `sleeping` is read; a sleeper sets `sleeping` before it
  * compares `signal` (the futex does that in the kernel), so one of the two always sees the other.
- * `force`: strike even if a byte should be in the pipe already. Who set `rung` may have died before it wrote.
+ * `force`: strike even if a byte should be in the pipe already. Who set `rung` may have died before it wrote. Those who are
+ * rung in this way may never be rung again, so their bells are not kept.
  */
 static int ring(uint32_t index, uint32_t reasons, bool force) {
   struct mh_participant *p = mh_participant(index);
@@ -113,7 +115,7 @@ static int ring(uint32_t index, uint32_t reasons, bool force) {
   __atomic_fetch_add(&p->signal, 1, __ATOMIC_SEQ_CST);
   if (mh_load(&p->sleeping)) mh_futex_wake(&p->signal, INT_MAX);
   if (__atomic_exchange_n(&p->rung, 1, __ATOMIC_SEQ_CST) != 0 && !force) return 0;
-  int result = strike(index);
+  int result = strike(index, !force);
   if (result < 0) mh_store(&p->rung, 0);
   return result;
 }

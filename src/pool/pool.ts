@@ -634,6 +634,7 @@ export class Pool implements AsyncDisposable {
     const started = this.#board.phase(seat.index) !== PHASE.STARTING;
     const tag = this.#board.tag(seat.index);
     if (this.#kind === 'thread' && tag !== 0) markDead(tag);
+    ring(this.#board.participant(seat.index), REASON.CHANNEL); // it is gone: what is kept for ringing it goes, too
     this.#drain();
     seat.carrier = undefined;
     for (const task of this.#tasks.slice()) {
