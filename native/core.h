@@ -2,6 +2,7 @@
 #ifndef MANYHANDS_CORE_H
 #define MANYHANDS_CORE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +23,12 @@ static inline struct mh_header *mh_header(void) { return (struct mh_header *)(vo
 static inline struct mh_participant *mh_participant(uint32_t i) {
   return (struct mh_participant *)(void *)(mh_base + MH_PARTICIPANTS_OFFSET) + i;
 }
+/* Names a participant for good: the number of its record and whose turn it is there. See src/memory/participants.ts. */
+static inline uint32_t mh_tag(uint32_t i) {
+  uint32_t generation = __atomic_load_n(&mh_participant(i)->generation, __ATOMIC_SEQ_CST);
+  return (generation & 0xffff) << 14 | i;
+}
+static inline uint32_t mh_tagged(uint32_t tag) { return tag & (MH_MAX_PARTICIPANTS - 1); }
 static inline struct mh_process *mh_process(uint32_t i) {
   return (struct mh_process *)(void *)(mh_base + MH_PROCESSES_OFFSET) + i;
 }
@@ -49,6 +56,7 @@ struct mh_stat {
   long threads;
 };
 int mh_process_stat(pid_t pid, struct mh_stat *out);
+int mh_wait_status(const siginfo_t *info);
 int64_t mh_await_exit(pid_t pid, double timeout, bool reap);
 int mh_allow_fork(void);
 
@@ -71,7 +79,7 @@ int mh_take_record(void);
 /* endings.c */
 #define MH_FROM_RESERVE (-1) /* in mh_births: given to the reserve, whichever of it took it */
 extern pid_t mh_births[MH_MAX_PROCESSES];
-bool mh_record_end(pid_t pid, int status);
+pid_t mh_reap(bool wait, int *status, bool *known);
 void mh_bury(pid_t pid);
 int mh_request(int client, uint32_t process, const int *fds, size_t count);
 

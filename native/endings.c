@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "core.h"
 
 static void announce(const struct mh_process *p) {
-  if (mh_load(&mh_participant(p->owner)->generation) == p->owner_generation) mh_ring(p->owner, MH_REASON_CHILD);
+  uint32_t owner = mh_load(&p->owner);
+  if (owner != 0 && mh_tag(mh_tagged(owner)) == owner) mh_ring(mh_tagged(owner), MH_REASON_CHILD);
 }
 
 /*
@@ -26,8 +28,8 @@ void mh_bury(pid_t pid) {
     if (mh_load(&dead->pid) != (uint32_t)pid || state == MH_PARTICIPANT_DEAD) continue;
     for (uint32_t j = 0; j < processes; j++) {
       const struct mh_process *child = mh_process(j);
-      if (mh_load(&child->state) == MH_PROCESS_RUNNING && child->owner == i && (child->flags & MH_PROCESS_DAEMON) &&
-          child->owner_generation == mh_load(&dead->generation))
+      if (mh_load(&child->state) == MH_PROCESS_RUNNING && mh_load(&child->owner) == mh_tag(i) &&
+          (child->flags & MH_PROCESS_DAEMON))
         kill((pid_t)child->pid, SIGKILL);
     }
     if (state != MH_PARTICIPANT_LIVE) { /* it never came to anything, or left in order */
@@ -55,7 +57,7 @@ static bool ends(pid_t pid, uint32_t i) {
 }
 
 /* Writes down that `pid` has ended, and sees to what follows. Returns false when it was in no record. */
-bool mh_record_end(pid_t pid, int status) {
+static bool record_end(pid_t pid, int status) {
   bool known = false;
   uint32_t used = mh_load(&mh_header()->processes_used);
   for (uint32_t i = 0; i < used; i++) {
@@ -67,10 +69,27 @@ bool mh_record_end(pid_t pid, int status) {
         !mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_EXITED))
       continue;
     mh_futex_wake(&p->state, INT_MAX);
+    mh_births[i] = 0;
     announce(p);
     known = true;
     break;
   }
   mh_bury(pid);
   return known;
+}
+
+/*
+ * Takes one ended child off the process table, once its end is written down: should we die in between, the next reaper finds
+ * it again. `wait`: sleeps until there is one. Returns its pid; 0: there is none yet; -ECHILD: there are no children.
+ */
+pid_t mh_reap(bool wait, int *status, bool *known) {
+  siginfo_t info = {0};
+  while (waitid(P_ALL, 0, &info, WEXITED | WNOWAIT | (wait ? 0 : WNOHANG)) < 0) {
+    if (errno != EINTR) return -errno;
+  }
+  if (info.si_pid == 0) return 0;
+  *status = mh_wait_status(&info);
+  *known = record_end(info.si_pid, *status);
+  waitpid(info.si_pid, NULL, 0);
+  return info.si_pid;
 }

@@ -95,16 +95,16 @@ static bool childless(void) {
 }
 
 /*
- * The guardian. Returns in a new server when the last one was killed; never otherwise. It waits in waitpid(), as its
+ * The guardian. Returns in a new server when the last one was killed; never otherwise. It waits in waitid(), as its
  * process has threads of Node's that could take a SIGCHLD away.
  */
 static void guard(pid_t server) {
   bool over = false;
   for (;;) {
-    int status;
-    pid_t pid = waitpid(-1, &status, 0);
-    if (pid < 0 && errno == ECHILD && over) _exit(0);
-    if (pid > 0 && pid != server) mh_record_end(pid, status);
+    int status = 0;
+    bool known;
+    pid_t pid = mh_reap(true, &status, &known);
+    if (pid == -ECHILD && over) _exit(0);
     if (pid != server || over) continue;
     over = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (over) continue;
@@ -315,10 +315,10 @@ int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
     if (ready < 0 && errno != EINTR) _exit(1);
     if (ready == 0 && lacking && fork_reserve()) return MH_RESERVE;
     if (p[1].revents) {
-      bool irregular = false;
+      bool irregular = false, known;
       int status;
       drain(server.events);
-      for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) irregular |= !mh_record_end(pid, status);
+      while (mh_reap(false, &status, &known) > 0) irregular |= !known;
       int renewed = irregular && server.reserving ? renew_reserve() : -1;
       if (renewed >= 0) return renewed;
     }
@@ -333,7 +333,11 @@ int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
       rooted = false;
       mh_bury((pid_t)root_pid);
     }
-    if (p[3].revents) guarding = false;
+    if (p[3].revents) {
+      guarding = false;
+      __atomic_fetch_add(&mh_header()->guardian_deaths, 1, __ATOMIC_SEQ_CST);
+      mh_ring_all(MH_REASON_CHILD);
+    }
     if (rooted && guarding) continue;
     close_reserve();
     if (childless()) _exit(0);

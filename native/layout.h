@@ -41,6 +41,7 @@ struct mh_header {
   uint32_t processes_used;    /* the same for processes */
   uint32_t server_epoch;      /* +1 each time the guardian had to make a new fork server */
   uint32_t deaths;            /* +1 for each participant found dead with its record not given back */
+  uint32_t guardian_deaths;   /* +1 for each guardian that its server found gone */
   uint32_t allocator[32];     /* belongs to src/memory */
   uint32_t waiting[32];       /* belongs to src/wait */
 };
@@ -101,13 +102,12 @@ struct mh_process {
   uint32_t generation;
   uint32_t pid;
   uint32_t status;
-  uint32_t owner;            /* participant that started it */
-  uint32_t owner_generation; /* ... and its generation */
+  uint32_t owner; /* tag of the participant that started it (mh_tag); claimed by setting it, given back by 0, last */
   uint32_t flags;
   uint32_t payload; /* handle of the block that says what to run */
   uint32_t result;  /* handle of the block with what it returned or threw */
   uint32_t outcome; /* 0 none, 1 returned, 2 threw */
-  uint32_t spare[22];
+  uint32_t spare[23];
 };
 
 #endif

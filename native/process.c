@@ -43,13 +43,17 @@ int mh_process_stat(pid_t pid, struct mh_stat *out) {
   return 0;
 }
 
+/* What waitid() told, as waitpid() would have. */
+int mh_wait_status(const siginfo_t *info) {
+  if (info->si_code == CLD_EXITED) return (info->si_status & 0xff) << 8;
+  return (info->si_status & 0x7f) | (info->si_code == CLD_DUMPED ? 0x80 : 0);
+}
+
 /* The status that waitpid() would tell of a child that has ended; -EAGAIN: it runs. */
 static int64_t exit_status(pid_t pid, bool reap) {
   siginfo_t info = {0};
   if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | (reap ? 0 : WNOWAIT)) < 0) return -errno;
-  if (info.si_pid == 0) return -EAGAIN;
-  if (info.si_code == CLD_EXITED) return (int64_t)(info.si_status & 0xff) << 8;
-  return (info.si_status & 0x7f) | (info.si_code == CLD_DUMPED ? 0x80 : 0);
+  return info.si_pid == 0 ? -EAGAIN : mh_wait_status(&info);
 }
 
 /*

@@ -17,6 +17,7 @@ export const HEADER = {
   PROCESSES_USED: 4,
   SERVER_EPOCH: 5,
   DEATHS: 6,
+  GUARDIAN_DEATHS: 7,
 } as const;
 /** 32 words for the allocator, 32 for the wait queues. */
 export const ALLOCATOR = layout.allocatorOffset / 4;
@@ -53,11 +54,10 @@ export const PROCESS = {
   PID: 2,
   STATUS: 3,
   OWNER: 4,
-  OWNER_GENERATION: 5,
-  FLAGS: 6,
-  PAYLOAD: 7,
-  RESULT: 8,
-  OUTCOME: 9,
+  FLAGS: 5,
+  PAYLOAD: 6,
+  RESULT: 7,
+  OUTCOME: 8,
 } as const;
 export const PROCESS_STATE = {
   FREE: 0,

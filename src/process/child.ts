@@ -148,5 +148,5 @@ function publish(index: number, outcome: number, message: Uint8Array): void {
   if (read(index, PROCESS.OUTCOME) !== OUTCOME.NONE) return;
   put(index, PROCESS.RESULT, message);
   write(index, PROCESS.OUTCOME, outcome); // last: from now on it counts, whatever becomes of this process
-  ring(read(index, PROCESS.OWNER), REASON.CHILD);
+  ring(indexOf(read(index, PROCESS.OWNER)), REASON.CHILD);
 }

@@ -1,15 +1,17 @@
-import { REASON } from '../memory/layout.js';
+import { words } from '../memory/commons.js';
+import { HEADER, REASON } from '../memory/layout.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { depart } from '../wait/depart.js';
 import { blockUntil, onRing } from '../wait/doorbell.js';
 import type { Process } from './process.js';
-import { guardianIsGone, letServerGo, onGuardianExit } from './server.js';
+import { letServerGo, onGuardianExit } from './server.js';
 
 /*
  * The processes that this thread has started and that live: told of what happens to them, and seen to at the end.
  */
 const children = new Set<Process>();
 let listening = false;
+let guardianDeaths = 0;
 let watch: NodeJS.Timeout | undefined;
 
 /** How often to look after children that have lost their fork server, ms. */
@@ -24,10 +26,11 @@ export function rememberChild(child: Process<any, any>): void {
   watchDeaths();
   onRing(REASON.CHILD, () => {
     for (const one of children) one.update();
+    const deaths = Atomics.load(words, HEADER.GUARDIAN_DEATHS);
+    if (deaths !== guardianDeaths) beginWatch();
+    guardianDeaths = deaths;
   });
-  onGuardianExit(() => {
-    watch ??= setInterval(watchOver, WATCH).unref();
-  });
+  onGuardianExit(beginWatch);
   seeToTheEnd();
 }
 
@@ -41,9 +44,14 @@ export function livingChildren(): Process[] {
   return [...children];
 }
 
+/** A guardian has died. Children that were its must be looked after from here. */
+function beginWatch(): void {
+  watch ??= setInterval(watchOver, WATCH).unref();
+}
+
 function watchOver(): void {
   for (const child of children) child.lookAfter();
-  if (children.size > 0 && guardianIsGone()) return;
+  if ([...children].some(child => child.isBereaved)) return;
   clearInterval(watch);
   watch = undefined;
 }

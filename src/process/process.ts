@@ -17,7 +17,14 @@ import { forgetChild, rememberChild } from './children.js';
 import { type End, Execution, type ExecutionOptions } from './execution.js';
 import { identity, nextPath } from './identity.js';
 import { claimRecord, drop, move, OUTCOME, peek, put, read, releaseRecord, write } from './records.js';
-import { currentBirthplace, guardianIsGone, isServerOwn, startForked, withoutOptions } from './server.js';
+import {
+  currentBirthplace,
+  guardianPid,
+  isGone,
+  isServerOwn,
+  startForked,
+  withoutOptions,
+} from './server.js';
 import { checkStartMethod, getStartMethod, type StartMethod } from './start-method.js';
 import { type ProcessState, type ProcessUsage, stateOf, usageOf } from './usage.js';
 
@@ -66,6 +73,8 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   #stderr: Readable | null = null;
   #outcomeTaken = false;
   #missing = 0;
+  /** Who reaps it if the fork server cannot. */
+  #guardian = 0;
 
   constructor(options: ProcessOptions<A, R> = {}) {
     const numbers = nextPath();
@@ -194,6 +203,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     }
     this.#record = record;
     this.#pid = read(record, PROCESS.PID);
+    if (!this.#spawned) this.#guardian = guardianPid();
     rememberChild(this);
   }
 
@@ -357,12 +367,17 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     );
   }
 
+  /** Is it alive, as far as is known, with its guardian gone? */
+  get isBereaved(): boolean {
+    return this.#record >= 0 && !this.#spawned && isGone(this.#guardian);
+  }
+
   /**
    * When the fork server's guardian is gone, and perhaps the server as well, nobody may be left to tell of an end: seen
    * missing twice, with time in between for a server to tell, a process counts as killed.
    */
   lookAfter(): void {
-    if (this.#record < 0 || this.#spawned || !guardianIsGone()) return;
+    if (!this.isBereaved) return;
     const state = stateOf(this.#pid ?? 0);
     if (state !== 'terminated' && state !== 'zombie') return;
     if (++this.#missing < 2) return;

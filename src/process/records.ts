@@ -12,7 +12,7 @@ import {
   PROCESSES,
 } from '../memory/layout.js';
 import { messageAt, storeMessage } from '../memory/message.js';
-import { indexOf, record as participantRecord, self } from '../memory/participants.js';
+import { indexOf, record as participantRecord, self, tagOf } from '../memory/participants.js';
 
 /*
  * The records of started processes in the commons; native/layout.h says what their words mean and
@@ -24,6 +24,9 @@ import { indexOf, record as participantRecord, self } from '../memory/participan
 
 /** Whether a target returned or threw. */
 export const OUTCOME = { NONE: 0, RETURNED: 1, THREW: 2 } as const;
+
+/** States that the fork server or the process itself will move on. */
+const UNDER_WAY = new Set<number>([PROCESS_STATE.REQUESTED, PROCESS_STATE.FORKING, PROCESS_STATE.RUNNING]);
 
 /** Marks blocks as belonging to a process record rather than to a thread (src/memory). */
 const OF_A_RECORD = 1 << 30;
@@ -54,27 +57,15 @@ function ownerTag(index: number): number {
 /** Takes a free record for a process that this thread is about to start. */
 export function claimRecord(): number {
   attach();
-  const me = indexOf(self());
+  const me = self();
   for (let index = 0; index < MAX_PROCESSES; index++) {
-    const owner = wordOf(index, PROCESS.OWNER);
-    if (Atomics.load(words, owner) !== 0) {
-      if (index < words[HEADER.PROCESSES_USED] && isForsaken(index)) releaseRecord(index);
-      else continue;
-    }
-    if (Atomics.compareExchange(words, owner, 0, me) !== 0) continue;
+    if (!take(index, me)) continue;
     let used = Atomics.load(words, HEADER.PROCESSES_USED);
     while (used <= index) used = Atomics.compareExchange(words, HEADER.PROCESSES_USED, used, index + 1);
+    drop(index, PROCESS.PAYLOAD);
+    drop(index, PROCESS.RESULT);
     write(index, PROCESS.GENERATION, read(index, PROCESS.GENERATION) + 1);
-    write(index, PROCESS.OWNER_GENERATION, words[participantRecord(me) + PARTICIPANT.GENERATION]);
-    for (const field of [
-      PROCESS.PID,
-      PROCESS.STATUS,
-      PROCESS.FLAGS,
-      PROCESS.PAYLOAD,
-      PROCESS.RESULT,
-      PROCESS.OUTCOME,
-    ])
-      write(index, field, 0);
+    for (const field of [PROCESS.PID, PROCESS.STATUS, PROCESS.FLAGS, PROCESS.OUTCOME]) write(index, field, 0);
     write(index, PROCESS.STATE, PROCESS_STATE.CLAIMED);
     return index;
   }
@@ -83,16 +74,16 @@ export function claimRecord(): number {
   );
 }
 
-/** Has its starter died, and is there nobody left who moves its state? */
-function isForsaken(index: number): boolean {
-  const state = read(index, PROCESS.STATE);
-  if (state === PROCESS_STATE.REQUESTED || state === PROCESS_STATE.FORKING || state === PROCESS_STATE.RUNNING)
-    return false;
-  const at = participantRecord(read(index, PROCESS.OWNER));
-  return (
-    Atomics.load(words, at + PARTICIPANT.GENERATION) !== read(index, PROCESS.OWNER_GENERATION) ||
-    Atomics.load(words, at + PARTICIPANT.STATE) !== PARTICIPANT_STATE.LIVE
-  );
+/** Makes a record this thread's if it is nobody's, or if its owner has died and nothing moves its state any more. */
+function take(index: number, me: number): boolean {
+  const owner = wordOf(index, PROCESS.OWNER);
+  const seen = Atomics.load(words, owner);
+  if (seen !== 0) {
+    if (UNDER_WAY.has(read(index, PROCESS.STATE))) return false;
+    const state = participantRecord(indexOf(seen)) + PARTICIPANT.STATE;
+    if (tagOf(indexOf(seen)) === seen && Atomics.load(words, state) === PARTICIPANT_STATE.LIVE) return false;
+  }
+  return Atomics.compareExchange(words, owner, seen, me) === seen;
 }
 
 /** Gives a record back, with what it still holds. */

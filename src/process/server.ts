@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { entryModule } from '../codec/functions/modules.js';
@@ -36,6 +37,8 @@ export interface Birthplace {
  * are in good hands; see native/forkserver.c.
  */
 let guardian: ChildProcess | undefined;
+/** In a forked process: the parent's. Found when first asked for. */
+let inheritedGuardian: number | undefined;
 let birthplace: Birthplace | undefined;
 let lifeline = -1;
 let preload: readonly string[] = [];
@@ -76,11 +79,34 @@ export function inheritBirthplace(place: Birthplace): void {
   birthplace = place;
 }
 
-/** Is the fork server's guardian, started by this process, gone? Then nobody may be left to reap. */
-export function guardianIsGone(): boolean {
-  if (!guardian?.pid) return false;
-  const letter = native.processStat(guardian.pid)?.[0];
-  return letter === undefined || letter === 'Z';
+/** Who reaps what is started from now on, should the fork server die: the guardian's pid; 0: nobody known. */
+export function guardianPid(): number {
+  if (guardian?.pid) return guardian.pid;
+  if (inheritedGuardian === undefined) {
+    // Forked: our parent is the server, whose parent it is; or, if the server has died, the guardian itself.
+    const parent = native.processStat(process.pid)?.[1] ?? 0;
+    inheritedGuardian = nameOf(parent) === 'mh-guardian' ? parent : (native.processStat(parent)?.[1] ?? 0);
+  }
+  return inheritedGuardian;
+}
+
+function nameOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return ''; // it is gone
+  }
+}
+
+/** Has process `pid` ended, or is it about to? */
+export function isGone(pid: number): boolean {
+  const letter = native.processStat(pid)?.[0];
+  return letter === undefined || letter === 'Z' || letter === 'X';
+}
+
+/** Is the guardian that this process started gone? Then requests are heard by nobody. */
+function guardianIsGone(): boolean {
+  return guardian?.pid !== undefined && isGone(guardian.pid);
 }
 
 const bereaved: (() => void)[] = [];
@@ -228,6 +254,7 @@ function launch(): void {
 /** In a forked child: the server is the parent's. */
 export function inheritServer(client: number): void {
   guardian = undefined;
+  inheritedGuardian = undefined;
   lifeline = -1;
   native.client(client);
 }
