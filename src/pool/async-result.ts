@@ -6,6 +6,8 @@ import type { WaitOptions } from '../wait/options.js';
 export interface Source {
   /** False: too late. Else the result rejects with `reason` in due time. */
   cancel(reason: unknown): boolean;
+  /** The same, if nothing of it runs yet. */
+  withdraw(reason: unknown): boolean;
 }
 
 /**
@@ -82,6 +84,15 @@ export class AsyncResult<R> extends Promise<R> {
    * replaced. False: it was over.
    */
   cancel(): boolean {
-    return this.#source?.cancel(new CancelledError('The task was cancelled before it was over')) ?? false;
+    return this.#source?.cancel(cancelled()) ?? false;
   }
+
+  /** The same for a task that waits. False: it runs, and is left to end, or it was over. */
+  withdraw(): boolean {
+    return this.#source?.withdraw(cancelled()) ?? false;
+  }
+}
+
+function cancelled(): CancelledError {
+  return new CancelledError('The task was cancelled before it was over');
 }

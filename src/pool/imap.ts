@@ -36,6 +36,7 @@ class Mapped<R> implements MappedIterator<R> {
   readonly #source: MapSource;
   readonly #ordered: boolean;
   readonly #iterator: Iterator<unknown> | AsyncIterator<unknown>;
+  readonly #async: boolean;
   /** Chunks given out and not taken yet; when ordered, in that order; else only settled ones, as they settled. */
   readonly #places: Place[] = [];
   readonly #running = new Set<AsyncResult<unknown[]>>();
@@ -53,6 +54,7 @@ class Mapped<R> implements MappedIterator<R> {
     this.#source = source;
     this.#ordered = ordered;
     const { items } = source;
+    this.#async = Symbol.asyncIterator in items;
     this.#iterator =
       Symbol.asyncIterator in items
         ? items[Symbol.asyncIterator]()
@@ -94,10 +96,14 @@ class Mapped<R> implements MappedIterator<R> {
     this.#stopped = true;
     this.#values = [];
     this.#places.length = 0;
-    for (const chunk of this.#running) chunk.catch(() => {});
+    for (const chunk of this.#running) {
+      chunk.catch(() => {});
+      chunk.withdraw();
+    }
     this.#tell();
-    if (!this.#exhausted) await this.#iterator.return?.();
+    const wasExhausted = this.#exhausted;
     this.#exhausted = true;
+    if (!wasExhausted) await this.#iterator.return?.();
     return { done: true, value: undefined };
   }
 
@@ -110,7 +116,7 @@ class Mapped<R> implements MappedIterator<R> {
       try {
         while (chunk.length < this.#source.chunksize) {
           const step = this.#iterator.next();
-          const { done, value } = step instanceof Promise ? await step : (step as IteratorResult<unknown>);
+          const { done, value } = this.#async ? await step : (step as IteratorResult<unknown>);
           if (done) {
             this.#exhausted = true;
             break;
@@ -149,6 +155,7 @@ class Mapped<R> implements MappedIterator<R> {
       this.#exhausted = true;
       place.settled = { error };
       if (!this.#ordered) this.#places.push(place);
+      void (async () => this.#iterator.return?.())().catch(() => {});
       return;
     }
     this.#running.add(result);

@@ -239,6 +239,7 @@ export class Pool implements AsyncDisposable {
         for (const chunk of chunks) chunk.cancel();
         return true;
       },
+      withdraw: () => chunks.filter(chunk => chunk.withdraw()).length > 0,
     });
     void this.#map(fn, items, options, chunks, stackOf(this.map)).then(
       values => {
@@ -574,13 +575,13 @@ export class Pool implements AsyncDisposable {
     }
   }
 
-  /** Ends a task for a reason of the caller's. False: it is over. */
-  readonly #callOff = (task: Task, reason: unknown): boolean => {
+  /** Ends a task for a reason of the caller's. False: it is over, or it runs and is to be spared. */
+  readonly #callOff: CallOff = (task, reason, { running } = { running: true }) => {
     if (task.result.ready() || task.doomed) return false;
     if (task.slot < 0) {
       if (!this.#waiting.delete(task)) return false; // its result is being read
     } else if (!this.#board.withdraw(task.slot)) {
-      if (!this.#board.seize(task.slot)) return false;
+      if (!running || !this.#board.seize(task.slot)) return false;
       // Its worker has it: that ends, and the task with it.
       task.doomed = { reason };
       this.#seats[this.#board.takenBy(task.slot)]?.carrier?.kill();
@@ -737,16 +738,21 @@ export class Pool implements AsyncDisposable {
   }
 }
 
+type CallOff = (task: Task, reason: unknown, which?: { running: boolean }) => boolean;
+
 /** What a result calls to be called off. */
 class TaskSource implements Source {
-  readonly #callOff: (task: Task, reason: unknown) => boolean;
+  readonly #callOff: CallOff;
   readonly #task: Task;
-  constructor(callOff: (task: Task, reason: unknown) => boolean, task: Task) {
+  constructor(callOff: CallOff, task: Task) {
     this.#callOff = callOff;
     this.#task = task;
   }
   cancel(reason: unknown): boolean {
     return this.#callOff(this.#task, reason);
+  }
+  withdraw(reason: unknown): boolean {
+    return this.#callOff(this.#task, reason, { running: false });
   }
 }
 
