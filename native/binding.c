@@ -213,6 +213,12 @@ static napi_value set_cloexec(napi_env env, napi_callback_info info) {
   return result_or_throw(env, "fcntl", fcntl((int)number(&c, 0), F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0);
 }
 
+/* pid of the parent → nothing; does not return if that has ended */
+static napi_value end_with_parent(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "prctl", mh_end_with_parent((pid_t)number(&c, 0)));
+}
+
 static napi_value bury(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
   (void)env;
@@ -371,6 +377,7 @@ NAPI_MODULE_INIT() {
       FUNCTION("processId", process_id),
       FUNCTION("threadId", thread_id),
       FUNCTION("setAffinity", set_affinity),
+      FUNCTION("endWithParent", end_with_parent),
       FUNCTION("getAffinity", get_affinity),
       FUNCTION("awaitExit", await_exit),
       FUNCTION("client", client_fd),

@@ -57,6 +57,7 @@ struct mh_stat {
 };
 int mh_process_stat(pid_t pid, struct mh_stat *out);
 int mh_wait_status(const siginfo_t *info);
+int mh_end_with_parent(pid_t parent);
 int64_t mh_await_exit(pid_t pid, double timeout, bool reap);
 int mh_allow_fork(void);
 

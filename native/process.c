@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -40,6 +42,13 @@ int mh_process_stat(pid_t pid, struct mh_stat *out) {
   if (fields != 5) return -EIO;
   out->parent = parent;
   out->start = start;
+  return 0;
+}
+
+/* Has the kernel kill this process when the thread that spawned it ends; now, if its parent is not `parent` any more. */
+int mh_end_with_parent(pid_t parent) {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return -errno;
+  if (getppid() != parent) raise(SIGKILL);
   return 0;
 }
 

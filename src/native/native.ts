@@ -81,6 +81,8 @@ export interface Native {
   /** pid 0: the calling thread. */
   setAffinity(pid: number, cpus: readonly number[]): void;
   getAffinity(pid: number): number[];
+  /** Has the kernel kill this process once the thread that spawned it ends; at once, if process `parent` has ended already. */
+  endWithParent(parent: number): void;
   /** Blocks until child `pid` has ended: its raw wait status, or −1 when `timeout` has passed. Reaps it only if asked. */
   awaitExit(pid: number, timeout: number, reap: 0 | 1): number;
   /** The descriptor by which this process (all its threads) asks its fork server; −1: none. An argument sets it. */

@@ -63,7 +63,10 @@ export function runForked(index: number): Promise<void> {
 export function runSpawned(index: number): void {
   const payload = takePayload(index);
   const split = 4 + new DataView(payload.buffer).getUint32(0, true);
-  void run(index, decode(payload, 4, split - 4) as Settings, payload.subarray(split));
+  const settings = decode(payload, 4, split - 4) as Settings;
+  // Of the forked ones the fork server takes care; for this one there may be none.
+  if (settings.identity.bound) native.endWithParent(settings.identity.parent.pid);
+  void run(index, settings, payload.subarray(split));
 }
 
 /** A copy of it: from here on the block is free. */

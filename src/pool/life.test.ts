@@ -1,0 +1,291 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { describe, test } from 'node:test';
+import { CancelledError, LifecycleError } from '../errors/errors.js';
+import { leavesNoBlocks } from '../testing/commons.js';
+import { leavesNothing } from '../testing/leaks.js';
+import { alive, descendants, marked, waitUntil } from '../testing/processes.js';
+import { CARRIERS, forever, spin, warmUp } from './fixtures/carriers.js';
+import { double, later } from './fixtures/tasks.js';
+import { Pool } from './pool.js';
+
+leavesNothing({ warm: warmUp });
+leavesNoBlocks();
+
+const LIMIT = { timeout: 30_000 };
+const PROGRAM = path.resolve(__dirname, '../../src/pool/fixtures/program.cjs');
+const MARK = 'MANYHANDS_TEST_PROGRAM';
+let programs = 0;
+
+/** A program of its own group, all of whose processes carry its mark. */
+class Program {
+  readonly #mark = `${process.pid}-${++programs}.`;
+  readonly #child: ChildProcess;
+  readonly output: Promise<string>;
+  readonly errors: Promise<string>;
+
+  constructor(options: object, action: string) {
+    const library = path.resolve(__dirname, 'pool.js');
+    this.#child = spawn(process.execPath, [PROGRAM, library, JSON.stringify(options), action], {
+      env: { ...process.env, [MARK]: this.#mark },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    const { stdout, stderr } = this.#child as {
+      stdout: NodeJS.ReadableStream;
+      stderr: NodeJS.ReadableStream;
+    };
+    this.output = text(stdout);
+    this.errors = text(stderr);
+    this.up = new Promise(resolve => {
+      let seen = '';
+      stdout.on('data', data => {
+        seen += data;
+        if (/^up /m.test(seen)) resolve();
+      });
+      stdout.on('end', resolve);
+    });
+    this.#ended = once(this.#child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  }
+
+  readonly up: Promise<void>;
+  readonly #ended: Promise<[number | null, NodeJS.Signals | null]>;
+
+  get ended(): Promise<[number | null, NodeJS.Signals | null]> {
+    return this.#ended;
+  }
+
+  /** All of its processes that run. */
+  get family(): number[] {
+    return marked(MARK, this.#mark)
+      .map(({ pid }) => pid)
+      .filter(alive);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    process.kill(this.#child.pid as number, signal);
+  }
+
+  signalGroup(signal: NodeJS.Signals): void {
+    process.kill(-(this.#child.pid as number), signal);
+  }
+
+  /** Resolves when all are gone; how long that took, ms. */
+  async gone(): Promise<number> {
+    const start = performance.now();
+    await waitUntil(
+      () => this.family.length === 0,
+      () => `${this.family.length} processes to end`,
+      10_000,
+    );
+    return performance.now() - start;
+  }
+}
+
+for (const { carrier, options } of CARRIERS) {
+  describe(`a pool of ${carrier}`, () => {
+    test('close() and join() let all that was given finish', LIMIT, async () => {
+      const pool = new Pool(2, options);
+      const all = Array.from({ length: 3000 }, (_, i) => pool.run(later, [i]));
+      pool.close();
+      pool.close();
+      assert.throws(() => pool.run(double, [1]), LifecycleError);
+      assert.equal(await pool.join(), true);
+      assert.ok(all.every(result => result.ready()));
+      assert.deepEqual(
+        await Promise.all(all),
+        all.map((_, i) => i),
+      );
+      assert.equal(await pool.join(), true);
+      assert.deepEqual(pool.workers, []);
+    });
+
+    test('a pool that was never used, or not yet up, closes', LIMIT, async () => {
+      const early = new Pool(2, options);
+      early.close();
+      assert.equal(await early.join(), true);
+      const idle = new Pool(2, options);
+      await idle.ready();
+      idle.close();
+      assert.equal(await idle.join(), true);
+    });
+
+    test('terminate() rejects all with CancelledError and leaves no process', LIMIT, async () => {
+      const pool = new Pool(2, options);
+      await pool.ready();
+      const before = pool.workers.map(({ pid }) => pid as number);
+      const all = [
+        pool.run(forever),
+        pool.run(spin, [], { retries: 3 }),
+        ...Array.from({ length: 5000 }, (_, i) => pool.run(later, [i])),
+        pool.map(later, [1, 2, 3]),
+      ];
+      const outcomes = Promise.allSettled(all);
+      await waitUntil(() => pool.stats.busy === 2, 'two tasks to run');
+      await Promise.all([pool.terminate(), pool.terminate()]);
+      for (const outcome of await outcomes)
+        assert.ok(outcome.status === 'rejected' && outcome.reason instanceof CancelledError);
+      assert.deepEqual(before.filter(alive), []);
+      assert.throws(() => pool.run(double, [1]), LifecycleError);
+      pool.close();
+      await pool.terminate();
+      assert.equal(await pool.join(), true);
+      assert.equal(pool.stats.busy, 0);
+    });
+
+    test('terminate() ends a pool at any moment', LIMIT, async () => {
+      for (let round = 0; round < 12; round++) {
+        const pool = new Pool(2, options);
+        const outcomes = Promise.allSettled(
+          Array.from({ length: 50 }, () => pool.run(later, [new Uint8Array(10_000)])),
+        );
+        for (let turn = 0; turn < round * 20; turn++) await new Promise(resolve => setImmediate(resolve));
+        await pool.terminate();
+        for (const outcome of await outcomes)
+          assert.ok(outcome.status === 'fulfilled' || outcome.reason instanceof CancelledError);
+      }
+    });
+
+    test('terminate() hastens a pool that closes', LIMIT, async () => {
+      const pool = new Pool(1, options);
+      const cancelled = assert.rejects(pool.run(forever), CancelledError);
+      pool.close();
+      assert.equal(await pool.join({ timeout: 10 }), false);
+      await pool.terminate();
+      await cancelled;
+      assert.equal(await pool.join(), true);
+    });
+
+    test('join() wants the pool closed', LIMIT, async () => {
+      await using pool = new Pool(1, options);
+      await assert.rejects(pool.join(), LifecycleError);
+      assert.equal(await pool.run(double, [2]), 4);
+    });
+
+    test('leaving its scope terminates it, unless it was closed', LIMIT, async () => {
+      let lost: Promise<unknown>;
+      {
+        await using pool = new Pool(1, options);
+        lost = pool.run(forever);
+        lost.catch(() => {});
+      }
+      await assert.rejects(lost, CancelledError);
+      let kept: Promise<unknown>[];
+      {
+        await using pool = new Pool(1, options);
+        kept = Array.from({ length: 100 }, (_, i) => pool.run(later, [i]));
+        pool.close();
+      }
+      assert.equal((await Promise.all(kept)).length, 100);
+    });
+
+    test('a death while it closes does not keep it from ending', LIMIT, async () => {
+      const pool = new Pool(2, options);
+      const all = [
+        ...Array.from({ length: 20 }, (_, i) => pool.run(later, [i])),
+        pool.run(() => process.exit(4)),
+        ...Array.from({ length: 20 }, (_, i) => pool.run(later, [i])),
+      ];
+      const outcomes = Promise.allSettled(all);
+      pool.close();
+      await pool.join();
+      assert.equal((await outcomes).filter(({ status }) => status === 'fulfilled').length, 40);
+    });
+
+    test('pools work inside its workers', LIMIT, async () => {
+      await using pool = new Pool(2, options);
+      const library = path.resolve(__dirname, 'pool.js');
+      const nest = async (n: number) => {
+        const inner = new (require(library) as typeof import('./pool.js')).Pool(2, options);
+        const all = await inner.map((i: number) => i * 10, [n, n + 1]);
+        inner.close();
+        await inner.join();
+        return all;
+      };
+      assert.deepEqual(await pool.map(nest, [1, 2, 3], { chunksize: 1 }), [
+        [10, 20],
+        [20, 30],
+        [30, 40],
+      ]);
+    });
+
+    test(
+      'a pool that was never closed neither keeps its program from ending nor leaves a worker',
+      LIMIT,
+      async () => {
+        const program = new Program(options, 'forget');
+        assert.deepEqual(await program.ended, [0, null]);
+        await program.gone();
+        assert.equal(await program.output, 'up 42\n');
+        assert.equal(await program.errors, '');
+      },
+    );
+
+    test('process.exit() and uncaught errors of its program leave no worker', LIMIT, async () => {
+      const exits = new Program(options, 'exit');
+      assert.deepEqual(await exits.ended, [3, null]);
+      await exits.gone();
+      assert.equal(await exits.errors, '');
+      const throws = new Program(options, 'throw');
+      assert.deepEqual(await throws.ended, [1, null]);
+      await throws.gone();
+      assert.match(await throws.errors, /RangeError: thrown outside/);
+    });
+
+    test('its workers are gone within 100 ms after their program was killed', LIMIT, async () => {
+      const times: number[] = [];
+      // A busy machine may need longer now and then.
+      for (let attempt = 0; attempt < 4 && !(Math.min(...times) < 100); attempt++) {
+        const program = new Program(options, 'stay');
+        await program.up;
+        assert.ok(program.family.length >= 1);
+        program.signal('SIGKILL');
+        assert.deepEqual(await program.ended, [null, 'SIGKILL']);
+        times.push(await program.gone());
+      }
+      assert.ok(Math.min(...times) < 100, `it took ${times} ms`);
+    });
+
+    test('Ctrl-C ends its program and all workers', LIMIT, async () => {
+      const program = new Program(options, 'stay');
+      await program.up;
+      program.signalGroup('SIGINT');
+      assert.deepEqual(await program.ended, [null, 'SIGINT']);
+      await program.gone();
+      assert.equal(await program.errors, '');
+    });
+
+    test('pools inside its workers end with its program, however that ends', LIMIT, async () => {
+      for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {
+        const program = new Program(options, 'nest');
+        await program.up;
+        if (options.kind !== 'thread') assert.ok(program.family.length >= 5, `${program.family.length}`);
+        program.signal(signal);
+        assert.deepEqual(await program.ended, [null, signal]);
+        await program.gone();
+        assert.match(await program.output, /^nested 2\nup 42\n$/);
+      }
+    });
+
+    test('pools inside its workers end when it is terminated', LIMIT, async () => {
+      const before = new Set(descendants().map(({ pid }) => pid));
+      const pool = new Pool(1, options);
+      const library = path.resolve(__dirname, 'pool.js');
+      await pool.run(async () => {
+        const inner = new (require(library) as typeof import('./pool.js')).Pool(2, options);
+        (globalThis as { manyhandsTestInner?: unknown }).manyhandsTestInner = inner;
+        await inner.ready();
+      });
+      await pool.terminate();
+      const born = () => descendants().filter(({ pid }) => !before.has(pid) && alive(pid));
+      const left = () => born().filter(({ command }) => !command.includes('fork server'));
+      await waitUntil(
+        () => left().length === 0,
+        () => `these to end: ${left().map(({ command }) => command)}`,
+      );
+    });
+  });
+}
