@@ -40,7 +40,8 @@ let guardian: ChildProcess | undefined;
 /** In a forked process: the parent's. Found when first asked for. */
 let inheritedGuardian: number | undefined;
 let birthplace: Birthplace | undefined;
-let lifeline = -1;
+/** A pipe that hangs up when this process ends, and not before: read and write end. All servers that it makes watch it. */
+let lifeline: [number, number] | undefined;
 let preload: readonly string[] = [];
 
 /**
@@ -210,9 +211,8 @@ function launch(): void {
   launches++;
   const root = indexOf(self());
   if (native.client() >= 0) native.close(native.client());
-  if (lifeline >= 0) native.close(lifeline);
   const [client, requests] = native.socketPair();
-  const [lifelineRead, lifelineWrite] = native.pipe();
+  lifeline ??= native.pipe();
   const options: ServerOptions = {
     arena: 3,
     requests: 4,
@@ -238,16 +238,14 @@ function launch(): void {
       path.join(__dirname, 'forkserver-main.js'),
       JSON.stringify(options),
     ],
-    { stdio: ['ignore', 'inherit', 'inherit', native.arenaFd(), requests, client, lifelineRead], env },
+    { stdio: ['ignore', 'inherit', 'inherit', native.arenaFd(), requests, client, lifeline[0]], env },
   );
   native.close(requests);
-  native.close(lifelineRead);
   guardian.on('error', () => {}); // ask() finds it gone
   guardian.on('exit', () => {
     for (const listener of bereaved) listener();
   });
   guardian.unref();
-  lifeline = lifelineWrite;
   native.client(client);
 }
 
@@ -255,7 +253,7 @@ function launch(): void {
 export function inheritServer(client: number): void {
   guardian = undefined;
   inheritedGuardian = undefined;
-  lifeline = -1;
+  lifeline = undefined;
   native.client(client);
 }
 
@@ -264,9 +262,8 @@ const SERVER_END = 100;
 
 /** At this process's end: the server it started may end too. `wait`: so that nothing of it is seen after this process. */
 export function letServerGo({ wait }: { wait: boolean }): void {
-  if (lifeline < 0) return;
-  native.close(lifeline);
-  lifeline = -1;
+  if (!lifeline) return;
+  native.close(lifeline[1]);
   if (!wait || !guardian?.pid) return;
   try {
     native.awaitExit(guardian.pid, SERVER_END, 1);
