@@ -69,8 +69,12 @@ export interface PoolStats {
 
 /** Tasks that are on the board at a time; more wait in this process. */
 const SLOTS = 2048;
-/** Workers that end one after the other before they are ready, after which the pool gives up. */
+/**
+ * Workers that end one after the other before they are ready, after which the pool gives up. SIGKILL comes from outside, so
+ * it may be chance that it hits those that start: ten of it count as one.
+ */
 const FAILED_STARTS = 3;
+const KILLED = 0.1;
 
 /**
  * Calls in one turn of the event loop whose stacks are taken, for errors to show: taking one costs more than the whole
@@ -562,8 +566,11 @@ export class Pool implements AsyncDisposable {
     if (failure) {
       this.#failed++;
       task.result.conclude('threw');
-      if (failure.error instanceof Error && task.caller?.stack) joinStacks(failure.error, task.caller.stack);
-      task.reject(failure.error);
+      const { error } = failure;
+      // The caller's own reason stays as it is, and so does what all tasks of a broken pool reject with.
+      const isShared = error === this.#broken || error === task.signal?.reason;
+      if (error instanceof Error && !isShared && task.caller?.stack) joinStacks(error, task.caller.stack);
+      task.reject(error);
     } else {
       this.#completed++;
       task.result.conclude('returned');
@@ -649,7 +656,8 @@ export class Pool implements AsyncDisposable {
       return;
     }
     if (!retired) this.#restarts++;
-    if (!started && ++this.#failedStarts >= FAILED_STARTS) {
+    if (!started) this.#failedStarts += end.signalCode === 'SIGKILL' ? KILLED : 1;
+    if (this.#failedStarts >= FAILED_STARTS) {
       this.#break(death('a task', end));
       return;
     }
