@@ -305,6 +305,7 @@ int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
   open_reserve();
   uint32_t root_pid = mh_participant(root)->pid;
   bool rooted = true, guarding = true;
+  __atomic_fetch_add(&mh_header()->server_births, 1, __ATOMIC_SEQ_CST);
   for (;;) {
     struct pollfd p[] = {{requests, POLLIN, 0},
                          {server.events, POLLIN, 0},

@@ -17,7 +17,8 @@ export const HEADER = {
   PROCESSES_USED: 4,
   SERVER_EPOCH: 5,
   DEATHS: 6,
-  GUARDIAN_DEATHS: 7,
+  SERVER_BIRTHS: 7,
+  GUARDIAN_DEATHS: 8,
 } as const;
 /** 32 words for the allocator, 32 for the wait queues. */
 export const ALLOCATOR = layout.allocatorOffset / 4;

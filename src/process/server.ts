@@ -126,8 +126,8 @@ export function isServerOwn(): boolean {
 const PATIENCE = 50;
 /** States of a process that does not exist yet. */
 const WAITED_FOR = [PROCESS_STATE.REQUESTED, PROCESS_STATE.FORKING];
-/** How often a server that is gone is replaced for one start, before that counts as failed. */
-const MOST_LAUNCHES = 3;
+/** How many servers in a row may end before they serve, until a start counts as failed. */
+const MOST_STILLBORN = 10;
 /** How long a server may take to boot, or a machine to be busy, before a start counts as failed, ms. */
 const LONGEST_START = 30_000;
 
@@ -138,7 +138,8 @@ const LONGEST_START = 30_000;
 export function startForked(index: number, fds: readonly [number, number] | undefined): void {
   const state = wordOf(index, PROCESS.STATE);
   const deadline = performance.now() + LONGEST_START;
-  const before = launches;
+  let births = Atomics.load(words, HEADER.SERVER_BIRTHS);
+  let stillborn = 0;
   let epoch = ask(index, fds);
   for (;;) {
     const seen = Atomics.load(words, state);
@@ -154,7 +155,12 @@ export function startForked(index: number, fds: readonly [number, number] | unde
     const lost = Atomics.load(words, HEADER.SERVER_EPOCH) !== epoch || guardianIsGone();
     // A server took the request and died. If it forked, and the child says so only now, the first to say it wins.
     if (lost && seen === PROCESS_STATE.FORKING) move(index, seen, PROCESS_STATE.REQUESTED);
-    const given = launches - before > MOST_LAUNCHES || performance.now() > deadline;
+    if (lost) {
+      const now = Atomics.load(words, HEADER.SERVER_BIRTHS);
+      stillborn = now === births ? stillborn + 1 : 0;
+      births = now;
+    }
+    const given = stillborn === MOST_STILLBORN || performance.now() > deadline;
     if (given && WAITED_FOR.some(expected => move(index, expected, PROCESS_STATE.CANCELLED)))
       throw new LifecycleError(
         'Cannot start a process as the fork server does not come up: see what it printed to stderr, or use setStartMethod("spawn")',
@@ -205,10 +211,7 @@ export function withoutOptions(options: readonly string[], unwanted: RegExp): st
   });
 }
 
-let launches = 0;
-
 function launch(): void {
-  launches++;
   const root = indexOf(self());
   if (native.client() >= 0) native.close(native.client());
   const [client, requests] = native.socketPair();

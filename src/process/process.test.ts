@@ -1,0 +1,606 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import os, { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { after, describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { LifecycleError, SerializationError, TimeoutError, WorkerDiedError } from '../errors/errors.js';
+import { leavesNothing } from '../testing/leaks.js';
+import { alive, children, state, waitUntil } from '../testing/processes.js';
+import { add, ShortOfTea } from './fixtures/functions.js';
+import { carriers, warm } from './fixtures/methods.js';
+
+leavesNothing({ warm });
+
+const folder = mkdtempSync(path.join(tmpdir(), 'process-'));
+after(() => rmSync(folder, { recursive: true }));
+const functions = path.join(__dirname, 'fixtures', 'functions.js');
+/** The package's sources, seen from dist/process. */
+const sources = path.resolve(__dirname, '..', '..', 'src', 'process');
+
+/** Never ends of itself. */
+const forever = () => new Promise(() => setInterval(() => {}, 1000));
+const limit = { timeout: 30_000 };
+
+for (const [method, Process] of carriers) {
+  describe(`a process by ${method}`, () => {
+    const run = <A extends unknown[], R>(target: (...args: A) => R, ...args: A) =>
+      new Process({ target, args }).start();
+    /** With stdio: 'pipe'; all that it prints. */
+    const output = async (target: () => unknown, options = {}) => {
+      const child = new Process({ target, stdio: 'pipe', ...options }).start();
+      const [out, err] = await Promise.all([
+        text(child.stdout as Readable),
+        text(child.stderr as Readable),
+        child.join(),
+      ]);
+      return { child, out, err };
+    };
+
+    test('gives what its target returns, whatever kind of value it is', limit, async () => {
+      const values = [
+        undefined,
+        null,
+        true,
+        -0,
+        Number.NaN,
+        12345678901234567890n,
+        'text ✓ \ud800',
+        new Date(5),
+        /x/gi,
+        new Map([[{ a: 1 }, new Set([1, 2])]]),
+        new Float64Array([1.5, -0]),
+        Buffer.from('bytes'),
+        [1, , 3],
+        { nested: { deep: [null, undefined] } },
+        new URL('http://localhost/a?b'),
+      ];
+      const child = run((all: unknown[]) => all, values);
+      assert.deepStrictEqual(await child.result(), values);
+      assert.equal(await child.join(), true);
+      assert.equal(child.exitCode, 0);
+      assert.equal(child.signalCode, null);
+      const knot: { self?: unknown } = {};
+      knot.self = knot;
+      const back = (await run((value: object) => value, knot).result()) as typeof knot;
+      assert.equal(back.self, back);
+    });
+
+    test('runs without a target', limit, async () => {
+      const child = new Process().start();
+      assert.equal(await child.result(), undefined);
+      await child.join();
+      assert.equal(child.exitCode, 0);
+    });
+
+    test('waits for the promise of an async target, and then for its event loop', limit, async () => {
+      const { child, out } = await output(async () => {
+        await new Promise(resolve => setTimeout(resolve, 1));
+        setTimeout(() => console.log('late'), 20);
+        return 'early';
+      });
+      assert.equal(await child.result(), 'early');
+      assert.equal(out, 'late\n');
+    });
+
+    test('runs closures with what they captured, functions of modules, and modules by name', limit, async () => {
+      const captured = { n: 40 };
+      const twice = (n: number) => n * 2;
+      assert.equal(await run((n: number) => twice(captured.n) + n, 2).result(), 82);
+      assert.equal(await run(add, 1, 2).result(), 3);
+      for (const module of [pathToFileURL(functions), functions, path.relative(process.cwd(), functions)]) {
+        const relative = typeof module === 'string' && !path.isAbsolute(module) && !module.startsWith('.');
+        const target = { module: relative ? `./${module}` : module, export: 'add' };
+        assert.equal(await new Process({ target, args: [3, 4] }).start().result(), 7);
+      }
+      const greet = new Process<[string], string>({ target: { module: functions }, args: ['you'] });
+      assert.equal(await greet.start().result(), 'hello you');
+    });
+
+    test('imports TypeScript that has to be compiled', limit, async () => {
+      const target = { module: path.join(sources, 'fixtures', 'typed.mts'), export: 'large' };
+      const child = new Process({ target, args: [3] }).start();
+      assert.equal(await child.result(), 30);
+      await child.join();
+      assert.equal(child.exitCode, 0);
+    });
+
+    test('rejects where the module has no such export, naming those there are', limit, async () => {
+      const child = new Process({ target: { module: functions, export: 'nothing' }, stdio: 'ignore' }).start();
+      await assert.rejects(child.result(), { name: 'TypeError', message: /nothing.*add.*runShort/s });
+      await child.join();
+      assert.equal(child.exitCode, 1);
+    });
+
+    test('exits 1 when its target throws; the error comes back as itself, with both stacks', limit, async () => {
+      const target = { module: functions, export: 'runShort' };
+      const child = new Process({ target, args: [3], stdio: 'pipe' }).start();
+      const printed = text(child.stderr as Readable);
+      const error = await child.result().then(
+        () => assert.fail('it returned'),
+        error => error,
+      );
+      assert.ok(error instanceof ShortOfTea);
+      assert.equal(error.cups, 3);
+      assert.equal(error.message, '3 cups short');
+      const remote = error.stack?.indexOf('runShort') ?? -1;
+      const local = error.stack?.indexOf('process.test') ?? -1;
+      assert.ok(remote > 0 && local > remote, error.stack);
+      await child.join();
+      assert.equal(child.exitCode, 1);
+      assert.match(await printed, /3 cups short[\s\S]*functions\.[jt]s:\d+:\d+/);
+    });
+
+    test('shows the line of a closure that throws on stderr', limit, async () => {
+      const here = Number(/test\.[jt]s:(\d+)/.exec(new Error().stack ?? '')?.[1]);
+      const { child, err } = await output(() => {
+        throw new RangeError('out of tea');
+      });
+      await assert.rejects(child.result(), { name: 'RangeError', message: 'out of tea' });
+      const there = Number(/out of tea[\s\S]*process\.test\.[jt]s:(\d+)/.exec(err)?.[1]);
+      assert.ok(there > here && there <= here + 3, err);
+    });
+
+    test('rejects with what is no error, too', limit, async () => {
+      const child = new Process({ target: () => Promise.reject('just words'), stdio: 'ignore' }).start();
+      await assert.rejects(child.result(), (thrown: unknown) => thrown === 'just words');
+    });
+
+    test('rejects with a SerializationError when the result cannot cross', limit, async () => {
+      const child = new Process({ target: () => ({ a: new WeakMap() }), stdio: 'ignore' }).start();
+      await assert.rejects(child.result(), { name: 'SerializationError', path: 'result.a' });
+      await child.join();
+      assert.equal(child.exitCode, 1);
+    });
+
+    test('exits with the code given to process.exit() or process.exitCode', limit, async () => {
+      const exits = run(() => process.exit(7));
+      await assert.rejects(exits.result(), (error: unknown) => {
+        assert.ok(error instanceof WorkerDiedError);
+        assert.deepEqual([error.exitCode, error.signalCode, error.pid], [7, null, exits.pid]);
+        return true;
+      });
+      await exits.join();
+      assert.equal(exits.exitCode, 7);
+      const sets = run(() => {
+        process.exitCode = 9;
+        return 'fine';
+      });
+      assert.equal(await sets.result(), 'fine');
+      await sets.join();
+      assert.equal(sets.exitCode, 9);
+    });
+
+    test("runs 'beforeExit' and 'exit' handlers at its natural end, and 'exit' ones at every other", limit, async () => {
+      const natural = await output(() => {
+        let again = 2;
+        process.on('beforeExit', code => {
+          console.log('before', code);
+          if (--again > 0) setTimeout(() => console.log('more'), 1);
+        });
+        process.on('exit', code => console.log('exit', code));
+      });
+      assert.equal(natural.out, 'before 0\nmore\nbefore 0\nexit 0\n');
+      const thrown = await output(() => {
+        process.on('exit', code => console.log('exit', code));
+        throw new Error('x');
+      });
+      assert.equal(thrown.out, 'exit 1\n');
+      const exited = await output(() => {
+        process.on('beforeExit', () => console.log('never'));
+        process.on('exit', code => console.log('exit', code));
+        process.exit(3);
+      });
+      assert.equal(exited.out, 'exit 3\n');
+    });
+
+    test('exits 1, never by a signal, on errors that nobody catches', limit, async () => {
+      const targets = [
+        async () => {
+          void Promise.reject(new Error('nobody catches this'));
+          await new Promise(() => setInterval(() => {}, 1000));
+        },
+        () => new Promise(() => setTimeout(() => { throw new Error('nobody catches this'); }, 1)),
+        () => new Promise(() => process.nextTick(() => { throw new Error('nobody catches this'); })),
+      ];
+      for (const target of targets) {
+        const { child, err } = await output(target);
+        assert.equal(child.exitCode, 1, `${child.signalCode}`);
+        assert.match(err, /nobody catches this[\s\S]*process\.test/);
+        await assert.rejects(child.result(), { message: 'nobody catches this' });
+      }
+    });
+
+    test('an uncaught error after the target has returned leaves the result, and exits 1', limit, async () => {
+      const { child } = await output(() => {
+        setTimeout(() => {
+          throw new Error('late');
+        }, 5);
+        return 'result';
+      });
+      assert.equal(await child.result(), 'result');
+      assert.equal(child.exitCode, 1);
+    });
+
+    test("leaves errors to a program's own handlers", limit, async () => {
+      const child = run(
+        () =>
+          new Promise(resolve => {
+            const caught: string[] = [];
+            process.on('uncaughtException', error => {
+              caught.push(error.message);
+              if (caught.length === 2) resolve(caught);
+            });
+            process.once('unhandledRejection', error => {
+              caught.push((error as Error).message);
+              setTimeout(() => {
+                throw new Error('exception');
+              }, 1);
+            });
+            void Promise.reject(new Error('rejection'));
+          }),
+      );
+      assert.deepEqual(await child.result(), ['rejection', 'exception']);
+      await child.join();
+      assert.equal(child.exitCode, 0);
+    });
+
+    test('ends by the signals it is sent, and says which', limit, async () => {
+      for (const [act, signal] of [
+        ['terminate', 'SIGTERM'],
+        ['kill', 'SIGKILL'],
+        ['interrupt', 'SIGINT'],
+      ] as const) {
+        const child = run(forever);
+        assert.equal(child.exitCode, undefined);
+        child[act]();
+        await assert.rejects(child.result(), { name: 'WorkerDiedError', signalCode: signal, exitCode: null });
+        await child.join();
+        assert.equal(child.signalCode, signal);
+        assert.equal(child.exitCode, null);
+        child[act](); // does nothing
+      }
+    });
+
+    test('can handle signals', limit, async () => {
+      const child = run(async () => {
+        const signal = await new Promise(resolve => {
+          process.on('SIGTERM', resolve);
+          process.title = 'ready';
+          setInterval(() => {}, 1000);
+        });
+        process.exitCode = 4;
+        setTimeout(() => process.exit(), 1);
+        return signal;
+      });
+      const name = () => children().length >= 0 && commandOf(child.pid as number);
+      await waitUntil(() => name() === 'ready', 'the handler', 20_000);
+      child.terminate();
+      assert.equal(await child.result(), 'SIGTERM');
+      await child.join();
+      assert.equal(child.exitCode, 4);
+    });
+
+    test('stops and goes on', limit, async () => {
+      const child = run(forever);
+      assert.ok(['running', 'sleeping'].includes(child.state));
+      child.suspend();
+      await waitUntil(() => child.state === 'stopped', 'it to stop');
+      assert.equal(child.isAlive(), true);
+      child.resume();
+      await waitUntil(() => child.state !== 'stopped', 'it to go on');
+      child.kill();
+      await child.join();
+      assert.equal(child.state, 'terminated');
+      assert.equal(new Process().state, 'new');
+    });
+
+    test('result() and join() give up after a timeout or when aborted, and can be called again', limit, async () => {
+      const child = run(forever);
+      await assert.rejects(child.result({ timeout: 1 }), TimeoutError);
+      await assert.rejects(child.result({ timeout: 0 }), TimeoutError);
+      assert.equal(await child.join({ timeout: 1 }), false);
+      assert.equal(await child.join({ timeout: 0 }), false);
+      const reason = new Error('enough');
+      for (const wait of ['result', 'join'] as const) {
+        const abort = new AbortController();
+        const waiting = child[wait]({ signal: abort.signal });
+        abort.abort(reason);
+        await assert.rejects(waiting, error => error === reason);
+        await assert.rejects(child[wait]({ signal: abort.signal }), error => error === reason);
+        await assert.rejects(child[wait]({ timeout: -1 }), RangeError);
+        await assert.rejects(child[wait]({ timeout: 'x' as never }), TypeError);
+      }
+      child.kill();
+      assert.equal(await child.join(), true);
+      assert.equal(await child.join({ timeout: 0 }), true);
+    });
+
+    test('joinSync() blocks until the end, or for the time given', limit, async () => {
+      const child = run(forever);
+      assert.equal(child.joinSync({ timeout: 0 }), false);
+      assert.equal(child.joinSync({ timeout: 5 }), false);
+      assert.equal(child.isAlive(), true);
+      child.kill();
+      assert.equal(child.joinSync(), true);
+      assert.equal(child.signalCode, 'SIGKILL');
+      assert.equal(child.isAlive(), false);
+      assert.equal(state(child.pid as number), null);
+      const quick = run(() => 5);
+      assert.equal(quick.joinSync(), true);
+      assert.equal(quick.exitCode, 0);
+      assert.equal(await quick.result(), 5);
+    });
+
+    test('isAlive() is true from start() to the end, and no zombie is left', limit, async () => {
+      const child = new Process({ target: forever });
+      assert.equal(child.isAlive(), false);
+      assert.equal(child.pid, undefined);
+      child.start();
+      assert.equal(child.isAlive(), true);
+      assert.equal(alive(child.pid as number), true);
+      child.kill();
+      await waitUntil(() => !child.isAlive(), 'the end');
+      await waitUntil(() => state(child.pid as number) === null, 'it to be reaped');
+    });
+
+    test("emits 'start' and 'exit', and 'error' where nobody awaits the result", limit, async () => {
+      const child = new Process({ target: () => { throw new Error('told'); }, stdio: 'ignore' });
+      const events: unknown[] = [];
+      child.on('start', () => events.push('start'));
+      child.on('error', error => events.push(error.message));
+      child.on('exit', (...how) => events.push(how));
+      child.start();
+      assert.deepEqual(events, []);
+      await once(child, 'exit');
+      assert.deepEqual(events, ['start', 'told', [1, null]]);
+      const killed = run(forever);
+      const end = once(killed, 'exit');
+      killed.kill();
+      assert.deepEqual(await end, [null, 'SIGKILL']);
+    });
+
+    test("does not emit 'error' to somebody who awaits the result, nor without a listener", limit, async () => {
+      const child = new Process({ target: () => { throw new Error('x'); }, stdio: 'ignore' });
+      child.on('error', () => assert.fail('told twice'));
+      await assert.rejects(child.start().result());
+      await child.join();
+      await new Process({ target: () => { throw new Error('x'); }, stdio: 'ignore' }).start().join();
+    });
+
+    test('is terminated and joined by disposal', limit, async () => {
+      let pid = 0;
+      {
+        await using child = run(forever);
+        pid = child.pid as number;
+      }
+      assert.equal(state(pid), null);
+      const never = new Process({ target: forever });
+      await never[Symbol.asyncDispose]();
+    });
+
+    test('has the environment, folder, priority and CPUs it was given', limit, async () => {
+      const look = () => [
+        process.cwd(),
+        { ...process.env },
+        os.getPriority(),
+        require('node:child_process').execSync('pwd; echo $ONLY', { encoding: 'utf8' }),
+      ];
+      const env = { ONLY: 'this one', PATH: process.env.PATH ?? '' };
+      const place = realpathSync(folder);
+      const given = new Process({ target: look, env, cwd: place, priority: 5 }).start();
+      assert.deepEqual(await given.result(), [place, env, 5, `${place}\nthis one\n`]);
+      process.env.MANYHANDS_LATER = 'yes';
+      const before = process.cwd();
+      process.chdir(place);
+      try {
+        const [cwd, inherited] = (await run(look).result()) as [string, NodeJS.ProcessEnv];
+        assert.equal(cwd, place);
+        assert.deepEqual(inherited, { ...process.env });
+      } finally {
+        process.chdir(before);
+        delete process.env.MANYHANDS_LATER;
+      }
+      const [cwd, inherited] = (await run(look).result()) as [string, NodeJS.ProcessEnv];
+      assert.equal(cwd, before);
+      assert.deepEqual(inherited, { ...process.env });
+      const cpus = () => /Cpus_allowed_list:\s*(\S+)/.exec(require('node:fs').readFileSync('/proc/self/status', 'utf8'))?.[1];
+      const first = Number(/^\d+/.exec(cpus() ?? '')?.[0]);
+      assert.equal(await new Process({ target: cpus, affinity: [first] }).start().result(), String(first));
+    });
+
+    test('loses no output at its end, however much it is', limit, async () => {
+      const much = 1 << 20;
+      const { child, out, err } = await output(
+        Object.assign(() => {
+          process.stdout.write('o'.repeat(1 << 20));
+          process.stderr.write('e'.repeat(1 << 20));
+          process.stdout.write('.');
+        }),
+      );
+      assert.equal(child.exitCode, 0);
+      assert.equal(out.length, much + 1);
+      assert.equal(err.length, much);
+      const exits = await output(() => {
+        process.stdout.write('o'.repeat(1 << 20));
+        process.exit(2);
+      });
+      assert.equal(exits.child.exitCode, 2);
+      assert.equal(exits.out.length, much);
+      const throws = await output(() => {
+        process.stdout.write('o'.repeat(1 << 20));
+        throw new Error('at the end');
+      });
+      assert.equal(throws.out.length, much);
+      assert.match(throws.err, /at the end/);
+    });
+
+    test('prints nothing with stdio: ignore, and has an empty stdin', limit, async () => {
+      const child = new Process({
+        stdio: 'ignore',
+        target: async () => {
+          console.log('unseen');
+          const chunks: unknown[] = [];
+          for await (const chunk of process.stdin) chunks.push(chunk);
+          return chunks.length;
+        },
+      }).start();
+      assert.equal(child.stdout, null);
+      assert.equal(await child.result(), 0);
+      await child.join();
+      assert.equal(child.exitCode, 0);
+    });
+
+    test('knows who it is: pid, parent, name, arguments', limit, async () => {
+      const child = run(() => [process.pid, process.ppid, process.argv, Number(require('node:fs').readlinkSync('/proc/self')), process.title]);
+      assert.deepEqual(await child.result(), [child.pid, process.pid, process.argv, child.pid, child.name]);
+      assert.match(child.name, /^Process-\d+$/);
+      assert.equal(new Process({ name: 'mine' }).name, 'mine');
+      assert.equal(
+        Number(new Process().name.slice('Process-'.length)),
+        Number(new Process().name.slice('Process-'.length)) - 1,
+      );
+    });
+
+    test('starts processes of its own, named after it', limit, async () => {
+      const library = path.join(__dirname, 'process.js');
+      const child = run(async (library: string) => {
+        const { Process } = require(library) as typeof import('./process.js');
+        const grandchild = new Process({
+          target: async (library: string) => {
+            const { Process } = require(library) as typeof import('./process.js');
+            const last = new Process({ target: () => process.ppid }).start();
+            return [process.pid, process.ppid, last.name, await last.result()];
+          },
+          args: [library],
+        }).start();
+        return [process.pid, grandchild.pid, grandchild.name, await grandchild.result()];
+      }, library);
+      assert.deepEqual(await child.result(), [
+        child.pid,
+        (await child.result() as unknown[])[1],
+        `${child.name}:1`,
+        [(await child.result() as unknown[])[1], child.pid, `${child.name}:1:1`, (await child.result() as unknown[])[1]],
+      ]);
+      await child.join();
+      assert.equal(child.exitCode, 0);
+    });
+
+    test('a daemon may not start processes', limit, async () => {
+      const library = path.join(__dirname, 'process.js');
+      const child = new Process({
+        daemon: true,
+        args: [library],
+        target: (library: string) => {
+          const { Process } = require(library) as typeof import('./process.js');
+          try {
+            new Process({ target: () => {} }).start();
+          } catch (error) {
+            return (error as Error).name;
+          }
+        },
+      }).start();
+      assert.equal(await child.result(), 'LifecycleError');
+    });
+
+    test('takes and gives 64 MiB', limit, async () => {
+      const bytes = new Uint8Array(64 << 20).fill(7);
+      bytes[bytes.length - 1] = 9;
+      const child = run((given: Uint8Array) => {
+        given[0] = 8;
+        return given;
+      }, bytes);
+      const back = await child.result();
+      assert.deepEqual([back.length, back[0], back[1], back.at(-1)], [64 << 20, 8, 7, 9]);
+      assert.equal(bytes[0], 7);
+    });
+
+    test('start() leaves nothing behind when something cannot cross', limit, async () => {
+      const before = children().length;
+      const child = new Process({ target: (x: unknown) => x, args: [{ deep: [new WeakRef({})] }] });
+      assert.throws(() => child.start(), (error: unknown) => {
+        assert.ok(error instanceof SerializationError);
+        assert.equal(error.path, 'args[0].deep[0]');
+        return true;
+      });
+      assert.equal(child.pid, undefined);
+      assert.equal(child.isAlive(), false);
+      assert.equal(child.state, 'new');
+      await assert.rejects(child.join(), LifecycleError);
+      assert.equal(children().length, before);
+    });
+
+    test('start() throws where the process cannot be made, and a later one works', limit, async () => {
+      const broken = new Process({ target: () => {}, cwd: path.join(folder, 'missing'), stdio: 'ignore' });
+      let failed = false;
+      try {
+        broken.start();
+      } catch (error) {
+        failed = true;
+        assert.ok(error instanceof LifecycleError);
+      }
+      // By fork the folder is entered in the child, which then fails.
+      if (!failed) {
+        await assert.rejects(broken.result(), Error);
+        await broken.join();
+        assert.equal(broken.exitCode, 1);
+      }
+      assert.equal(await run(() => 1).result(), 1);
+    });
+
+    test('throws LifecycleError for what comes too early, too late or twice', limit, async () => {
+      const child = new Process({ target: forever });
+      await assert.rejects(child.join(), LifecycleError);
+      await assert.rejects(child.result(), LifecycleError);
+      for (const act of ['joinSync', 'terminate', 'usage'] as const) assert.throws(() => child[act](), LifecycleError);
+      child.daemon = true;
+      child.daemon = false;
+      child.start();
+      assert.throws(() => child.start(), LifecycleError);
+      assert.throws(() => child.close(), LifecycleError);
+      assert.throws(() => { child.daemon = true; }, LifecycleError);
+      assert.ok(child.usage().rss > 1e6);
+      child.kill();
+      await child.join();
+      assert.throws(() => child.start(), LifecycleError);
+      assert.throws(() => child.usage(), LifecycleError);
+      child.close();
+    });
+  });
+}
+
+test('a TypeError or RangeError refuses wrong options', () => {
+  const [Process] = carriers.values();
+  const wrong = (options: object) => () => new Process(options as never);
+  for (const options of [
+    { target: 5 },
+    { target: null },
+    { target: {} },
+    { target: { module: 5 } },
+    { target: { module: 'x', export: 5 } },
+    { args: 'abc' },
+    { env: 'x' },
+    { env: null },
+    { cwd: 5 },
+  ])
+    assert.throws(wrong(options), TypeError, JSON.stringify(options));
+  for (const options of [
+    { stdio: 'all' },
+    { priority: 20 },
+    { priority: 1.5 },
+    { priority: -21 },
+    { affinity: [] },
+    { affinity: [-1] },
+    { affinity: 3 },
+  ])
+    assert.throws(wrong(options), RangeError, JSON.stringify(options));
+  assert.throws(() => new Process(null as never), TypeError);
+});
+
+/** The name that a process shows in lists. */
+function commandOf(pid: number): string {
+  return require('node:fs').readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0[\s\S]*/, '');
+}
