@@ -25,23 +25,34 @@ void mh_bury(pid_t pid) {
   for (uint32_t i = 1; i < participants && i < MH_MAX_PARTICIPANTS; i++) {
     struct mh_participant *dead = mh_participant(i);
     uint32_t state = mh_load(&dead->state);
-    if (mh_load(&dead->pid) != (uint32_t)pid || state == MH_PARTICIPANT_DEAD) continue;
+    uint32_t tag = mh_tag(i);
+    if (mh_load(&dead->pid) != (uint32_t)pid) continue;
+    /* SYNC POINT with mh_orphaned(): first its death, then the children that have told their pid; the others see it. */
+    if (state == MH_PARTICIPANT_LIVE) mh_store(&dead->state, MH_PARTICIPANT_DEAD);
     for (uint32_t j = 0; j < processes; j++) {
       const struct mh_process *child = mh_process(j);
-      if (mh_load(&child->state) == MH_PROCESS_RUNNING && mh_load(&child->owner) == mh_tag(i) &&
-          (child->flags & MH_PROCESS_DAEMON))
-        kill((pid_t)child->pid, SIGKILL);
+      uint32_t told = mh_load(&child->pid);
+      if (mh_load(&child->state) == MH_PROCESS_RUNNING && mh_load(&child->owner) == tag &&
+          (child->flags & MH_PROCESS_DAEMON) && told != 0)
+        kill((pid_t)told, SIGKILL);
     }
+    if (state == MH_PARTICIPANT_DEAD) continue; /* again, in case that who buried it died over it */
     if (state != MH_PARTICIPANT_LIVE) { /* it never came to anything, or left in order */
       mh_store(&dead->state, MH_PARTICIPANT_FREE);
       mh_store(&dead->pid, 0);
       continue;
     }
-    mh_store(&dead->state, MH_PARTICIPANT_DEAD);
     __atomic_fetch_add(&mh_header()->deaths, 1, __ATOMIC_SEQ_CST);
     died = true;
   }
   if (died) mh_ring_all(MH_REASON_DEATH);
+}
+
+/* Is it to end with its starter, and that is gone? A child asks, once it has told its pid. */
+bool mh_orphaned(const struct mh_process *p) {
+  uint32_t owner = mh_load(&p->owner), i = mh_tagged(owner);
+  if (!(p->flags & MH_PROCESS_DAEMON)) return false;
+  return mh_load(&mh_participant(i)->state) != MH_PARTICIPANT_LIVE || mh_tag(i) != owner;
 }
 
 /* What this server forked for each record. Its child says so itself, in the record, unless it is killed before. */

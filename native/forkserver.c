@@ -161,6 +161,7 @@ static bool begin(struct mh_process *p) {
   if (!mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_RUNNING)) return false;
   mh_store(&p->pid, (uint32_t)getpid());
   mh_futex_wake(&p->state, INT_MAX);
+  if (mh_orphaned(p)) _exit(0);
   prctl(PR_SET_NAME, "node");
   signal(SIGINT, SIG_DFL);
   signal(SIGQUIT, SIG_DFL);
