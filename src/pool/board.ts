@@ -196,8 +196,8 @@ export class Board {
 
   /**
    * Drops the result that a worker was about to give when it ended. Its block may have been freed in the sweep after that
-   * death, and its place taken by another: it is ours to free only if it still belongs to the dead. (One whose worker died just
-   * after giving it away stays until this thread ends.)
+   * death, and its place taken by another: it is ours to free only if it still belongs to the dead. (One whose worker died
+   * between giving it away and finishing stays until this thread ends.)
    */
   abandon(slot: number): void {
     const worker = this.takenBy(slot);
@@ -360,30 +360,31 @@ export class Board {
     this.#words[this.#slot(slot) + SLOT.RESULT_LENGTH] = length;
   }
 
-  /** A result encoded already. `owner`: whose its block is. Returns that block's handle, or 0. */
-  putResult(slot: number, message: Uint8Array, owner: number): number {
+  /** A result encoded already: in the slot if it fits, else in a block that is this worker's until it has finished. */
+  putResult(slot: number, message: Uint8Array): void {
     const at = this.#slot(slot);
     this.#words[at + SLOT.RESULT_LENGTH] = message.byteLength;
-    if (message.byteLength <= ROOM) {
-      this.#bytes.set(message, at * 4 + RESULT_AT);
-      return 0;
-    }
-    const handle = storeMessage(message, owner);
-    this.#words[at + SLOT.RESULT] = handle;
-    return handle;
+    if (message.byteLength <= ROOM) this.#bytes.set(message, at * 4 + RESULT_AT);
+    else this.#words[at + SLOT.RESULT] = storeMessage(message, self());
   }
 
   /**
    * The task of the slot that this worker took is over. From here on the result is safe, whatever becomes of the worker.
-   * False: the task has been seized, and the worker's end is on its way.
+   * False: the task has been seized, and the worker's end is on its way. `heir`: tag of the pool's thread.
    */
-  finish(worker: number, slot: number, outcome: number, microseconds: number): boolean {
+  finish(worker: number, slot: number, outcome: number, microseconds: number, heir: number): boolean {
     const words = this.#words;
     const at = this.#slot(slot);
     words[at + SLOT.OUTCOME] = outcome;
     words[at + SLOT.MICROSECONDS] = microseconds;
+    const result = words[at + SLOT.RESULT] >>> 0;
     const done = (this.#mark & ~CODE) | STATE.DONE;
-    if (Atomics.compareExchange(words, at + SLOT.STATE, this.#mark, done) !== this.#mark) return false;
+    // Last of all before it counts: a block given away whose task does not get finished is lost to abandon().
+    if (result !== 0) transfer(result, self(), heir);
+    if (Atomics.compareExchange(words, at + SLOT.STATE, this.#mark, done) !== this.#mark) {
+      if (result !== 0) transfer(result, heir, self());
+      return false;
+    }
     const finished = this.#worker(worker) + WORKER.FINISHED;
     const count = words[finished];
     Atomics.store(words, this.#completed + worker * this.slots + (count & (this.slots - 1)), slot);

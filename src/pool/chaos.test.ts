@@ -43,12 +43,12 @@ function random(seed: number): () => number {
   };
 }
 
-/** By what the kernel calls it. Whoever is still called node is starting: a spawned worker, or a new fork server. */
+/** By what the kernel calls it. A worker has its name from the pool; who has none yet is starting, a new fork server perhaps. */
 function role(pid: number): string {
   try {
     const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
-    if (name === 'node') return 'starting';
-    return name.startsWith('mh-') ? name : 'worker';
+    if (name.startsWith('mh-')) return name;
+    return name.startsWith('PoolWorker') ? 'worker' : 'starting';
   } catch {
     return 'gone';
   }
@@ -108,7 +108,8 @@ for (const { carrier, options } of CARRIERS.filter(({ options }) => options.kind
       const line = (await output).trim().split('\n').at(-1) ?? '';
       const report = JSON.parse(line || 'null');
       assert.deepEqual(report?.faults, []);
-      assert.deepEqual(report.left, { blocks: 0, runs: 0 });
+      // The result of one that died in the instant of giving it away is kept until the program ends (Board.abandon).
+      assert.ok(report.left.blocks + report.left.runs <= 1, JSON.stringify(report.left));
       const { maps, runs, iterated, restarts } = report.seen;
       assert.ok(maps > 0 && runs > 0 && iterated > 0, line);
       assert.ok(restarts > 0, 'some kills hit workers of the pool');
@@ -119,8 +120,7 @@ for (const { carrier, options } of CARRIERS.filter(({ options }) => options.kind
       );
       console.log(`${carrier}: ${JSON.stringify({ kills, ...report.seen })}`);
     } catch (error) {
-      for (const { pid } of marked(MARK, mark)) console.error(pid, role(pid), alive(pid));
-      program.kill('SIGKILL');
+      for (const { pid } of marked(MARK, mark)) process.kill(pid, 'SIGKILL');
       console.error(
         `seed ${SEED}, killed ${JSON.stringify(kills)}\n${await output}\n${(await errors).slice(0, 3000)}`,
       );

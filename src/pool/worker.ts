@@ -254,18 +254,19 @@ class Worker {
 
   #finish(slot: number, outcome: number, value: unknown, start: number): void {
     const told = this.#write(slot, outcome, value);
-    if (!this.#board.finish(this.#index, slot, told, Math.round((now() - start) * 1000))) awaitTheEnd();
+    const microseconds = Math.round((now() - start) * 1000);
+    if (!this.#board.finish(this.#index, slot, told, microseconds, this.#ownerTag)) awaitTheEnd();
     this.#news = true;
   }
 
   /** Writes down what a task came to; what cannot be written is told by the error that says so. */
   #write(slot: number, outcome: number, value: unknown): number {
     try {
-      if (outcome === THREW) this.#put(slot, encodeThrown(value));
+      if (outcome === THREW) this.#board.putResult(slot, encodeThrown(value));
       else {
         const length = encodeInto(value, this.#board.resultRoom(slot), 0, { root: 'result' });
         if (length >= 0) this.#board.setResultLength(slot, length);
-        else this.#put(slot, takeEncoded());
+        else this.#board.putResult(slot, takeEncoded());
       }
       return outcome;
     } catch (error) {
@@ -273,15 +274,6 @@ class Worker {
       this.#board.setResultLength(slot, 0); // not even room for the error: the pool says so
       return THREW;
     }
-  }
-
-  /**
-   * The block is this worker's until the slot names it, then the pool's: whoever dies in between, it is freed by those
-   * who sweep after a death.
-   */
-  #put(slot: number, message: Uint8Array): void {
-    const handle = this.#board.putResult(slot, message, self());
-    if (handle !== 0) transfer(handle, self(), this.#ownerTag);
   }
 }
 
