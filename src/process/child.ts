@@ -52,10 +52,6 @@ export function runForked(index: number): Promise<void> {
   const split = 4 + new DataView(payload.buffer).getUint32(0, true);
   const settings = decode(payload, 4, split - 4) as Settings;
   setParentPid(settings.identity.parent.pid);
-  if (settings.env) process.env = replaceEnv(settings.env);
-  if (settings.cwd !== undefined) process.chdir(settings.cwd);
-  if (settings.env || settings.cwd !== undefined)
-    inheritBirthplace({ env: { ...process.env }, cwd: process.cwd() });
   return run(index, settings, payload.subarray(split));
 }
 
@@ -112,12 +108,25 @@ function run(index: number, settings: Settings, task: Uint8Array): Promise<void>
   if (settings.entry !== undefined) setEntry(settings.entry);
   process.title = settings.identity.name;
   words[participantRecord(indexOf(self())) + PARTICIPANT.PROCESS] = index + 1;
-  if (settings.priority !== undefined) os.setPriority(settings.priority);
-  if (settings.affinity) native.setAffinity(0, settings.affinity);
+  try {
+    settleIn(settings);
+  } catch (error) {
+    fail(index, error); // a folder that is not there, a CPU that it may not use
+    return Promise.resolve();
+  }
   return perform(task).then(
     value => succeed(index, value),
     error => fail(index, error),
   );
+}
+
+/** Takes the place it was given in the system. */
+function settleIn({ env, cwd, priority, affinity }: Settings): void {
+  if (env) process.env = replaceEnv(env);
+  if (cwd !== undefined) process.chdir(cwd);
+  if (env || cwd !== undefined) inheritBirthplace({ env: { ...process.env }, cwd: process.cwd() });
+  if (priority !== undefined) os.setPriority(priority);
+  if (affinity) native.setAffinity(0, affinity);
 }
 
 async function perform(bytes: Uint8Array): Promise<unknown> {
