@@ -19,7 +19,7 @@ import { checkStartMethod, type StartMethod } from '../process/start-method.js';
 import { portable, type Target } from '../process/target.js';
 import { Completion } from '../wait/completion.js';
 import { markDead } from '../wait/deaths.js';
-import { hold, onRing, ring, unhold } from '../wait/doorbell.js';
+import { hold, holding, onRing, ring, unhold } from '../wait/doorbell.js';
 import type { WaitOptions } from '../wait/options.js';
 import { AsyncResult, type Source } from './async-result.js';
 import { Board, CHUNK, MAX_WORKERS, PHASE, TELL, THREW } from './board.js';
@@ -323,7 +323,7 @@ export class Pool implements AsyncDisposable {
   /** Resolves when every worker is up. @throws {TimeoutError} Some was not when `timeout` ms had passed. */
   async ready(options?: WaitOptions): Promise<void> {
     this.#checkOpen();
-    if (!(await this.#holding(this.#ready.wait(options))))
+    if (!(await holding(this.#ready.wait(options))))
       throw new TimeoutError(`Cannot have all workers ready within ${options?.timeout} ms: allow more time`);
     if (this.#broken !== undefined) throw this.#broken;
   }
@@ -343,7 +343,7 @@ export class Pool implements AsyncDisposable {
       for (const seat of this.#seats) seat.carrier?.kill();
       this.#endIfEmpty();
     }
-    await this.#holding(this.#ended.wait());
+    await holding(this.#ended.wait());
   }
 
   /**
@@ -353,7 +353,7 @@ export class Pool implements AsyncDisposable {
   async join(options?: WaitOptions): Promise<boolean> {
     if (this.#state === 'open')
       throw new LifecycleError('Cannot join the pool as it is open: call close() or terminate() first');
-    return (await this.#holding(this.#ended.wait(options))) !== undefined;
+    return (await holding(this.#ended.wait(options))) !== undefined;
   }
 
   /** Like leaving Python's `with`: terminates it, unless it was closed; then joins. */
@@ -734,15 +734,6 @@ export class Pool implements AsyncDisposable {
   #checkOpen(): void {
     if (this.#state !== 'open')
       throw new LifecycleError(`Cannot run a task as the pool is ${this.#state}: make a new pool`);
-  }
-
-  async #holding<T>(wait: Promise<T>): Promise<T> {
-    hold();
-    try {
-      return await wait;
-    } finally {
-      unhold();
-    }
   }
 }
 

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { joinStacks } from '../codec/errors.js';
 import { LifecycleError, TimeoutError } from '../errors/errors.js';
 import { Completion } from '../wait/completion.js';
-import { hold, unhold } from '../wait/doorbell.js';
+import { hold, holding, unhold } from '../wait/doorbell.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import { type PortableTarget, portable, type Target } from './target.js';
 
@@ -92,7 +92,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
    */
   async join(options?: WaitOptions): Promise<boolean> {
     this.#checkStarted('join');
-    return (await this.#holding(this.#end.wait(options))) !== undefined;
+    return (await holding(this.#end.wait(options))) !== undefined;
   }
 
   /** The same, blocking this thread. */
@@ -110,7 +110,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
     this.#checkStarted('await');
     const caller = new Error('result()').stack ?? '';
     this.#waiting++;
-    const outcome = await this.#holding(this.#outcome.wait(options)).finally(() => this.#waiting--);
+    const outcome = await holding(this.#outcome.wait(options)).finally(() => this.#waiting--);
     if (!outcome)
       throw new TimeoutError(
         `Cannot give the result of ${this.name} within ${options?.timeout} ms as it still runs: allow more time`,
@@ -180,15 +180,5 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
   #checkStarted(act: string): void {
     if (!this.#started)
       throw new LifecycleError(`Cannot ${act} ${this.name} as it has not been started: call start() first`);
-  }
-
-  /** Who waits for it wants the event loop to wait too, even for one that is not referenced. */
-  async #holding<T>(wait: Promise<T>): Promise<T> {
-    hold();
-    try {
-      return await wait;
-    } finally {
-      unhold();
-    }
   }
 }

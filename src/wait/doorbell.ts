@@ -47,6 +47,16 @@ export function unhold(): void {
   if (--holds === 0) native.bellHold(0);
 }
 
+/** The same for as long as `wait` takes: for what is awaited, even if it does not keep the event loop alive by itself. */
+export async function holding<T>(wait: Promise<T>): Promise<T> {
+  hold();
+  try {
+    return await wait;
+  } finally {
+    unhold();
+  }
+}
+
 /** Wakes the participant with record number `index`. False: it is gone. */
 export function ring(index: number, reason: number): boolean {
   return native.ring(index, reason) >= 0;
