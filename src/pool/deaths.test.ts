@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { CancelledError, TimeoutError, WorkerDiedError } from '../errors/errors.js';
+import { REASON } from '../memory/layout.js';
+import { indexOf, self } from '../memory/participants.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { waitUntil } from '../testing/processes.js';
+import { ring } from '../wait/doorbell.js';
 import { CARRIERS, forever, spin, warmUp } from './fixtures/carriers.js';
 import { double, later, until, who } from './fixtures/tasks.js';
 import { Pool } from './pool.js';
@@ -124,6 +127,7 @@ for (const { carrier, options } of CARRIERS) {
       const first = pool.run(until, [file, 1]);
       await running(pool, 1);
       const waiting = pool.run(later, [2], { timeout: 400 });
+      ring(indexOf(self()), REASON.CHANNEL); // have the pool look what runs
       await new Promise(resolve => setTimeout(resolve, 450)); // the time itself is what is tested
       writeFileSync(file, '');
       assert.deepEqual(await Promise.all([first, waiting]), [1, 2]);

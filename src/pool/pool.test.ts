@@ -211,6 +211,23 @@ for (const { carrier, options } of CARRIERS) {
       assert.deepEqual([pool.stats.busy, pool.stats.pending, pool.stats.completed], [1, 0, 500]);
     });
 
+    test('runs each task once, however many workers reach for it', LIMIT, async () => {
+      await using pool = new Pool(3, options);
+      const count = () => {
+        const state = globalThis as { manyhandsTestRuns?: number };
+        state.manyhandsTestRuns = (state.manyhandsTestRuns ?? 0) + 1;
+        const { threadId } = require('node:worker_threads') as typeof import('node:worker_threads');
+        return [`${process.pid}.${threadId}`, state.manyhandsTestRuns] as const;
+      };
+      const runs = new Map<string, number>();
+      const all = await Promise.all(Array.from({ length: 20_000 }, () => pool.run(count)));
+      for (const [worker, number] of all) runs.set(worker, Math.max(number, runs.get(worker) ?? 0));
+      assert.equal(
+        [...runs.values()].reduce((a, b) => a + b),
+        20_000,
+      );
+    });
+
     test('wakes workers that sleep, again and again', LIMIT, async () => {
       await using pool = new Pool(3, options);
       for (let i = 0; i < 300; i++)

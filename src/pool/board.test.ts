@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { afterEach, test } from 'node:test';
+import { attach } from '../memory/commons.js';
+import { indexOf, self } from '../memory/participants.js';
+import { leavesNoBlocks } from '../testing/commons.js';
+import { leavesNothing } from '../testing/leaks.js';
+import { Board, RETURNED } from './board.js';
+
+leavesNothing({ warm: attach });
+afterEach(() => board.free());
+leavesNoBlocks();
+
+const LARGE = new Uint8Array(5000).fill(7);
+const SMALL = new Uint8Array(10).fill(5);
+let board: Board;
+
+/** A board whose first worker, this thread as well, has taken the task in slot 0. */
+function running(): Board {
+  board = Board.make(8, 2, self(), indexOf(self()));
+  board.introduce(0, indexOf(self()), self());
+  board.fill(0, 1, 0, 0);
+  board.putArgs(0, LARGE, self());
+  board.post(0);
+  assert.equal(board.claim(0), 0);
+  return board;
+}
+
+const resultOf = (slot: number) => board.result(slot, (bytes, at, length) => bytes.slice(at, at + length));
+
+test('a slot is taken once, and by nobody once it is withdrawn', () => {
+  running();
+  assert.equal(board.claim(1), -1);
+  assert.equal(board.takenBy(0), 0);
+  assert.equal(board.withdraw(0), false);
+  board.fill(3, 1, 0, 0);
+  board.post(3);
+  assert.equal(board.withdraw(3), true);
+  assert.equal(board.claim(1), -1);
+});
+
+test('a task that was seized is finished by nobody, and nothing of its result is left', () => {
+  running();
+  board.putResult(0, LARGE);
+  assert.equal(board.seize(0), true);
+  assert.equal(board.takenBy(0), 0, 'it is known whom to end');
+  assert.equal(board.finish(0, 0, RETURNED, 1, self()), false);
+  assert.equal(board.isDone(0), false);
+  assert.equal(board.finishedBy(0), 0);
+});
+
+test('a task that is finished cannot be seized', () => {
+  running();
+  board.putResult(0, LARGE);
+  assert.equal(board.finish(0, 0, RETURNED, 1, self()), true);
+  assert.equal(board.seize(0), false);
+  assert.deepEqual([board.finishedBy(0), board.finishedAt(0, 0)], [1, 0]);
+  assert.deepEqual(resultOf(0), LARGE);
+});
+
+test('a task that is run again does not give what its first worker had begun to', () => {
+  running();
+  board.putResult(0, LARGE);
+  board.abandon(0);
+  board.post(0);
+  assert.equal(board.claim(1), 0);
+  board.putResult(0, SMALL);
+  assert.equal(board.finish(1, 0, RETURNED, 1, self()), true);
+  assert.deepEqual(resultOf(0), SMALL);
+});
+
+test('a board that ends frees what its slots hold, finished or not', () => {
+  running();
+  board.putResult(0, LARGE);
+  board.fill(1, 1, 0, 0);
+  board.putArgs(1, LARGE, self());
+  board.post(1);
+  board.claim(1);
+  board.putResult(1, LARGE);
+  board.finish(1, 1, RETURNED, 1, self());
+});
