@@ -1,5 +1,5 @@
 import { OutOfMemoryError } from '../errors/errors.js';
-import { free } from '../memory/allocator.js';
+import { free, PROCESS_OWNER } from '../memory/allocator.js';
 import { attach, words } from '../memory/commons.js';
 import {
   HEADER,
@@ -28,9 +28,6 @@ export const OUTCOME = { NONE: 0, RETURNED: 1, THREW: 2 } as const;
 /** States that the fork server or the process itself will move on. */
 const UNDER_WAY = new Set<number>([PROCESS_STATE.REQUESTED, PROCESS_STATE.FORKING, PROCESS_STATE.RUNNING]);
 
-/** Marks blocks as belonging to a process record rather than to a thread (src/memory). */
-const OF_A_RECORD = 1 << 30;
-
 /** Index of the word `field` (of PROCESS) of record `index`. */
 export function wordOf(index: number, field: number): number {
   return PROCESSES + index * PROCESS_WORDS + field;
@@ -51,7 +48,7 @@ export function move(index: number, from: number, to: number): boolean {
 
 /** The owner mark of blocks that live as long as the record is in use. */
 function ownerTag(index: number): number {
-  return OF_A_RECORD | ((read(index, PROCESS.GENERATION) & 0xffff) << 14) | index;
+  return PROCESS_OWNER | ((read(index, PROCESS.GENERATION) & 0xffff) << 14) | index;
 }
 
 /** Takes a free record for a process that this thread is about to start. */

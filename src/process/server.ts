@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError } from '../errors/errors.js';
 import { words } from '../memory/commons.js';
@@ -9,6 +8,7 @@ import { HEADER, PROCESS, PROCESS_STATE } from '../memory/layout.js';
 import { indexOf, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { move, read, wordOf } from './records.js';
+import { moduleUrl } from './target.js';
 
 /** What the fork server's main script is told. Descriptors are numbers in that process. */
 export interface ServerOptions {
@@ -54,13 +54,7 @@ export function setForkserverPreload(modules: readonly (string | URL)[]): void {
     throw new LifecycleError(
       'Cannot preload modules as the fork server runs already: call setForkserverPreload() before the first start()',
     );
-  preload = modules.map(module =>
-    module instanceof URL
-      ? module.href
-      : /^\.{0,2}\//.test(module)
-        ? pathToFileURL(path.resolve(module)).href
-        : module,
-  );
+  preload = modules.map(moduleUrl);
 }
 
 const warm: string[] = [];

@@ -24,7 +24,8 @@ export function portable(target: unknown): PortableTarget {
   return { module: moduleUrl(module), export: name };
 }
 
-function moduleUrl(module: string | URL): string {
+/** A module as another process finds it: a path has become a URL. */
+export function moduleUrl(module: string | URL): string {
   if (module instanceof URL) return module.href;
   return /^\.{0,2}\//.test(module) ? pathToFileURL(path.resolve(module)).href : module;
 }
