@@ -81,6 +81,7 @@ int mh_take_record(void);
 #define MH_FROM_RESERVE (-1) /* in mh_births: given to the reserve, whichever of it took it */
 extern pid_t mh_births[MH_MAX_PROCESSES];
 pid_t mh_reap(bool wait, int *status, bool *known);
+void mh_finish_endings(void);
 void mh_bury(pid_t pid);
 bool mh_orphaned(const struct mh_process *p);
 int mh_request(int client, uint32_t process, const int *fds, size_t count);

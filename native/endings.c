@@ -62,36 +62,44 @@ pid_t mh_births[MH_MAX_PROCESSES];
 static bool ends(pid_t pid, uint32_t i) {
   const struct mh_process *p = mh_process(i);
   uint32_t state = mh_load(&p->state), told = mh_load(&p->pid);
-  if ((p->flags & MH_PROCESS_SPAWNED) || (state != MH_PROCESS_RUNNING && state != MH_PROCESS_FORKING)) return false;
+  if (p->flags & MH_PROCESS_SPAWNED) return false;
+  if (state != MH_PROCESS_RUNNING && state != MH_PROCESS_FORKING && state != MH_PROCESS_ENDING) return false;
   if (told != 0) return told == (uint32_t)pid;
   return mh_births[i] == pid || (mh_births[i] == MH_FROM_RESERVE && state == MH_PROCESS_RUNNING);
 }
 
-/* Writes down that `pid` has ended, and sees to what follows. Returns false when it was in no record. */
-static bool record_end(pid_t pid, int status) {
-  bool known = false;
+/* Writes down how `pid` has ended. Returns the number of its record, or -1 when it is in none. */
+static int64_t record_end(pid_t pid, int status) {
   uint32_t used = mh_load(&mh_header()->processes_used);
   for (uint32_t i = 0; i < used; i++) {
     struct mh_process *p = mh_process(i);
     if (!ends(pid, i)) continue;
     mh_store(&p->pid, (uint32_t)pid);
     p->status = (uint32_t)status;
-    if (!mh_swap_if(&p->state, MH_PROCESS_RUNNING, MH_PROCESS_EXITED) &&
-        !mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_EXITED))
-      continue;
-    mh_futex_wake(&p->state, INT_MAX);
-    mh_births[i] = 0;
-    announce(p);
-    known = true;
-    break;
+    if (mh_swap_if(&p->state, MH_PROCESS_RUNNING, MH_PROCESS_ENDING) ||
+        mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_ENDING) || mh_load(&p->state) == MH_PROCESS_ENDING)
+      return i;
   }
-  mh_bury(pid);
-  return known;
+  return -1;
+}
+
+/* The process of this record has left the process table: tells who waits for it. */
+static void finish_ending(struct mh_process *p) {
+  if (!mh_swap_if(&p->state, MH_PROCESS_ENDING, MH_PROCESS_EXITED)) return;
+  mh_futex_wake(&p->state, INT_MAX);
+  announce(p);
+}
+
+/* Does that for what a reaper who has died had begun. */
+void mh_finish_endings(void) {
+  uint32_t used = mh_load(&mh_header()->processes_used);
+  for (uint32_t i = 0; i < used; i++) finish_ending(mh_process(i));
 }
 
 /*
  * Takes one ended child off the process table, once its end is written down: should we die in between, the next reaper finds
- * it again. `wait`: sleeps until there is one. Returns its pid; 0: there is none yet; -ECHILD: there are no children.
+ * it again. `wait`: sleeps until there is one. `known`: it was in a record. Returns its pid; 0: there is none yet; -ECHILD:
+ * there are no children.
  */
 pid_t mh_reap(bool wait, int *status, bool *known) {
   siginfo_t info = {0};
@@ -100,7 +108,13 @@ pid_t mh_reap(bool wait, int *status, bool *known) {
   }
   if (info.si_pid == 0) return 0;
   *status = mh_wait_status(&info);
-  *known = record_end(info.si_pid, *status);
+  int64_t record = record_end(info.si_pid, *status);
+  *known = record >= 0;
+  mh_bury(info.si_pid);
   waitpid(info.si_pid, NULL, 0);
+  if (record >= 0) {
+    mh_births[record] = 0;
+    finish_ending(mh_process((uint32_t)record));
+  }
   return info.si_pid;
 }

@@ -11,7 +11,8 @@
  * A request is the number of a process record in the commons (struct mh_process), whose state decides who acts:
  *   REQUESTED → FORKING   one server takes it (a request sent twice is taken once)
  *   FORKING   → RUNNING   by the child, its first act; a starter that lost patience makes it CANCELLED instead
- *   RUNNING   → EXITED    by whoever reaps it
+ *   RUNNING   → ENDING    by whoever reaps it: how it ended is written down, should the reaper die
+ *   ENDING    → EXITED    by the same, when it has left the process table
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -108,6 +109,7 @@ static void guard(pid_t server) {
     if (pid != server || over) continue;
     over = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (over) continue;
+    mh_finish_endings();
     __atomic_fetch_add(&mh_header()->server_epoch, 1, __ATOMIC_SEQ_CST);
     server = fork();
     if (server == 0) return;

@@ -90,6 +90,7 @@ enum mh_process_state {
   MH_PROCESS_EXITED = 5,    /* `status` is what waitpid told */
   MH_PROCESS_FAILED = 6,    /* it could not be started; `status` is the errno */
   MH_PROCESS_CANCELLED = 7, /* its starter gave up before it ran */
+  MH_PROCESS_ENDING = 8,    /* it has ended, `status` tells how, and it is about to leave the process table */
 };
 
 enum mh_process_flag {

@@ -69,6 +69,7 @@ export const PROCESS_STATE = {
   EXITED: 5,
   FAILED: 6,
   CANCELLED: 7,
+  ENDING: 8,
 } as const;
 export const PROCESS_FLAG = { DAEMON: 1, SPAWNED: 2 } as const;
 

@@ -175,7 +175,8 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
       throw new LifecycleError(
         `Cannot send ${signal} to ${this.name} as it has not been started: call start() first`,
       );
-    if (!this.isAlive()) return;
+    // One that is ENDING may have left its pid to somebody else.
+    if (!this.isAlive() || read(this.#record, PROCESS.STATE) !== PROCESS_STATE.RUNNING) return;
     try {
       process.kill(this.#pid ?? 0, signal);
     } catch (error) {
@@ -381,8 +382,10 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     const state = stateOf(this.#pid ?? 0);
     if (state !== 'terminated' && state !== 'zombie') return;
     if (++this.#missing < 2) return;
-    write(this.#record, PROCESS.STATUS, SIGKILL);
-    if (move(this.#record, PROCESS_STATE.RUNNING, PROCESS_STATE.EXITED)) native.bury(this.#pid ?? 0);
+    if (!move(this.#record, PROCESS_STATE.ENDING, PROCESS_STATE.EXITED)) {
+      write(this.#record, PROCESS.STATUS, SIGKILL);
+      if (move(this.#record, PROCESS_STATE.RUNNING, PROCESS_STATE.EXITED)) native.bury(this.#pid ?? 0);
+    }
     this.update();
   }
 }

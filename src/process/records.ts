@@ -26,7 +26,12 @@ import { indexOf, record as participantRecord, self, tagOf } from '../memory/par
 export const OUTCOME = { NONE: 0, RETURNED: 1, THREW: 2 } as const;
 
 /** States that the fork server or the process itself will move on. */
-const UNDER_WAY = new Set<number>([PROCESS_STATE.REQUESTED, PROCESS_STATE.FORKING, PROCESS_STATE.RUNNING]);
+const UNDER_WAY = new Set<number>([
+  PROCESS_STATE.REQUESTED,
+  PROCESS_STATE.FORKING,
+  PROCESS_STATE.RUNNING,
+  PROCESS_STATE.ENDING,
+]);
 
 /** Index of the word `field` (of PROCESS) of record `index`. */
 export function wordOf(index: number, field: number): number {

@@ -137,8 +137,8 @@ export function startForked(index: number, fds: readonly [number, number] | unde
   let epoch = ask(index, fds);
   for (;;) {
     const seen = Atomics.load(words, state);
-    if (seen === PROCESS_STATE.EXITED || (seen === PROCESS_STATE.RUNNING && read(index, PROCESS.PID) !== 0))
-      return;
+    if (seen === PROCESS_STATE.EXITED || seen === PROCESS_STATE.ENDING) return;
+    if (seen === PROCESS_STATE.RUNNING && read(index, PROCESS.PID) !== 0) return;
     if (seen === PROCESS_STATE.FAILED) {
       const errno = read(index, PROCESS.STATUS);
       throw new LifecycleError(
