@@ -34,6 +34,8 @@ const THREADS = 5;
 /** How long a thread may take for one step, ms. */
 const STUCK = 20_000;
 const SCHEDULES = Number(process.env.MANYHANDS_SCHEDULES ?? 100);
+/** Each wait of each thread may need one. */
+const MOST_HELPS = 5;
 const SEED = process.env.MANYHANDS_SEED;
 
 const board = new Int32Array(new SharedArrayBuffer(THREADS * CELL_WORDS * 4));
@@ -107,7 +109,8 @@ async function play(
   let chosen = -1;
   const unburied: number[] = [];
   const late = new Set(wakersLast ? cellsOf(roles, ['waker']) : []);
-  const coming = new Set(cellsOf(roles, ['blocking', 'async', 'impatient']));
+  const coming = new Set(cellsOf(roles, ['blocking', 'async', 'impatient', 'again']));
+  let helps = 0;
   let still = 0;
   let unaided: Outcome['unaided'] | undefined;
   for (let steps = 0; ; steps++) {
@@ -126,8 +129,8 @@ async function play(
         go(dozing[random(dozing.length)], COMMAND.TIME_OUT);
         continue;
       }
-      assert.ok(!unaided, `nobody can go on: ${results}`);
-      unaided = [...results];
+      assert.ok(helps++ < MOST_HELPS, `nobody can go on: ${results}`);
+      unaided ??= [...results];
       help();
       for (let i = 0; i < roles.length; i++) ringFromOutside(board[i * CELL_WORDS + CELL.INDEX], REASON.WAKE);
       continue;
@@ -306,5 +309,14 @@ test('a wake that a dead one did not live to see is passed on', limit, async () 
     ).length;
     const waiters = unaided.filter((result, i) => result !== 'died' && kinds[i] !== 'waker').length;
     assert.ok(count('woken') >= Math.min(waiters, count('woke') - consumed), unaided.join());
+  });
+});
+
+test('whoever dies over a line, it is in order for those who come again', limit, async () => {
+  await explore(async (word, seed) => {
+    const kinds = ['again', 'waker', 'again', 'waker', 'waker'] as const;
+    const help = () => wakeAll(word);
+    const { results } = await play([...kinds.map(kind => ({ kind, word }))], seed, { deaths: 3, help });
+    for (const result of results) assert.match(result, /^(woken|woke|died|found nobody)$/);
   });
 });

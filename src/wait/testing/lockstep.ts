@@ -14,7 +14,7 @@ export const COMMAND = { NONE: 0, GO: 1, DIE: 2, TIME_OUT: 3 } as const;
 
 /** What a thread is to do in one run. */
 export interface Role {
-  readonly kind: 'blocking' | 'async' | 'impatient' | 'waker' | 'setter';
+  readonly kind: 'blocking' | 'async' | 'impatient' | 'again' | 'waker' | 'setter';
   readonly word: number;
   /** Steps before a setter sets. */
   readonly delay?: number;
@@ -194,6 +194,7 @@ function run(board: Int32Array, number: number): void {
       }
       return 'found nobody'; // as they died
     }
+    if (kind === 'again') for (let i = 0; i < 3; i++) blocking(kind, word);
     for (;;) {
       const outcome = kind === 'async' ? await onEventLoop(park(word, 0)) : blocking(kind, word);
       if (outcome === 'timeout') continue;
