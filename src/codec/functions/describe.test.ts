@@ -274,6 +274,21 @@ test('describing leaves nothing behind: no globals, no debugger', () => {
   assert.equal(inspector.url(), undefined);
 });
 
+test('a script is read once, whatever others are met in between', context => {
+  const fresh = [1, 2, 3].map(n => new Function(`return () => ${n}`) as () => AnyFunction);
+  for (const make of fresh) describeFunction(make());
+  describeFunction(() => 'here');
+  const post = context.mock.method(inspector.Session.prototype, 'post');
+  for (const make of fresh) describeFunction(make());
+  describeFunction(() => 'and here');
+  const methods = post.mock.calls.map(call => String(call.arguments[0]));
+  assert.ok(methods.length > 0);
+  assert.deepEqual(
+    methods.filter(method => method.startsWith('Debugger')),
+    [],
+  );
+});
+
 test('a debugger that is attached stays so', () => {
   const session = new inspector.Session();
   session.connect();

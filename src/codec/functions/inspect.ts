@@ -178,7 +178,9 @@ function openSession(): Session {
   opened.on('Debugger.scriptParsed', ({ params }: { params: ParsedScript }) => {
     // Only these five: a source map inlined by a compiler would be megabytes to keep.
     const { scriptId, url, startLine, startColumn, isModule = false } = params;
-    scripts.set(scriptId, { id: scriptId, url, startLine, startColumn, isModule });
+    if (!scripts.has(scriptId))
+      // announced anew each time; others remember what they know of it by this object
+      scripts.set(scriptId, { id: scriptId, url, startLine, startColumn, isModule });
   });
   return opened;
 }
