@@ -38,6 +38,20 @@ static inline bool mh_swap_if(uint32_t *word, uint32_t expected, uint32_t next) 
   return __atomic_compare_exchange_n(word, &expected, next, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
+/* The state of a process record, and the attempt that it is about. */
+#define MH_STATE(word) ((word) & 0xffu)
+#define MH_ATTEMPT(word) ((word) >> 8)
+static inline uint32_t mh_process_state(const struct mh_process *p) { return MH_STATE(mh_load(&p->state)); }
+/* Moves the state, whichever attempt it is about. False: it was not `from`. */
+static inline bool mh_move(struct mh_process *p, uint32_t from, uint32_t to) {
+  uint32_t seen = mh_load(&p->state);
+  return MH_STATE(seen) == from && mh_swap_if(&p->state, seen, seen - from + to);
+}
+/* The same of one attempt only. */
+static inline bool mh_move_attempt(struct mh_process *p, uint32_t attempt, uint32_t from, uint32_t to) {
+  return mh_swap_if(&p->state, attempt << 8 | from, attempt << 8 | to);
+}
+
 /* futex.c: blocking waits. Timeouts are milliseconds; negative means for ever. */
 int mh_futex_wait(uint32_t *word, uint32_t expected, double timeout);
 int mh_futex_wake(uint32_t *word, int count);
@@ -78,8 +92,12 @@ int mh_serve(int requests, int lifeline, uint32_t root, bool counted);
 int mh_take_record(void);
 
 /* endings.c */
-#define MH_FROM_RESERVE (-1) /* in mh_births: given to the reserve, whichever of it took it */
-extern pid_t mh_births[MH_MAX_PROCESSES];
+struct mh_birth {
+  pid_t pid;
+  uint32_t attempt;
+};
+#define MH_FROM_RESERVE (-1) /* as pid: given to the reserve, whichever of it took it */
+extern struct mh_birth mh_births[MH_MAX_PROCESSES];
 pid_t mh_reap(bool wait, int *status, bool *known);
 void mh_finish_endings(void);
 void mh_bury(pid_t pid);

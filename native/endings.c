@@ -32,7 +32,7 @@ void mh_bury(pid_t pid) {
     for (uint32_t j = 0; j < processes; j++) {
       const struct mh_process *child = mh_process(j);
       uint32_t told = mh_load(&child->pid);
-      if (mh_load(&child->state) == MH_PROCESS_RUNNING && mh_load(&child->owner) == tag &&
+      if (mh_process_state(child) == MH_PROCESS_RUNNING && mh_load(&child->owner) == tag &&
           (child->flags & MH_PROCESS_DAEMON) && told != 0)
         kill((pid_t)told, SIGKILL);
     }
@@ -56,16 +56,18 @@ bool mh_orphaned(const struct mh_process *p) {
 }
 
 /* What this server forked for each record. Its child says so itself, in the record, unless it is killed before. */
-pid_t mh_births[MH_MAX_PROCESSES];
+struct mh_birth mh_births[MH_MAX_PROCESSES];
 
 /* Does the end of `pid` end what record `i` stands for? */
 static bool ends(pid_t pid, uint32_t i) {
   const struct mh_process *p = mh_process(i);
-  uint32_t state = mh_load(&p->state), told = mh_load(&p->pid);
+  const struct mh_birth *birth = &mh_births[i];
+  uint32_t word = mh_load(&p->state), state = MH_STATE(word), told = mh_load(&p->pid);
   if (p->flags & MH_PROCESS_SPAWNED) return false;
   if (state != MH_PROCESS_RUNNING && state != MH_PROCESS_FORKING && state != MH_PROCESS_ENDING) return false;
   if (told != 0) return told == (uint32_t)pid;
-  return mh_births[i] == pid || (mh_births[i] == MH_FROM_RESERVE && state == MH_PROCESS_RUNNING);
+  if (birth->attempt != MH_ATTEMPT(word)) return false;
+  return birth->pid == pid || (birth->pid == MH_FROM_RESERVE && state == MH_PROCESS_RUNNING);
 }
 
 /* Writes down how `pid` has ended. Returns the number of its record, or -1 when it is in none. */
@@ -76,8 +78,8 @@ static int64_t record_end(pid_t pid, int status) {
     if (!ends(pid, i)) continue;
     mh_store(&p->pid, (uint32_t)pid);
     p->status = (uint32_t)status;
-    if (mh_swap_if(&p->state, MH_PROCESS_RUNNING, MH_PROCESS_ENDING) ||
-        mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_ENDING) || mh_load(&p->state) == MH_PROCESS_ENDING)
+    if (mh_move(p, MH_PROCESS_RUNNING, MH_PROCESS_ENDING) || mh_move(p, MH_PROCESS_FORKING, MH_PROCESS_ENDING) ||
+        mh_process_state(p) == MH_PROCESS_ENDING)
       return i;
   }
   return -1;
@@ -85,7 +87,7 @@ static int64_t record_end(pid_t pid, int status) {
 
 /* The process of this record has left the process table: tells who waits for it. */
 static void finish_ending(struct mh_process *p) {
-  if (!mh_swap_if(&p->state, MH_PROCESS_ENDING, MH_PROCESS_EXITED)) return;
+  if (!mh_move(p, MH_PROCESS_ENDING, MH_PROCESS_EXITED)) return;
   mh_futex_wake(&p->state, INT_MAX);
   announce(p);
 }
@@ -113,7 +115,7 @@ pid_t mh_reap(bool wait, int *status, bool *known) {
   mh_bury(info.si_pid);
   waitpid(info.si_pid, NULL, 0);
   if (record >= 0) {
-    mh_births[record] = 0;
+    mh_births[record].pid = 0;
     finish_ending(mh_process((uint32_t)record));
   }
   return info.si_pid;

@@ -13,6 +13,7 @@
  *   FORKING   → RUNNING   by the child, its first act; a starter that lost patience makes it CANCELLED instead
  *   RUNNING   → ENDING    by whoever reaps it: how it ended is written down, should the reaper die
  *   ENDING    → EXITED    by the same, when it has left the process table
+ *   FORKING   → REQUESTED by a starter whose server died; that is another attempt, and children of earlier ones give up
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -110,6 +111,7 @@ static void guard(pid_t server) {
     over = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (over) continue;
     mh_finish_endings();
+    mh_ring_all(MH_REASON_CHILD); /* it may have died before it rang for somebody's end */
     __atomic_fetch_add(&mh_header()->server_epoch, 1, __ATOMIC_SEQ_CST);
     server = fork();
     if (server == 0) return;
@@ -150,24 +152,39 @@ static bool rehearse(void) {
  */
 #define RESERVE 2
 
+/* What goes through the pipe. */
+struct task {
+  uint32_t record, attempt;
+};
+
 static struct {
   int requests, events, lifeline, guarded;
+  pid_t guardian;
   int reserve[2];
   int idle; /* in the reserve, as far as is known */
   bool reserving;
   sigset_t mask; /* as it was before the server */
 } server;
 
-/* Makes a process the one that record `p` stands for, if nobody is yet. */
-static bool begin(struct mh_process *p) {
-  if (!mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_RUNNING)) return false;
+/* Ctrl-C and a hang-up reach the whole terminal group. Server and guardian end when the others have. */
+static void on_terminal_signals(void (*action)(int)) {
+  signal(SIGINT, action);
+  signal(SIGQUIT, action);
+  signal(SIGHUP, action);
+}
+
+/* Makes a process the one that record `p` stands for, unless its starter has turned to another attempt. */
+static bool begin(struct mh_process *p, uint32_t attempt) {
+  on_terminal_signals(SIG_DFL); /* first, as its starter may send one as soon as it knows the pid */
+  if (!mh_move_attempt(p, attempt, MH_PROCESS_FORKING, MH_PROCESS_RUNNING)) {
+    on_terminal_signals(SIG_IGN);
+    return false;
+  }
+  mh_store(&p->guardian, (uint32_t)server.guardian);
   mh_store(&p->pid, (uint32_t)getpid());
   mh_futex_wake(&p->state, INT_MAX);
   if (mh_orphaned(p)) _exit(0);
   prctl(PR_SET_NAME, "node");
-  signal(SIGINT, SIG_DFL);
-  signal(SIGQUIT, SIG_DFL);
-  signal(SIGHUP, SIG_DFL);
   return true;
 }
 
@@ -185,12 +202,12 @@ static pid_t fork_child(void) {
 }
 
 /* Forks for a record. Returns true in the child. */
-static bool fork_for(uint32_t record, const int fds[2]) {
+static bool fork_for(uint32_t record, uint32_t attempt, const int fds[2]) {
   struct mh_process *p = mh_process(record);
   pid_t pid = fork_child();
   if (pid == 0) {
     if (server.reserving) close(server.reserve[0]);
-    if (!begin(p)) _exit(0);
+    if (!begin(p, attempt)) _exit(0);
     for (int i = 0; i < 2; i++) {
       if (fds[i] < 0) continue;
       dup2(fds[i], i + 1);
@@ -199,10 +216,10 @@ static bool fork_for(uint32_t record, const int fds[2]) {
     mh_take_pages();
     return true;
   }
-  mh_births[record] = pid;
+  mh_births[record] = (struct mh_birth){pid, attempt};
   if (pid < 0) {
     p->status = (uint32_t)errno;
-    mh_swap_if(&p->state, MH_PROCESS_FORKING, MH_PROCESS_FAILED);
+    mh_move_attempt(p, attempt, MH_PROCESS_FORKING, MH_PROCESS_FAILED);
     mh_futex_wake(&p->state, INT_MAX);
   }
   return false;
@@ -223,13 +240,13 @@ static bool fork_reserve(void) {
 /* In the reserve: waits for its record. */
 int mh_take_record(void) {
   for (;;) {
-    uint32_t record;
-    ssize_t got = read(server.reserve[0], &record, sizeof record);
+    struct task task;
+    ssize_t got = read(server.reserve[0], &task, sizeof task);
     if (got < 0 && errno == EINTR) continue;
-    if (got != (ssize_t)sizeof record) _exit(0);
-    if (!begin(mh_process(record))) continue;
+    if (got != (ssize_t)sizeof task) _exit(0);
+    if (!begin(mh_process(task.record), task.attempt)) continue;
     close(server.reserve[0]);
-    return (int)record;
+    return (int)task.record;
   }
 }
 
@@ -247,27 +264,34 @@ static void close_reserve(void) {
 
 /* Takes up a request. Returns true in a child made for it. */
 static bool start(uint32_t record, const int fds[2]) {
-  if (!mh_swap_if(&mh_process(record)->state, MH_PROCESS_REQUESTED, MH_PROCESS_FORKING)) return false;
-  if (server.idle > 0 && fds[0] < 0) {
-    mh_births[record] = MH_FROM_RESERVE;
-    if (write(server.reserve[1], &record, sizeof record) == (ssize_t)sizeof record) {
+  struct task task = {record, MH_ATTEMPT(mh_load(&mh_process(record)->state))};
+  if (!mh_move_attempt(mh_process(record), task.attempt, MH_PROCESS_REQUESTED, MH_PROCESS_FORKING)) return false;
+  if (server.reserving && server.idle > 0 && fds[0] < 0) {
+    mh_births[record] = (struct mh_birth){MH_FROM_RESERVE, task.attempt};
+    if (write(server.reserve[1], &task, sizeof task) == (ssize_t)sizeof task) {
       server.idle--;
       return false;
     }
   }
-  return fork_for(record, fds);
+  return fork_for(record, task.attempt, fds);
 }
 
-/* Returns the record in a child that had to be made in place of one that was lost with its number; else -1. */
+/*
+ * One of the reserve has ended before its time. Returns the record in a child that had to be made in place of one that may
+ * have been lost with its number; else -1.
+ */
 static int renew_reserve(void) {
   static const int none[2] = {-1, -1};
   uint32_t used = mh_load(&mh_header()->processes_used);
+  bool reserving = server.reserving;
   close_reserve();
   for (uint32_t i = 0; i < used; i++) {
-    if (mh_births[i] != MH_FROM_RESERVE || mh_load(&mh_process(i)->state) != MH_PROCESS_FORKING) continue;
-    if (fork_for(i, none)) return (int)i;
+    const struct mh_birth *birth = &mh_births[i];
+    if (birth->pid != MH_FROM_RESERVE || mh_load(&mh_process(i)->state) != (birth->attempt << 8 | MH_PROCESS_FORKING))
+      continue;
+    if (fork_for(i, birth->attempt, none)) return (int)i;
   }
-  open_reserve();
+  if (reserving) open_reserve();
   return -1;
 }
 
@@ -281,14 +305,12 @@ int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
   sigprocmask(SIG_SETMASK, NULL, &server.mask);
   int error = mh_allow_fork();
   if (error < 0) return error;
-  /* Ctrl-C and a hang-up reach the whole terminal group. These two end when the others have. */
-  signal(SIGINT, SIG_IGN);
-  signal(SIGQUIT, SIG_IGN);
-  signal(SIGHUP, SIG_IGN);
+  on_terminal_signals(SIG_IGN);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   int guarded[2]; /* its write end is the guardian's alone: it hangs up when that is gone */
   if (pipe2(guarded, O_CLOEXEC) < 0) return -errno;
   mh_note_sleepers();
+  server.guardian = getpid();
   pid_t first = fork();
   if (first < 0) return -errno;
   if (first > 0) {
@@ -323,7 +345,7 @@ int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
       int status;
       drain(server.events);
       while (mh_reap(false, &status, &known) > 0) irregular |= !known;
-      int renewed = irregular && server.reserving ? renew_reserve() : -1;
+      int renewed = irregular ? renew_reserve() : -1;
       if (renewed >= 0) return renewed;
     }
     struct request request;

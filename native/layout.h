@@ -100,7 +100,7 @@ enum mh_process_flag {
 
 /* A process that was started by one of the family. */
 struct mh_process {
-  uint32_t state;
+  uint32_t state; /* low 8 bits: one of the above; the rest: which attempt to fork it this is, never the same twice */
   uint32_t generation;
   uint32_t pid;
   uint32_t status;
@@ -109,7 +109,8 @@ struct mh_process {
   uint32_t payload; /* handle of the block that says what to run */
   uint32_t result;  /* handle of the block with what it returned or threw */
   uint32_t outcome; /* 0 none, 1 returned, 2 threw */
-  uint32_t spare[23];
+  uint32_t guardian; /* pid of who reaps it, should its fork server die first */
+  uint32_t spare[22];
 };
 
 #endif

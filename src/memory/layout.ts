@@ -59,6 +59,7 @@ export const PROCESS = {
   PAYLOAD: 6,
   RESULT: 7,
   OUTCOME: 8,
+  GUARDIAN: 9,
 } as const;
 export const PROCESS_STATE = {
   FREE: 0,

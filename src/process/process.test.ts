@@ -293,6 +293,15 @@ for (const [method, Process] of carriers) {
       }
     });
 
+    test('hears a signal that is sent as soon as it has started', limit, async () => {
+      for (let i = 0; i < (method === 'forkserver' ? 100 : 3); i++) {
+        const child = run(forever);
+        child.interrupt();
+        await child.join();
+        assert.equal(child.signalCode, 'SIGINT');
+      }
+    });
+
     test('can handle signals', limit, async () => {
       const child = run(async () => {
         const signal = await new Promise(resolve => {

@@ -16,15 +16,19 @@ import { packPayload, type Settings } from './child.js';
 import { forgetChild, rememberChild } from './children.js';
 import { type End, Execution, type ExecutionOptions } from './execution.js';
 import { identity, nextPath } from './identity.js';
-import { claimRecord, drop, move, OUTCOME, peek, put, read, releaseRecord, write } from './records.js';
 import {
-  currentBirthplace,
-  guardianPid,
-  isGone,
-  isServerOwn,
-  startForked,
-  withoutOptions,
-} from './server.js';
+  claimRecord,
+  drop,
+  move,
+  OUTCOME,
+  peek,
+  put,
+  read,
+  stateOf as recordState,
+  releaseRecord,
+  write,
+} from './records.js';
+import { currentBirthplace, isGone, isServerOwn, startForked, withoutOptions } from './server.js';
 import { checkStartMethod, getStartMethod, type StartMethod } from './start-method.js';
 import { type ProcessState, type ProcessUsage, stateOf, usageOf } from './usage.js';
 
@@ -176,7 +180,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
         `Cannot send ${signal} to ${this.name} as it has not been started: call start() first`,
       );
     // One that is ENDING may have left its pid to somebody else.
-    if (!this.isAlive() || read(this.#record, PROCESS.STATE) !== PROCESS_STATE.RUNNING) return;
+    if (!this.isAlive() || recordState(this.#record) !== PROCESS_STATE.RUNNING) return;
     try {
       process.kill(this.#pid ?? 0, signal);
     } catch (error) {
@@ -204,7 +208,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     }
     this.#record = record;
     this.#pid = read(record, PROCESS.PID);
-    if (!this.#spawned) this.#guardian = guardianPid();
+    this.#guardian = read(record, PROCESS.GUARDIAN);
     rememberChild(this);
   }
 
@@ -292,7 +296,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
 
   /** The process that this one spawned has ended, with this wait status. */
   #reaped(status: number): void {
-    if (this.end || read(this.#record, PROCESS.STATE) !== PROCESS_STATE.RUNNING) return;
+    if (this.end || recordState(this.#record) !== PROCESS_STATE.RUNNING) return;
     write(this.#record, PROCESS.STATUS, status);
     move(this.#record, PROCESS_STATE.RUNNING, PROCESS_STATE.EXITED);
     native.bury(this.#pid ?? 0);
@@ -322,7 +326,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   update(): void {
     if (this.#record < 0) return;
     // Its state is read first: whatever a process did, it did before it ended.
-    const exited = read(this.#record, PROCESS.STATE) === PROCESS_STATE.EXITED;
+    const exited = recordState(this.#record) === PROCESS_STATE.EXITED;
     if (!this.#outcomeTaken && read(this.#record, PROCESS.OUTCOME) !== OUTCOME.NONE) this.#takeOutcome();
     if (!exited) return;
     const status = read(this.#record, PROCESS.STATUS);
@@ -378,6 +382,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
    * missing twice, with time in between for a server to tell, a process counts as killed.
    */
   lookAfter(): void {
+    this.update();
     if (!this.isBereaved) return;
     const state = stateOf(this.#pid ?? 0);
     if (state !== 'terminated' && state !== 'zombie') return;

@@ -11,7 +11,7 @@ import { depart } from '../wait/depart.js';
 import { randomGenerator, setParentPid } from './after-fork.js';
 import { packPayload, runForked, unprepare } from './child.js';
 import { forgetChildren, livingChildren } from './children.js';
-import { claimRecord, put, releaseRecord, write } from './records.js';
+import { claimRecord, move, put, releaseRecord } from './records.js';
 import type { PortableTarget } from './target.js';
 
 /*
@@ -72,7 +72,7 @@ async function liveOnce(): Promise<void> {
   await runForked(record);
   rehearseExit();
   livingChildren();
-  write(record, PROCESS.STATE, PROCESS_STATE.EXITED);
+  move(record, PROCESS_STATE.CLAIMED, PROCESS_STATE.EXITED);
   releaseRecord(record);
   depart({ last: false });
   forgetDeaths();

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError } from '../errors/errors.js';
@@ -7,7 +6,7 @@ import { words } from '../memory/commons.js';
 import { HEADER, PROCESS, PROCESS_STATE } from '../memory/layout.js';
 import { indexOf, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
-import { move, read, wordOf } from './records.js';
+import { move, read, requestAgain, stateIn, wordOf } from './records.js';
 import { moduleUrl } from './target.js';
 
 /** What the fork server's main script is told. Descriptors are numbers in that process. */
@@ -37,8 +36,6 @@ export interface Birthplace {
  * are in good hands; see native/forkserver.c.
  */
 let guardian: ChildProcess | undefined;
-/** In a forked process: the parent's. Found when first asked for. */
-let inheritedGuardian: number | undefined;
 let birthplace: Birthplace | undefined;
 /** A pipe that hangs up when this process ends, and not before: read and write end. All servers that it makes watch it. */
 let lifeline: [number, number] | undefined;
@@ -74,25 +71,6 @@ export function inheritBirthplace(place: Birthplace): void {
   birthplace = place;
 }
 
-/** Who reaps what is started from now on, should the fork server die: the guardian's pid; 0: nobody known. */
-export function guardianPid(): number {
-  if (guardian?.pid) return guardian.pid;
-  if (inheritedGuardian === undefined) {
-    // Forked: our parent is the server, whose parent it is; or, if the server has died, the guardian itself.
-    const parent = native.processStat(process.pid)?.[1] ?? 0;
-    inheritedGuardian = nameOf(parent) === 'mh-guardian' ? parent : (native.processStat(parent)?.[1] ?? 0);
-  }
-  return inheritedGuardian;
-}
-
-function nameOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
-  } catch {
-    return ''; // it is gone
-  }
-}
-
 /** Has process `pid` ended, or is it about to? */
 export function isGone(pid: number): boolean {
   const letter = native.processStat(pid)?.[0];
@@ -118,8 +96,8 @@ export function isServerOwn(): boolean {
 
 /** How long to trust in a start before looking whether its server lives, ms. */
 const PATIENCE = 50;
-/** States of a process that does not exist yet. */
-const WAITED_FOR = [PROCESS_STATE.REQUESTED, PROCESS_STATE.FORKING];
+/** States of a process that does not exist yet, or (killed in its first microsecond) never told its pid. */
+const WAITED_FOR = [PROCESS_STATE.REQUESTED, PROCESS_STATE.FORKING, PROCESS_STATE.RUNNING];
 /** How many servers in a row may end before they serve, until a start counts as failed. */
 const MOST_STILLBORN = 10;
 /** How long a server may take to boot, or a machine to be busy, before a start counts as failed, ms. */
@@ -136,7 +114,8 @@ export function startForked(index: number, fds: readonly [number, number] | unde
   let stillborn = 0;
   let epoch = ask(index, fds);
   for (;;) {
-    const seen = Atomics.load(words, state);
+    const word = Atomics.load(words, state);
+    const seen = stateIn(word);
     if (seen === PROCESS_STATE.EXITED || seen === PROCESS_STATE.ENDING) return;
     if (seen === PROCESS_STATE.RUNNING && read(index, PROCESS.PID) !== 0) return;
     if (seen === PROCESS_STATE.FAILED) {
@@ -145,17 +124,20 @@ export function startForked(index: number, fds: readonly [number, number] | unde
         `Cannot start a process as fork() failed with errno ${errno}: end some processes, or raise the limits (ulimit -u)`,
       );
     }
-    if (native.futexWait(state, seen, PATIENCE) !== 2) continue;
+    if (native.futexWait(state, word, PATIENCE) !== 2) continue;
     const lost = Atomics.load(words, HEADER.SERVER_EPOCH) !== epoch || guardianIsGone();
-    // A server took the request and died. If it forked, and the child says so only now, the first to say it wins.
-    if (lost && seen === PROCESS_STATE.FORKING) move(index, seen, PROCESS_STATE.REQUESTED);
     if (lost) {
+      requestAgain(index);
       const now = Atomics.load(words, HEADER.SERVER_BIRTHS);
       stillborn = now === births ? stillborn + 1 : 0;
       births = now;
     }
     const given = stillborn === MOST_STILLBORN || performance.now() > deadline;
-    if (given && WAITED_FOR.some(expected => move(index, expected, PROCESS_STATE.CANCELLED)))
+    if (
+      given &&
+      read(index, PROCESS.PID) === 0 &&
+      WAITED_FOR.some(expected => move(index, expected, PROCESS_STATE.CANCELLED))
+    )
       throw new LifecycleError(
         'Cannot start a process as the fork server does not come up: see what it printed to stderr, or use setStartMethod("spawn")',
       );
@@ -249,7 +231,6 @@ function launch(): void {
 /** In a forked child: the server is the parent's. */
 export function inheritServer(client: number): void {
   guardian = undefined;
-  inheritedGuardian = undefined;
   lifeline = undefined;
   native.client(client);
 }

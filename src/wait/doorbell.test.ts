@@ -41,6 +41,13 @@ async function alive<T>(wait: Promise<T>): Promise<T> {
   }
 }
 
+test('a ring comes to who listens later, whatever was heard in between', LIMIT, async () => {
+  const first = rung(REASON.WAKE);
+  ring(me(), REASON.WAKE | REASON.CHILD);
+  await alive(first);
+  await alive(rung(REASON.CHILD));
+});
+
 test('a ring calls those who listen for its reason, in their order, and no others', LIMIT, async () => {
   const calls: string[] = [];
   const stops = [

@@ -11,6 +11,8 @@ import { native } from '../native/native.js';
 type Listener = () => void;
 
 const listeners: { reason: number; listener: Listener }[] = [];
+/** What there are or were listeners for. Other rings wait until somebody listens. */
+let heard = 0;
 let bell: number | undefined;
 let holds = 0;
 
@@ -20,7 +22,6 @@ export function openDoorbell(): void {
   const index = indexOf(self());
   native.bellOpen(index, dispatch);
   bell = record(index);
-  dispatch(); // for what was rung before the bell hung
 }
 
 /**
@@ -31,6 +32,9 @@ export function onRing(reason: number, listener: Listener): () => void {
   openDoorbell();
   const entry = { reason, listener };
   listeners.push(entry);
+  heard |= reason;
+  if ((Atomics.load(words, record(indexOf(self())) + PARTICIPANT.REASONS) & reason) !== 0)
+    queueMicrotask(dispatch); // it was rung for before anybody listened
   return () => {
     const i = listeners.indexOf(entry);
     if (i >= 0) listeners.splice(i, 1);
@@ -72,7 +76,7 @@ export function ringSelf(reason: number): void {
 /** Does now what the rings so far ask for. */
 function dispatch(): void {
   if (bell === undefined) return;
-  const reasons = Atomics.exchange(words, bell + PARTICIPANT.REASONS, 0);
+  const reasons = Atomics.and(words, bell + PARTICIPANT.REASONS, ~heard) & heard;
   if (reasons === 0) return;
   for (const { reason, listener } of listeners.slice()) if ((reasons & reason) !== 0) listener();
 }
@@ -88,7 +92,10 @@ export function blockUntil(done: () => boolean, timeout = Number.POSITIVE_INFINI
   try {
     for (;;) {
       const seen = Atomics.load(words, at + PARTICIPANT.SIGNAL);
-      if ((Atomics.and(words, at + PARTICIPANT.REASONS, ~REASON.DEATH) & REASON.DEATH) !== 0)
+      if (
+        (Atomics.and(words, at + PARTICIPANT.REASONS, ~(heard & REASON.DEATH)) & heard & REASON.DEATH) !==
+        0
+      )
         for (const { reason, listener } of listeners.slice()) if ((reason & REASON.DEATH) !== 0) listener();
       Atomics.store(words, at + PARTICIPANT.SLEEPING, 1); // each time, as a listener may have blocked in between
       if (done()) return true;
@@ -104,6 +111,7 @@ export function blockUntil(done: () => boolean, timeout = Number.POSITIVE_INFINI
 /** In a forked child: the parent's doorbell is not ours. */
 export function forgetDoorbell(): void {
   listeners.length = 0;
+  heard = 0;
   bell = undefined;
   holds = 0;
 }
