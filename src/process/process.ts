@@ -56,6 +56,11 @@ const SIGNALS = new Map(
 );
 const SIGKILL = os.constants.signals.SIGKILL;
 
+/** The part of Node's ChildProcess that the event loop tells of an end. */
+interface NodeHandle {
+  readonly _handle?: { onexit(exitCode: number, signalCode: string): void };
+}
+
 let nullDevice: number | undefined;
 
 /**
@@ -104,12 +109,12 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
 
   /** Undefined while alive; null when a signal ended it. */
   get exitCode(): number | null | undefined {
-    if (this.hasStarted) this.update();
+    if (this.hasStarted) this.isAlive();
     return this.end?.exitCode;
   }
 
   get signalCode(): NodeJS.Signals | null | undefined {
-    if (this.hasStarted) this.update();
+    if (this.hasStarted) this.isAlive();
     return this.end?.signalCode;
   }
 
@@ -302,18 +307,30 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     native.bury(this.#pid ?? 0);
   }
 
+  /**
+   * Waits for the end of one that this process spawned, and takes it off the process table. The event loop, which would
+   * do so else, is told, or it would wait for an end that never comes.
+   */
+  #reap(timeout: number): void {
+    if (!this.#spawned || this.end) return;
+    const status = native.awaitExit(this.#pid ?? 0, timeout === Number.POSITIVE_INFINITY ? -1 : timeout, 1);
+    if (status < 0) return;
+    this.#reaped(status);
+    const { exitCode, signalCode } = endOf(status);
+    (this.#spawned as unknown as NodeHandle)._handle?.onexit(exitCode ?? 0, signalCode ?? '');
+  }
+
   protected block(done: () => boolean, timeout: number): boolean {
     const look = () => {
       this.update();
       return done();
     };
+    this.#reap(0);
     if (look()) return true;
     const deadline = performance.now() + timeout;
     for (let left = timeout; left > 0; left = deadline - performance.now()) {
-      if (this.#spawned) {
-        const status = native.awaitExit(this.#pid ?? 0, left === Number.POSITIVE_INFINITY ? -1 : left, 0);
-        if (status >= 0) this.#reaped(status);
-      } else {
+      if (this.#spawned) this.#reap(left);
+      else {
         blockUntil(look, Math.min(left, LOOK_AFTER_SERVER));
         this.lookAfter();
       }
@@ -329,12 +346,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     const exited = recordState(this.#record) === PROCESS_STATE.EXITED;
     if (!this.#outcomeTaken && read(this.#record, PROCESS.OUTCOME) !== OUTCOME.NONE) this.#takeOutcome();
     if (!exited) return;
-    const status = read(this.#record, PROCESS.STATUS);
-    const signal = status & 0x7f;
-    const end: End =
-      signal === 0
-        ? { exitCode: (status >> 8) & 0xff, signalCode: null }
-        : { exitCode: null, signalCode: SIGNALS.get(signal) ?? 'SIGKILL' };
+    const end = endOf(read(this.#record, PROCESS.STATUS));
     releaseRecord(this.#record);
     this.#record = -1;
     forgetChild(this);
@@ -393,6 +405,13 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     }
     this.update();
   }
+}
+
+/** What a wait status says. */
+function endOf(status: number): End {
+  const signal = status & 0x7f;
+  if (signal === 0) return { exitCode: (status >> 8) & 0xff, signalCode: null };
+  return { exitCode: null, signalCode: SIGNALS.get(signal) ?? 'SIGKILL' };
 }
 
 function checkOptions({ stdio, env, cwd, priority, affinity }: ProcessOptions<any, any>): void {
