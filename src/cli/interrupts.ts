@@ -29,7 +29,9 @@ export class Interrupts {
     this.#onStop = callback;
   }
 
+  /** The command has done what there was to do. Once interrupted it stays deaf to more: a third Ctrl-C changes nothing. */
   dispose(): void {
+    if (this.status !== 0) return;
     process.removeListener('SIGINT', this.#interrupt);
     process.removeListener('SIGTERM', this.#terminate);
   }
