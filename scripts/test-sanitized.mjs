@@ -20,6 +20,7 @@ const { status } = spawnSync(process.execPath, [path.join(root, 'scripts/test.mj
   env: {
     ...process.env,
     MANYHANDS_ADDON: addon,
+    MANYHANDS_SCHEDULES: process.env.MANYHANDS_SCHEDULES ?? '10', // each takes ten times as long
     LD_PRELOAD: runtimes.join(':'),
     // V8 handles faults in WebAssembly by a handler of its own.
     ASAN_OPTIONS: 'detect_leaks=0:allow_user_segv_handler=1:handle_segv=0',
