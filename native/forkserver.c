@@ -18,6 +18,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -295,6 +298,13 @@ static int renew_reserve(void) {
   return -1;
 }
 
+/* What was freed at start-up, and is still ours, would be copied page table entry by entry into each child. */
+static void give_back_free_memory(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 /*
  * Serves until the root is gone and all children have ended. Returns in each child: in one that was forked for a request,
  * the number of its process record; in one of the reserve, MH_RESERVE; in one that lives to no purpose, MH_REHEARSAL.
@@ -309,6 +319,7 @@ int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   int guarded[2]; /* its write end is the guardian's alone: it hangs up when that is gone */
   if (pipe2(guarded, O_CLOEXEC) < 0) return -errno;
+  give_back_free_memory();
   mh_note_sleepers();
   server.guardian = getpid();
   pid_t first = fork();
