@@ -256,6 +256,7 @@ for (const { carrier, options } of CARRIERS.filter(({ options }) => options.kind
         const size = round % 3 === 0 ? 20_000 : 10;
         const tasks = Array.from({ length: 30 }, (_, i) => pool.run(work, [String(i).padEnd(size)]));
         for (let turn = 0; turn < round % 10; turn++) await new Promise(resolve => setImmediate(resolve));
+        if (round % 4 === 3) await tasks[round % 20]; // on one processor they would not have begun
         const victim = pool.workers[round % 2];
         victim?.kill();
         const outcomes = await Promise.allSettled(tasks);
