@@ -209,10 +209,14 @@ function run(board: Int32Array, number: number): void {
   /** The event loop of a thread that waits for nothing but its doorbell. */
   async function onEventLoop(wait: Promise<{ outcome: string }>): Promise<string> {
     let over = false;
-    const end = () => {
-      over = true;
-    };
-    wait.then(end, end);
+    wait.then(
+      () => {
+        over = true;
+      },
+      () => {
+        over = true;
+      },
+    );
     for (;;) {
       await null;
       await null;
