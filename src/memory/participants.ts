@@ -96,6 +96,13 @@ export function forget(): void {
   own = 0;
 }
 
+/** Has the end of the thread with this tag been told? "No" may be late: see isAlive(). */
+export function isKnownDead(tag: number): boolean {
+  const index = indexOf(tag);
+  const state = record(index) + PARTICIPANT.STATE;
+  return Atomics.load(words, state) !== PARTICIPANT_STATE.LIVE || tagOf(index) !== tag;
+}
+
 /**
  * Is the thread with this tag alive? Asks the kernel, so not for hot paths. A stopped one is alive; a zombie is not.
  * The answer "no" is final.

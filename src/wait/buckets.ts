@@ -36,6 +36,15 @@ export function append(bucket: number, node: number): void {
   words[bucket + BUCKET.TAIL] = node;
 }
 
+/** Puts a node at the head of the line. */
+export function prepend(bucket: number, node: number): void {
+  const head = words[bucket + BUCKET.HEAD];
+  words[node + NODE.NEXT] = head;
+  words[node + NODE.PREVIOUS] = 0;
+  Atomics.store(words, bucket + BUCKET.HEAD, node);
+  words[head === 0 ? bucket + BUCKET.TAIL : head + NODE.PREVIOUS] = node;
+}
+
 /** Takes a node out of the line. */
 export function remove(bucket: number, node: number): void {
   const next = words[node + NODE.NEXT];

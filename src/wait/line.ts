@@ -2,27 +2,40 @@ import { words } from '../memory/commons.js';
 import { PARTICIPANT, PARTICIPANT_STATE, REASON } from '../memory/layout.js';
 import { indexOf, record, self, tagOf } from '../memory/participants.js';
 import { unlock } from '../memory/robust-lock.js';
-import { append, BUCKET, bucketOf, lockBucket, remove, repair } from './buckets.js';
+import { append, BUCKET, bucketOf, lockBucket, prepend, remove, repair } from './buckets.js';
 import { ring, ringSelf } from './doorbell.js';
-import { flag, freeNode, NODE, NODE_STATE, nodesOf, takeNode } from './nodes.js';
+import { flag, freeNode, NODE, NODE_STATE, NOTE_WORDS, nodesOf, takeNode } from './nodes.js';
 
 /*
  * The line at a word: who enters it, who is called, who leaves it. README.md tells the races and what closes them.
  */
+
+/** Up to three 32-bit numbers that say what a wait is for. */
+export type Note = readonly number[];
+
+/** One that stands in line. */
+export interface Waiter {
+  /** Its thread. */
+  readonly tag: number;
+  readonly note: Note;
+}
 
 export interface WakeOptions {
   /** 32 bits handed to each of those woken. */
   token?: number;
   /**
    * Should one die before it has seen the wake, does the next in line get it (default)? False where `settle` has written
-   * down who got what, so that a sweeper (deaths.ts) will find it.
+   * down who got what, so that whoever looks after a death will find it.
    */
   passOn?: boolean;
+  /** Asked of one after the other, first come first: shall it be woken? Default: all are, up to `count`. */
+  choose?: (waiter: Waiter) => boolean;
   /**
    * Runs before anyone goes on, and so that nobody can enter the line meanwhile: the place to change the word according
-   * to who is woken (their tags, first come first) and whether more wait. It must not wait, wake or throw.
+   * to who is woken (first come first) and whether more wait. If this thread dies before its end, they are woken all
+   * the same; so one that is woken looks at what it has got. It must not wait, wake or throw.
    */
-  settle?: (woken: readonly number[], more: boolean) => void;
+  settle?: (woken: readonly Waiter[], more: boolean) => void;
 }
 
 /**
@@ -47,31 +60,33 @@ function wakeInLine(
   bucket: number,
   word: number,
   count: number,
-  { token = 0, passOn = true, settle }: WakeOptions = {},
+  { token = 0, passOn = true, choose, settle }: WakeOptions = {},
 ): number {
   const chosen: number[] = [];
   const owners = new Set<number>();
+  let more = false;
   lockBucket(bucket);
   try {
     let node = nextAt(word, words[bucket + BUCKET.HEAD]);
-    for (; node !== 0 && chosen.length < count; node = nextAt(word, words[node + NODE.NEXT]))
-      chosen.push(node);
-    settle?.(
-      chosen.map(node => words[node + NODE.OWNER]),
-      node !== 0,
-    );
+    for (; node !== 0 && chosen.length < count; node = nextAt(word, words[node + NODE.NEXT])) {
+      if (choose === undefined || choose(waiterAt(node))) chosen.push(node);
+      else more = true;
+    }
     for (const node of chosen) {
       const owner = indexOf(words[node + NODE.OWNER]);
       words[node + NODE.TOKEN] = token;
       words[node + NODE.PASS_ON] = passOn ? 1 : 0;
       words[node + NODE.ORDER] = Atomics.add(words, record(owner) + PARTICIPANT.READY, 1);
       Atomics.store(words, node + NODE.STATE, NODE_STATE.WOKEN); // from here on it is woken, whatever happens to us
+    }
+    settle?.(chosen.map(waiterAt), more || node !== 0);
+  } finally {
+    for (const node of chosen) {
       remove(bucket, node);
       flag(node);
+      owners.add(indexOf(words[node + NODE.OWNER]));
       Atomics.store(words, node + NODE.STATE, NODE_STATE.OUT); // and from here on its owner may use it again
-      owners.add(owner);
     }
-  } finally {
     unlock(bucket + BUCKET.LOCK);
   }
   const own = indexOf(self());
@@ -80,6 +95,11 @@ function wakeInLine(
     else ring(owner, REASON.WAKE);
   }
   return chosen.length;
+}
+
+function waiterAt(node: number): Waiter {
+  const note = node + NODE.NOTE;
+  return { tag: words[node + NODE.OWNER], note: [words[note], words[note + 1], words[note + 2]] };
 }
 
 /** The first node from `node` on that waits on `word` and has not died. */
@@ -95,28 +115,36 @@ function nextAt(word: number, node: number): number {
   return node;
 }
 
-/** The tags of those that wait on `word`, first come first. Stale once read. */
-export function waiting(word: number): number[] {
+/** Those that wait on `word`, first come first. Stale once read. */
+export function waiting(word: number): (Waiter & { readonly node: number })[] {
   const bucket = bucketOf(word);
-  const tags: number[] = [];
-  if (Atomics.load(words, bucket + BUCKET.HEAD) === 0) return tags;
+  const waiters: (Waiter & { node: number })[] = [];
+  if (Atomics.load(words, bucket + BUCKET.HEAD) === 0) return waiters;
   lockBucket(bucket);
   for (let node = nextAt(word, words[bucket + BUCKET.HEAD]); node !== 0; ) {
-    tags.push(words[node + NODE.OWNER]);
+    waiters.push({ ...waiterAt(node), node });
     node = nextAt(word, words[node + NODE.NEXT]);
   }
   unlock(bucket + BUCKET.LOCK);
-  return tags;
+  return waiters;
 }
 
-/** Enters the line at `word`: the node, or 0 when the word did not hold `expected`. */
-export function enter(word: number, expected: number): number {
+/**
+ * Enters the line at `word`, at its end or as the first: the node, or 0 when the word did not hold `expected`.
+ */
+export function enter(
+  word: number,
+  expected: number,
+  { note, first = false }: { note?: Note; first?: boolean } = {},
+): number {
   const bucket = bucketOf(word);
   const node = takeNode();
   words[node + NODE.WORD] = word;
+  for (let i = 0; i < NOTE_WORDS; i++) words[node + NODE.NOTE + i] = note?.[i] ?? 0;
   lockBucket(bucket);
   Atomics.store(words, node + NODE.STATE, NODE_STATE.WAITING);
-  append(bucket, node);
+  if (first) prepend(bucket, node);
+  else append(bucket, node);
   // SYNC POINT with wake(): in line first, then the look at the word; there the word first, then the look at the line.
   const entered = Atomics.load(words, word) === expected;
   if (!entered) remove(bucket, node);

@@ -33,7 +33,12 @@ export const NODE = {
   ORDER: 7,
   /** Its place in the block. */
   NUMBER: 8,
+  /** What it waits for, in words that mean something to the user of the line alone: 3 words. */
+  NOTE: 9,
+  /** For the layer above to tell of this wait what others of the family may read: 4 words. */
+  REMARKS: 12,
 } as const;
+export const NOTE_WORDS = 3;
 export const NODE_STATE = { FREE: 0, WAITING: 1, WOKEN: 2, OUT: 3 } as const;
 
 const NODE_WORDS = 16;

@@ -6,7 +6,7 @@ import { self } from '../memory/participants.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { BUCKET, bucketOf } from './buckets.js';
 import { openDoorbell } from './doorbell.js';
-import { waiting, wake, wakeAll } from './line.js';
+import { type Waiter, waiting, wake, wakeAll } from './line.js';
 import { type Parked, park, parkSync } from './park.js';
 
 leavesNothing({ warm: openDoorbell });
@@ -145,9 +145,9 @@ test('settle() learns whom the wake is for and whether more wait, before anyone 
 }, async () => {
   const at = word();
   const seen: unknown[] = [];
-  const settle = (woken: readonly number[], more: boolean) => {
+  const settle = (woken: readonly Waiter[], more: boolean) => {
     seen.push([woken.length, more]);
-    for (const tag of woken) assert.equal(tag, self());
+    for (const { tag } of woken) assert.equal(tag, self());
     Atomics.store(words, at, woken.length);
   };
   assert.equal(wake(at, 2, { settle }), 0);
@@ -162,15 +162,55 @@ test('settle() learns whom the wake is for and whether more wait, before anyone 
   await Promise.all(waits);
 });
 
-test('settle() that throws wakes nobody and leaves the line usable', { timeout: 5000 }, async () => {
+test('choose() says who of those in line is woken, by what each noted', { timeout: 5000 }, async () => {
   const at = word();
-  const wait = park(at, 0);
-  const settle = () => {
-    throw new Error('no');
+  const woken: number[] = [];
+  const wait = (n: number) => park(at, 0, { note: [n, -n, n * n] }).then(() => woken.push(n));
+  const waits = [1, 2, 3, 4].map(wait);
+  let seen: unknown;
+  const settle = (waiters: readonly Waiter[], more: boolean) => {
+    seen = [waiters.map(({ note }) => note), more];
   };
-  assert.throws(() => wake(at, 1, { settle }), /no/);
-  assert.equal(wake(at), 1);
-  await wait;
+  const isEven = ({ note: [n] }: Waiter) => n % 2 === 0;
+  assert.equal(wake(at, 1, { choose: isEven, settle }), 1);
+  assert.deepEqual(seen, [[[2, -2, 4]], true]);
+  assert.equal(wake(at, 9, { choose: isEven, settle }), 1);
+  assert.deepEqual(seen, [[[4, -4, 16]], true]);
+  assert.equal(wake(at, 9, { settle }), 2);
+  assert.equal((seen as [unknown, boolean])[1], false);
+  await Promise.all(waits);
+  assert.deepEqual(woken, [2, 4, 1, 3]);
+});
+
+test('one that enters first is woken before those that came earlier', { timeout: 5000 }, async () => {
+  const at = word();
+  const order: string[] = [];
+  const waits = [
+    park(at, 0).then(() => order.push('early')),
+    park(at, 0, { first: true }).then(() => order.push('first')),
+    park(at, 0).then(() => order.push('late')),
+  ];
+  for (let i = 0; i < 3; i++) assert.equal(wake(at), 1);
+  await Promise.all(waits);
+  assert.deepEqual(order, ['first', 'early', 'late']);
+});
+
+test('looks come while a thread is blocked, each in its time, and may end the wait', () => {
+  const at = word();
+  const looks: number[] = [];
+  const look = (n: number) => ({ after: n, look: () => void looks.push(n) });
+  assert.equal(parkSync(at, 0, { timeout: 20, looks: [look(1), look(5), look(30)] }).outcome, 'timeout');
+  assert.deepEqual(looks, [1, 5]);
+  const fails = () => {
+    throw new Error('seen enough');
+  };
+  assert.throws(() => parkSync(at, 0, { looks: [{ after: 1, look: fails }] }), /seen enough/);
+  assert.deepEqual(waiting(at), []);
+  const wakes = () => {
+    assert.equal(wake(at), 1);
+    throw new Error('too late');
+  };
+  assert.equal(parkSync(at, 0, { looks: [{ after: 1, look: wakes }] }).outcome, 'woken');
 });
 
 test('queued() runs in line; when it throws, nothing of the wait is left', async () => {

@@ -4,7 +4,7 @@ import { REASON } from '../memory/layout.js';
 import { atDeadline } from './deadlines.js';
 import { forgetDeaths, watchDeaths } from './deaths.js';
 import { blockUntil, hold, onRing, unhold } from './doorbell.js';
-import { enter, isWaiting, take, wake, withdraw } from './line.js';
+import { enter, isWaiting, type Note, take, wake, withdraw } from './line.js';
 import { forgetNodes, NODE, takeFlagged } from './nodes.js';
 import { timeoutOf, type WaitOptions } from './options.js';
 
@@ -28,17 +28,27 @@ export interface Parked {
 export interface ParkSyncOptions {
   /** Give up after this many milliseconds. Absent: wait for ever. 0: do not wait. */
   timeout?: number;
-  /** Runs once this wait is in line, before it sleeps: gives up what others need, such as a condition's lock. */
-  queued?: () => void;
+  /**
+   * Runs once this wait is in line, as `node`, before it sleeps: gives up what others need, such as a condition's lock.
+   */
+  queued?: (node: number) => void;
+  /** What it waits for, for wakers that choose(). */
+  note?: Note;
+  /** Enters the line at its head: for one that was woken, and found that another had been quicker. */
+  first?: boolean;
   /**
    * Asked after somebody's death: is there still something to wait for? False ends the wait as 'changed'.
    * Default: whether the word holds what was expected. For more than that, as whether a lock's owner lives. It must not
    * wait or throw.
    */
   recheck?: () => boolean;
+  /** Calls each once the wait has lasted that many ms. What it throws ends the wait, unless it was woken before. */
+  looks?: readonly { readonly after: number; readonly look: () => void }[];
 }
 
-export interface ParkOptions extends ParkSyncOptions, WaitOptions {
+export interface ParkOptions extends Omit<ParkSyncOptions, 'looks' | 'queued'>, WaitOptions {
+  /** `fail` ends the wait with an error, unless it was woken before. */
+  queued?: (node: number, fail: (reason: unknown) => void) => void;
   /** Does it keep the event loop alive? Default true. */
   ref?: boolean;
 }
@@ -69,11 +79,11 @@ export function park(word: number, expected: number, options: ParkOptions = {}):
     if (Atomics.load(words, word) !== expected) return resolve(CHANGED);
     if (timeout === 0) return resolve(TIMED_OUT);
     listen();
-    const node = enter(word, expected);
+    const node = enter(word, expected, options);
     if (node === 0) return resolve(CHANGED);
     const wait = new Wait(node, expected, performance.now() + timeout, options, resolve, reject);
     try {
-      options.queued?.();
+      options.queued?.(node, reason => wait.fail(reason));
     } catch (error) {
       wait.fail(error);
     }
@@ -87,26 +97,43 @@ export function parkSync(word: number, expected: number, options: ParkSyncOption
   if (timeout === 0) return TIMED_OUT;
   for (let i = 0; i < SPINS; i++) if (Atomics.load(words, word) !== expected) return CHANGED;
   listen();
-  const node = enter(word, expected);
+  const node = enter(word, expected, options);
   if (node === 0) return CHANGED;
-  let ended = false;
   try {
-    options.queued?.();
-    for (let i = 0; i < SPINS && isWaiting(node); i++);
-    let seen = alarms;
-    const isOver = () => {
-      if (!isWaiting(node)) return true;
-      if (seen === alarms) return false;
-      seen = alarms;
-      return !isWorthwhile(node, expected, options.recheck);
-    };
-    ended = !isWaiting(node) || blockUntil(isOver, timeout);
+    options.queued?.(node);
   } catch (error) {
     if (!withdraw(node)) wake(words[node + NODE.WORD], 1, { token: take(node) });
     throw error;
   }
-  if (withdraw(node)) return ended ? CHANGED : TIMED_OUT;
-  return { outcome: 'woken', token: take(node) };
+  for (let i = 0; i < SPINS && isWaiting(node); i++);
+  let seen = alarms;
+  const isOver = () => {
+    if (!isWaiting(node)) return true;
+    if (seen === alarms) return false;
+    seen = alarms;
+    return !isWorthwhile(node, expected, options.recheck);
+  };
+  let ended = false;
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    ended = !isWaiting(node) || block(isOver, timeout, options.looks);
+  } catch (error) {
+    failure = { error };
+  }
+  if (!withdraw(node)) return { outcome: 'woken', token: take(node) };
+  if (failure) throw failure.error;
+  return ended ? CHANGED : TIMED_OUT;
+}
+
+function block(isOver: () => boolean, timeout: number, looks: ParkSyncOptions['looks'] = []): boolean {
+  let passed = 0;
+  for (const { after, look } of looks) {
+    if (after >= timeout) break;
+    if (blockUntil(isOver, after - passed)) return true;
+    look();
+    passed = after;
+  }
+  return blockUntil(isOver, timeout - passed);
 }
 
 function isWorthwhile(node: number, expected: number, recheck?: () => boolean): boolean {

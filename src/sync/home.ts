@@ -1,0 +1,40 @@
+import { words } from '../memory/commons.js';
+import { isKnownDead, self } from '../memory/participants.js';
+import { lock, unlock } from '../memory/robust-lock.js';
+import { type Waiter, type WakeOptions, waiting, wake } from '../wait/line.js';
+import { type Parked, type ParkOptions, type ParkSyncOptions, park, parkSync } from '../wait/park.js';
+
+/**
+ * Where a synchronisation object lives, and how one waits there: the commons of the family, or the memory of one name
+ * that unrelated programs share (named.ts). Words are named by their index in `words`; what the functions promise is said
+ * where the commons' are defined.
+ */
+export interface Home {
+  readonly words: Int32Array;
+  /** What marks this thread as an owner here, 1 to 2³⁰ − 1; never that of another, also after its end. */
+  self(): number;
+  /** Is the thread with this mark known to have ended? Cheap. "Yes" is final, "no" may be late. */
+  isKnownDead(tag: number): boolean;
+  /** The lock for the inside of an object, held for a moment; `recover` runs when its last holder died with it. */
+  lock(word: number, recover: () => void): void;
+  unlock(word: number): void;
+  park(word: number, expected: number, options: ParkOptions): Promise<Parked>;
+  parkSync(word: number, expected: number, options: ParkSyncOptions): Parked;
+  wake(word: number, count: number, options?: WakeOptions): number;
+  waiting(word: number): readonly Waiter[];
+}
+
+/** The memory of this process's family. To be used once the family has one: see self(). */
+export const commons: Home = {
+  get words() {
+    return words;
+  },
+  self,
+  isKnownDead,
+  lock,
+  unlock,
+  park,
+  parkSync,
+  wake,
+  waiting,
+};
