@@ -45,6 +45,7 @@ struct mh_header {
   uint32_t guardian_deaths;   /* +1 for each guardian that its server found gone */
   uint32_t allocator[32];     /* belongs to src/memory */
   uint32_t waiting[32];       /* belongs to src/wait */
+  uint32_t sync[32];          /* belongs to src/sync */
 };
 
 enum mh_participant_state {

@@ -14,4 +14,8 @@ export {
 } from './process/start-method.js';
 export type { Target } from './process/target.js';
 export type { ProcessState, ProcessUsage } from './process/usage.js';
+export type { Guard } from './sync/guard.js';
+export { Lock } from './sync/lock.js';
+export type { NamedOptions } from './sync/naming.js';
+export { RLock } from './sync/rlock.js';
 export type { WaitOptions } from './wait/options.js';

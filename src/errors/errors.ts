@@ -30,6 +30,48 @@ export class ClosedError extends ManyhandsError {
   override readonly code: string = 'ERR_CLOSED';
 }
 
+/** The barrier was broken: a party ran out of time, gave up, ended, or called abort() or reset(). */
+export class BrokenBarrierError extends ManyhandsError {
+  static {
+    name(this, 'BrokenBarrierError');
+  }
+  override readonly code: string = 'ERR_BROKEN_BARRIER';
+}
+
+/** Released when not held, by a stranger, or too often. */
+export class LockError extends ManyhandsError {
+  static {
+    name(this, 'LockError');
+  }
+  override readonly code: string = 'ERR_LOCK';
+}
+
+/** One of those that wait for one another in a circle. */
+export interface DeadlockWaiter {
+  readonly pid: number;
+  /** worker_threads' threadId; 0: the main thread. */
+  readonly threadId: number;
+  readonly name: string;
+  readonly waitsFor: string;
+  /** What it holds that the one before it in the circle waits for. */
+  readonly holds: string;
+  /** Where it waits, if stacks are on: with MANYHANDS_STACKS=1 in the environment. */
+  readonly stack?: string;
+}
+
+/** Waiting here would never end: those in `cycle` wait for one another, this one first. */
+export class DeadlockError extends ManyhandsError {
+  static {
+    name(this, 'DeadlockError');
+  }
+  override readonly code: string = 'ERR_DEADLOCK';
+  readonly cycle: readonly DeadlockWaiter[];
+  constructor(message: string, options: ErrorOptions & { cycle: readonly DeadlockWaiter[] }) {
+    super(message, options);
+    this.cycle = options.cycle;
+  }
+}
+
 /** A value or function cannot cross. `path` names the culprit, as `args[0].db.socket` or `closure of task → db`. */
 export class SerializationError extends ManyhandsError {
   static {

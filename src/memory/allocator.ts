@@ -18,7 +18,8 @@ export { handleAt, offsetOf } from './handles.js';
 export { getLimit, setLimit } from './limit.js';
 
 /*
- * Owners: the tag of a thread (participants.ts, below 2³⁰), PROCESS_OWNER | a number that the process layer chooses, or FAMILY.
+ * Owners: the tag of a thread (participants.ts, below 2³⁰), PROCESS_OWNER | a number that the process layer chooses, a number
+ * below 0 for a shared object (src/sync/cell.ts), or FAMILY.
  */
 export const PROCESS_OWNER: number = 1 << 30;
 /** Nobody's in particular: it lives until it is freed, or the last process of the family ends. */
@@ -77,6 +78,13 @@ export function ownerOf(handle: number): number {
   const owner = word < 0 ? 0 : Atomics.load(words, word);
   if (owner === 0) throw noBlock(handle);
   return owner;
+}
+
+/** Index of the word that holds a small block's owner: 0 once it is freed. @throws {RangeError} There is no such block. */
+export function ownerWordAt(handle: number): number {
+  const word = ownerWord(handle);
+  if (word < 0 || Atomics.load(words, word) === 0) throw noBlock(handle);
+  return word;
 }
 
 /** Gives a block from one owner to another, in one step. False: it was not, or no longer, the first one's. */

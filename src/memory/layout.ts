@@ -20,9 +20,10 @@ export const HEADER = {
   SERVER_BIRTHS: 7,
   GUARDIAN_DEATHS: 8,
 } as const;
-/** 32 words for the allocator, 32 for the wait queues. */
+/** 32 words for the allocator, 32 for the wait queues, 32 for synchronisation objects. */
 export const ALLOCATOR = layout.allocatorOffset / 4;
 export const WAITING = layout.waitingOffset / 4;
+export const SYNC = layout.syncOffset / 4;
 
 export const PARTICIPANTS = layout.participantsOffset / 4;
 export const PARTICIPANT_WORDS = layout.participantBytes / 4;

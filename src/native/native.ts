@@ -19,6 +19,7 @@ export interface Layout {
   readonly pageRecordBytes: number;
   readonly allocatorOffset: number;
   readonly waitingOffset: number;
+  readonly syncOffset: number;
 }
 
 /**

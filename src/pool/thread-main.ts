@@ -2,6 +2,7 @@
 import { workerData } from 'node:worker_threads';
 import { setEntry } from '../codec/functions/modules.js';
 import { hooksStayedBehind } from '../codec/functions/typescript.js';
+import '../sync/register.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { depart } from '../wait/depart.js';
 import { serve, type WorkerOptions } from './worker.js';

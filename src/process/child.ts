@@ -8,6 +8,8 @@ import { words } from '../memory/commons.js';
 import { PARTICIPANT, PROCESS, REASON } from '../memory/layout.js';
 import { indexOf, record as participantRecord, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
+import { nameSelf } from '../platform/self-name.js';
+import '../sync/register.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { ring } from '../wait/doorbell.js';
 import { setParentPid } from './after-fork.js';
@@ -104,6 +106,7 @@ function run(index: number, settings: Settings, task: Uint8Array): Promise<void>
   prepareToRun();
   own = index;
   adoptIdentity(settings.identity);
+  nameSelf(settings.identity.name);
   inheritStartMethod(settings.startMethod);
   if (settings.entry !== undefined) setEntry(settings.entry);
   process.title = settings.identity.name;

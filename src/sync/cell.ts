@@ -1,0 +1,101 @@
+import { allocate, free, offsetOf, ownerWordAt, transfer } from '../memory/allocator.js';
+import { SYNC } from '../memory/layout.js';
+import { self } from '../memory/participants.js';
+import { commons, type Home } from './home.js';
+
+/*
+ * Where a shared object lies, and whether it is still there.
+ *
+ * A block of the commons belongs to the thread that made it until the object is first passed on: so what nobody else
+ * knows goes with its maker, or when its maker has no more use for it. From then on it belongs to a number of its own, lives
+ * until it is disposed of or the family ends, and a thread that still has an object disposed of elsewhere finds that
+ * the block's owner has changed.
+ */
+
+/** How many shared objects of the family have been passed on: gives them their numbers. */
+const OBJECTS = SYNC;
+const MOST_OBJECTS = 2 ** 30;
+/** What no block's owner word ever holds. */
+const GONE = -(2 ** 31);
+
+/** Names a cell of the commons to another thread of the family. */
+export type CellHandle = readonly [mark: number, ...blocks: number[]];
+
+/** What unrelated programs share. */
+export interface Shared {
+  readonly kind: string;
+  readonly name: string;
+  /** This thread is done with it. */
+  leave(): void;
+}
+
+export class Cell {
+  readonly words: Int32Array;
+  readonly #blocks: readonly number[];
+
+  private constructor(
+    readonly home: Home,
+    /** Index of its first word. */
+    readonly at: number,
+    /** While the object is there, `words[proof] === mark`. */
+    readonly proof: number,
+    public mark: number,
+    /** Blocks of the commons that are its own, first that of its words. */
+    blocks: readonly number[],
+    /** Undefined: it lies in the commons. */
+    readonly shared: Shared | undefined,
+  ) {
+    this.words = home.words;
+    this.#blocks = blocks;
+  }
+
+  /** A new one: blocks of so many bytes, all zero, the first for its words. */
+  static make(...sizes: number[]): Cell {
+    const me = self();
+    const blocks = sizes.map(size => allocate(size, { owner: me, zero: true }));
+    return new Cell(commons, offsetOf(blocks[0]) / 4, ownerWordAt(blocks[0]), me, blocks, undefined);
+  }
+
+  /** That of another thread. @throws {RangeError} It has been disposed of. */
+  static at([mark, ...blocks]: CellHandle): Cell {
+    self();
+    return new Cell(commons, offsetOf(blocks[0]) / 4, ownerWordAt(blocks[0]), mark, blocks, undefined);
+  }
+
+  /** One that unrelated programs share. Its first word is never 0. */
+  static named(home: Home, at: number, shared: Shared): Cell {
+    return new Cell(home, at, at, home.words[at], [], shared);
+  }
+
+  get isThere(): boolean {
+    return this.words[this.proof] === this.mark;
+  }
+
+  get isPassedOn(): boolean {
+    return this.mark < 0 || this.shared !== undefined;
+  }
+
+  get blocks(): readonly number[] {
+    return this.#blocks;
+  }
+
+  /** How it is named to another thread. From now on it belongs to nobody in particular. `more`: blocks that hang on it. */
+  passOn(more: readonly number[] = []): CellHandle {
+    if (!this.isPassedOn) {
+      const mark = -1 - (Atomics.add(this.words, OBJECTS, 1) & (MOST_OBJECTS - 1));
+      for (const block of [...this.#blocks, ...more]) transfer(block, this.mark, mark);
+      this.mark = mark;
+    }
+    return [this.mark, ...this.#blocks];
+  }
+
+  /** Frees it, for all; what unrelated programs share, for this thread. `more`: blocks that hang on it. */
+  free(more: readonly number[] = []): void {
+    const { mark } = this;
+    this.mark = GONE;
+    this.shared?.leave();
+    const me = self();
+    // Others may be at it too: each block is freed by the one that gets it.
+    for (const block of [...this.#blocks, ...more]) if (transfer(block, mark, me)) free(block);
+  }
+}

@@ -1,0 +1,101 @@
+import { registerHandle } from '../codec/handles.js';
+import { ClosedError } from '../errors/errors.js';
+import { Cell, type CellHandle } from './cell.js';
+
+/** What is known to the objects of this thread that stand for something shared: one each, so that `===` holds. */
+const known = new Map<number | string, WeakRef<SharedObject>>();
+
+/** A type of shared objects as the codec sees it: made anew, or standing for what is there. */
+type Revived<T> = new (cell: Cell, extra: unknown) => T;
+
+const collected = new FinalizationRegistry((cell: Cell) => {
+  const key = keyOf(cell);
+  if (known.get(key)?.deref() === undefined) known.delete(key);
+  // Nobody else has ever heard of it, or this thread has no more use for what it shares by a name.
+  if (cell.isThere && (!cell.isPassedOn || cell.shared)) cell.free();
+});
+
+function keyOf(cell: Cell): number | string {
+  return cell.shared ? `${cell.shared.kind} ${cell.shared.name}` : cell.blocks[0];
+}
+
+/**
+ * An object in shared memory. Any thread or process of the program may have it: passed as an argument, captured by a
+ * closure, or kept inside another value that crosses.
+ *
+ * One that was never passed on goes with its last reference. One that was stays until it is disposed of, or the program
+ * with all its processes ends.
+ */
+export abstract class SharedObject implements Disposable {
+  /** @internal */
+  readonly cell: Cell;
+
+  constructor(cell: Cell) {
+    this.cell = cell;
+    collected.register(this, cell, this);
+  }
+
+  /** Frees it, for all who have it; a named one, for this thread. A second call does nothing. */
+  [Symbol.dispose](): void {
+    if (!this.cell.isThere) return;
+    collected.unregister(this);
+    known.delete(keyOf(this.cell));
+    this.cell.free(this.attached());
+  }
+
+  /** Blocks that hang on its cell. */
+  protected attached(): readonly number[] {
+    return [];
+  }
+
+  /** @throws {ClosedError} It has been disposed of, here or elsewhere. */
+  protected check(): void {
+    if (!this.cell.isThere)
+      throw new ClosedError(
+        `Cannot use this ${this.constructor.name} as it has been disposed of: keep it for as long as anyone uses it`,
+      );
+  }
+
+  /** @internal */
+  passOn(): CellHandle {
+    this.check();
+    const handle = this.cell.passOn(this.attached());
+    known.set(keyOf(this.cell), new WeakRef(this));
+    return handle;
+  }
+}
+
+/** How the objects of a class cross. */
+export interface Crossing<T> {
+  /** Finds one by its name. */
+  readonly open?: (name: string) => T;
+  /** What its class needs to know of it besides its cell, as a value that can cross. */
+  readonly extra?: (object: T) => unknown;
+}
+
+type Crossed = readonly [cell: CellHandle | string, extra?: unknown];
+
+/** Lets objects of a class cross. Over there they are made anew by `new type(cell, extra)`. */
+export function registerShared<T extends SharedObject>(
+  id: string,
+  type: abstract new (...args: never) => T,
+  { open, extra }: Crossing<T> = {},
+): void {
+  const out = (object: T): Crossed => {
+    const handle = object.passOn();
+    const cell = object.cell.shared?.name ?? handle;
+    return extra ? [cell, extra(object)] : [cell];
+  };
+  const back = ([cell, more]: Crossed): T => {
+    const key = typeof cell === 'string' ? `${id} ${cell}` : cell[1];
+    const here = known.get(key)?.deref();
+    if (here?.cell.isThere && here instanceof type) return here;
+    const object =
+      typeof cell === 'string'
+        ? (open as (name: string) => T)(cell)
+        : new (type as unknown as Revived<T>)(Cell.at(cell), more);
+    known.set(key, new WeakRef(object));
+    return object;
+  };
+  registerHandle<T, Crossed>(id, type, out, back);
+}
