@@ -44,10 +44,13 @@ export interface Owner {
   readonly flow: number;
 }
 
+/** The first word of a wait's note: its kind, and below that what only the kind understands. */
+export const NOTE_KIND_SHIFT = 8;
+
 type Blockers = (word: number, node: number) => readonly Owner[];
 const blockers: Blockers[] = [];
 
-/** Tells, for waits whose note begins with `kind`, who must give something back first. */
+/** Tells, for waits whose note is of `kind`, who must give something back first. */
 export function registerBlockers(kind: number, find: Blockers): void {
   blockers[kind] = find;
 }
@@ -234,7 +237,9 @@ function circleFrom(node: number): Wait[] | undefined {
 
 function ownersBefore({ node }: Wait): readonly Owner[] {
   const word = words[node + NODE.WORD];
-  return (blockers[words[node + NODE.NOTE]]?.(word, node) ?? []).filter(({ tag }) => !isKnownDead(tag));
+  return (blockers[words[node + NODE.NOTE] >>> NOTE_KIND_SHIFT]?.(word, node) ?? []).filter(
+    ({ tag }) => !isKnownDead(tag),
+  );
 }
 
 function waitsOf(owner: Owner): Wait[] {

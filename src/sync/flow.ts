@@ -31,6 +31,12 @@ interface Marked extends Promise<unknown> {
 let storage: AsyncLocalStorage<Flow> | undefined;
 let last = THREAD;
 
+/** A number that no flow of this thread has. */
+export function newFlowId(): number {
+  last = last === 0x7fffffff ? THREAD + 1 : last + 1;
+  return last;
+}
+
 export class Flow {
   readonly id: number;
   readonly #parent: Flow | undefined;
@@ -41,8 +47,7 @@ export class Flow {
   onAwaited: (() => void) | undefined;
 
   constructor(holding: Holding) {
-    last = last === 0x7fffffff ? THREAD + 1 : last + 1;
-    this.id = last;
+    this.id = newFlowId();
     this.#parent = currentFlow();
     this.#holding = holding;
   }

@@ -72,7 +72,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
 
   constructor(options?: NamedOptions);
   constructor(options: NamedOptions | Cell = {}) {
-    super(options instanceof Cell ? options : openCell('Lock', options, CELL_BYTES));
+    super(options instanceof Cell ? options : openCell('Lock', options, { bytes: CELL_BYTES }));
   }
 
   /**

@@ -1,31 +1,27 @@
 import { Cell } from './cell.js';
-import type { Home } from './home.js';
 
 export interface NamedOptions {
   /** Found by this name from unrelated processes of the same user. */
   name?: string;
 }
 
-/** Memory that unrelated programs share by a name. */
-export interface Opened {
-  readonly home: Home;
-  /** Index of the first of its words. */
-  readonly at: number;
-  close(): void;
-}
-
-/**
- * The cell for a new object, or the one of that name. `fill` sets its first values, before anyone else can see them. A named
- * one begins with a word that is not 0, so what it keeps begins at `at + NAMED_WORDS`.
- */
+/** The cell for a new object of so many bytes, or the one of that name. */
 export function openCell(
-  _kind: string,
-  _options: NamedOptions,
-  bytes: number,
-  fill: (words: Int32Array, at: number) => void = () => {},
+  kind: string,
+  options: NamedOptions,
+  {
+    bytes,
+    namedBytes = bytes,
+    fill = () => {},
+  }: { bytes: number; namedBytes?: number; fill?: (words: Int32Array, at: number, bytes: number) => void },
 ): Cell {
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(
+      `Cannot make a ${kind} with ${String(options)} as options: give an object, as { name }`,
+    );
+  if (options.name !== undefined) throw new TypeError(`not yet ${namedBytes}`);
   const cell = Cell.make(bytes);
-  fill(cell.words, cell.at);
+  fill(cell.words, cell.at, bytes);
   return cell;
 }
 

@@ -1,0 +1,141 @@
+import { LockError } from '../errors/errors.js';
+import type { WaitOptions } from '../wait/options.js';
+import { Cell } from './cell.js';
+import { newFlowId } from './flow.js';
+import type { Guard } from './guard.js';
+import { type Grant, Holders } from './holders.js';
+import { type NamedOptions, nameOf, openCell } from './naming.js';
+import { type Rules, Shareable } from './shareable.js';
+import { registerShared } from './shared-object.js';
+
+const BYTES = 256;
+const NAMED_BYTES = 65_536;
+const MOST = 2 ** 31 - 1;
+
+/** All permits are alike. The table's first word says how many there are, held or not. */
+const PERMIT: Grant = { mode: 1, low: 0, high: 0 };
+const RULES: Rules = {
+  kind: 0,
+  allows: (_, table, granted) => permitsOf(table) - table.held - granted.length > 0,
+  conflict: () => true,
+};
+
+function permitsOf(table: Holders): number {
+  return Atomics.load(table.words, table.first);
+}
+
+/**
+ * A number of permits, for so many at once among all threads and processes that have it.
+ *
+ * Order: those who wait are served in order of arrival.
+ *
+ * release() may be called by anyone, also by one who has acquired nothing, which adds a permit; so it serves for signals as
+ * well. What was acquired is owed by its guard until that, or release(), gives it back: a release() pays for a permit of the
+ * thread's own first, else for somebody's.
+ *
+ * Death: permits that a thread held when it ended come back; the guard of who gets one then has `abandoned` true.
+ *
+ * Python: `multiprocessing.Semaphore`, whose permits are lost with their holder.
+ */
+export class Semaphore extends Shareable {
+  /** `value`: permits to begin with, default 1; of a named one that is there already, nothing is changed. */
+  constructor(value?: number, options?: NamedOptions);
+  constructor(value: number | Cell = 1, options: NamedOptions = {}) {
+    super(value instanceof Cell ? value : cellFor('Semaphore', value, options), RULES);
+  }
+
+  /**
+   * Waits for a permit.
+   * @throws {TimeoutError} There was none when `timeout` had passed. `timeout: 0` does not wait.
+   */
+  acquire(options?: WaitOptions): Promise<Guard> {
+    return this.obtain(PERMIT, options);
+  }
+
+  /** The same, blocking this thread. */
+  acquireSync(options?: { timeout?: number }): Guard {
+    return this.obtainSync(PERMIT, newFlowId(), options);
+  }
+
+  /** Takes a permit if there is one and nobody waits for it; else null. */
+  tryAcquire(): Guard | null {
+    return this.obtainNow(PERMIT, newFlowId());
+  }
+
+  /** Gives `n` permits. @throws {LockError} There would be too many. */
+  release(n = 1): void {
+    this.check();
+    if (!Number.isInteger(n) || n < 1)
+      throw new RangeError(`Cannot release ${n} permits: give a whole number from 1 on`);
+    this.locked(() => {
+      this.reclaim();
+      const { holders } = this;
+      const surplus = Math.max(n - holders.held, 0);
+      if (surplus > this.room(permitsOf(holders)))
+        throw new LockError(
+          `Cannot release ${n} permits of ${nameOf(this.cell, this)} as only ${holders.held} are held: release what was acquired`,
+        );
+      for (let i = surplus; i < n; i++) this.#payBack();
+      if (surplus > 0) {
+        Atomics.add(holders.words, holders.first, surplus);
+        holders.changed();
+      }
+      this.grant();
+    });
+  }
+
+  /** Permits that nobody holds. Stale once read. */
+  getValue(): number {
+    this.check();
+    return this.locked(() => {
+      if (this.reclaim()) this.grant();
+      return permitsOf(this.holders) - this.holders.held;
+    });
+  }
+
+  /** How many permits may be added to so many. */
+  protected room(permits: number): number {
+    return MOST - permits;
+  }
+
+  #payBack(): void {
+    for (const guard of this.entries.keys()) {
+      const entry = this.forget(guard);
+      const holder = entry && this.holders.at(entry.place);
+      if (holder?.tag !== this.cell.home.self() || holder.flow !== entry?.flow) continue; // paid by somebody else
+      this.holders.remove(entry.place);
+      return;
+    }
+    this.holders.remove(this.holders.find(() => true));
+  }
+}
+
+/** A semaphore that never has more permits than it began with: a release too many is an error. */
+export class BoundedSemaphore extends Semaphore {
+  constructor(value?: number, options?: NamedOptions);
+  constructor(value: number | Cell = 1, options: NamedOptions = {}) {
+    super((value instanceof Cell ? value : cellFor('BoundedSemaphore', value, options)) as unknown as number);
+  }
+
+  protected override room(): number {
+    return 0;
+  }
+}
+
+function cellFor(kind: string, value: number, options: NamedOptions): Cell {
+  if (typeof value !== 'number')
+    throw new TypeError(`Cannot make a ${kind} of ${typeof value}: give the number of permits`);
+  if (!Number.isInteger(value) || value < 0 || value > MOST)
+    throw new RangeError(`Cannot make a ${kind} of ${value} permits: give a whole number from 0 to ${MOST}`);
+  return openCell(kind, options, {
+    bytes: BYTES,
+    namedBytes: NAMED_BYTES,
+    fill: (words, at, bytes) => {
+      Holders.prepare(words, at, bytes);
+      words[new Holders(words, at).first] = value;
+    },
+  });
+}
+
+registerShared('Semaphore', Semaphore, { open: name => new Semaphore(1, { name }) });
+registerShared('BoundedSemaphore', BoundedSemaphore, { open: name => new BoundedSemaphore(1, { name }) });
