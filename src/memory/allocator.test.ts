@@ -11,6 +11,7 @@ import {
   free,
   freeAllOf,
   getLimit,
+  givenTo,
   handleAt,
   isAllocated,
   offsetOf,
@@ -19,6 +20,7 @@ import {
   setLimit,
   sizeOf,
   stats,
+  takeOver,
   transfer,
   trim,
 } from './allocator.js';
@@ -121,6 +123,28 @@ test('a block passes from owner to owner, once', () => {
     assert.equal(transfer(handle, self(), nobody), false);
     assert.equal(ownerOf(handle), FAMILY);
     free(handle);
+  }
+});
+
+test('a block that may be gone is taken over if it is still there', () => {
+  for (const size of [16, 20_000]) {
+    const handle = allocate(size, { owner: nobody });
+    assert.equal(takeOver(handle, self(), FAMILY), false);
+    assert.equal(takeOver(handle, nobody, self()), true);
+    free(handle);
+    assert.equal(takeOver(handle, nobody, self()), false);
+    assert.equal(takeOver(handle, self(), nobody), false);
+  }
+});
+
+test('what was given to an owner is told from what it has allocated, and freed with it', () => {
+  for (const size of [16, 20_000]) {
+    const stranger = 2 ** 30 - 1;
+    const own = allocate(size, { owner: stranger });
+    const given = allocate(size);
+    assert.equal(transfer(given, self(), givenTo(stranger)), true);
+    assert.deepEqual([own, given].map(ownerOf), [stranger, givenTo(stranger)]);
+    assert.equal(freeAllOf(stranger), 2);
   }
 });
 

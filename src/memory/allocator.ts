@@ -1,6 +1,6 @@
 import { native } from '../native/native.js';
 import { words } from './commons.js';
-import { HIGH_DIRTY_PAGES, LOW_DIRTY_PAGES, USED } from './guard.js';
+import { enter, exit, HIGH_DIRTY_PAGES, LOW_DIRTY_PAGES, USED } from './guard.js';
 import { handleAt, offsetOf } from './handles.js';
 import { LOW_BYTES, PAGE, PAGE_BYTES } from './layout.js';
 import { getLimit } from './limit.js';
@@ -16,14 +16,7 @@ import { allocateBlock, classAt, freeBlock, freeBlocksOf, letGoOfSlabs, ownerWor
  */
 export { handleAt, offsetOf } from './handles.js';
 export { getLimit, setLimit } from './limit.js';
-
-/*
- * Owners: the tag of a thread (participants.ts, below 2³⁰), PROCESS_OWNER | a number that the process layer chooses, a number
- * below 0 for a shared object (src/sync/cell.ts), or FAMILY.
- */
-export const PROCESS_OWNER: number = 1 << 30;
-/** Nobody's in particular: it lives until it is freed, or the last process of the family ends. */
-export const FAMILY = 0x7fffffff;
+export { FAMILY, givenTo, PROCESS_OWNER } from './owners.js';
 
 export interface AllocateOptions {
   /** Default: this thread. */
@@ -87,15 +80,27 @@ export function ownerWordAt(handle: number): number {
   return word;
 }
 
-/** Gives a block from one owner to another, in one step. False: it was not, or no longer, the first one's. */
+/**
+ * Gives a block from one owner to another, in one step. False: it was not, or no longer, the first one's. Nobody may be about
+ * to free it: see takeOver().
+ */
 export function transfer(handle: number, from: number, to: number): boolean {
   const word = ownerWord(handle);
   return word >= 0 && Atomics.compareExchange(words, word, from, to) === from;
 }
 
+/** The same for a block that may have been freed, or may be at any moment, and its place have been taken by any other. */
+export function takeOver(handle: number, from: number, to: number): boolean {
+  enter(); // so that no page becomes another kind of page between the two steps of transfer()
+  const taken = transfer(handle, from, to);
+  exit();
+  return taken;
+}
+
 /**
- * Frees all that belongs to `owner`, which allocates no more; how many blocks that were. May be called by several at once, and
- * again: what one leaves undone by dying, the next does. Takes time in proportion to all blocks of the family.
+ * Frees all that belongs to `owner`, which allocates no more, or was given to it; how many blocks that were. May be called by
+ * several at once, and again: what one leaves undone by dying, the next does. Takes time in proportion to all blocks of the
+ * family.
  */
 export function freeAllOf(owner: number): number {
   self();

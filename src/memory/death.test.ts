@@ -1,51 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { beAnother, dieAt } from '../testing/deaths.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { allocate, FAMILY, free, freeAllOf, setLimit, stats, trim } from './allocator.js';
 import { attach, words } from './commons.js';
 import { checkConsistency } from './consistency.js';
 import { check, mark } from './fixtures/hammer.js';
 import { enter, exit, LOCK } from './guard.js';
-import { PARTICIPANT, PARTICIPANT_STATE } from './layout.js';
-import { forget, giveBack, indexOf, record, self } from './participants.js';
+import { giveBack, indexOf, self } from './participants.js';
 
 leavesNothing({ warm: attach });
-
-class Death extends Error {}
-
-const STEPS = ['store', 'exchange', 'compareExchange', 'add', 'sub'] as const;
-
-/** Runs `action` and stops it for good just before its `last`-th atomic step. False: it ended before. */
-function dieAt(last: number, action: () => void): boolean {
-  const real = STEPS.map(name => Atomics[name]);
-  let step = 0;
-  for (const [i, name] of STEPS.entries()) {
-    Object.assign(Atomics, {
-      [name]: (...args: unknown[]) => {
-        if (++step >= last) throw new Death(); // and whatever it tries on its way out
-        return Reflect.apply(real[i], Atomics, args);
-      },
-    });
-  }
-  try {
-    action();
-    return false;
-  } catch (error) {
-    if (error instanceof Death) return true;
-    throw error;
-  } finally {
-    for (const [i, name] of STEPS.entries()) Object.assign(Atomics, { [name]: real[i] });
-  }
-}
-
-/** From here on this thread is somebody else, and who it was is dead. Returns the dead one's tag. */
-function beAnother(): number {
-  const dead = self();
-  Atomics.store(words, record(indexOf(dead)) + PARTICIPANT.STATE, PARTICIPANT_STATE.DEAD);
-  forget();
-  self();
-  return dead;
-}
 
 /** A bit of everything, in an order that splits and merges on all sides. */
 function act(): void {

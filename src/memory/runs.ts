@@ -5,6 +5,7 @@ import { enter, exit, HIGH_DIRTY_PAGES, HIGH_TOP, onRecovery, USED } from './gua
 import { PAGE, PAGE_BYTES } from './layout.js';
 import { checkLimit, format, getLimit } from './limit.js';
 import { BIN_BITS, CLEAN_BINS, DIRTY_BINS, emptyLists, link, listWord, unlink } from './lists.js';
+import { isOf } from './owners.js';
 import { COUNT_MASK, HIGH_FIRST, highEnd, KIND, kindOf, recordOf } from './pages.js';
 import { self } from './participants.js';
 
@@ -206,7 +207,7 @@ export function freeRunsOf(owner: number): number {
     const at = recordOf(page);
     const head = w[at + PAGE.HEAD];
     const pages = head & COUNT_MASK;
-    const mine = kindOf(head) === KIND.USED && w[at + PAGE.OWNER] === owner;
+    const mine = kindOf(head) === KIND.USED && isOf(w[at + PAGE.OWNER], owner);
     let next = page + pages;
     if (mine) {
       // A free run behind it may become one with it, and its head mean nothing any more.

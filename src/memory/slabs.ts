@@ -4,6 +4,7 @@ import { enter, exit, onRecovery } from './guard.js';
 import { PAGE, PAGE_BYTES } from './layout.js';
 import { checkLimit, format, getLimit } from './limit.js';
 import { CLEAN_BINS, emptyLists, isLinked, link, listWord, SLAB_LISTS, unlink } from './lists.js';
+import { isOf } from './owners.js';
 import {
   COUNT_MASK,
   giveLowPage,
@@ -144,7 +145,8 @@ function freeWithin(page: number, count: number, owner: number): number {
   const w = words;
   let freed = 0;
   for (let i = page * PAGE_WORDS + 1, end = i + count; i < end; i++) {
-    if (w[i] === owner && Atomics.compareExchange(w, i, owner, 0) === owner) freed++;
+    const whose = w[i];
+    if (isOf(whose, owner) && Atomics.compareExchange(w, i, whose, 0) === whose) freed++;
   }
   return freed;
 }

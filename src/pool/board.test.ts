@@ -16,10 +16,10 @@ let board: Board;
 
 /** A board whose first worker, this thread as well, has taken the task in slot 0. */
 function running(): Board {
-  board = Board.make(8, 2, self(), indexOf(self()));
+  board = Board.make(8, 2, self());
   board.introduce(0, indexOf(self()), self());
   board.fill(0, 1, 0, 0);
-  board.putArgs(0, LARGE, self());
+  board.putArgs(0, LARGE);
   board.post(0);
   assert.equal(board.claim(0), 0);
   return board;
@@ -43,7 +43,7 @@ test('a task that was seized is finished by nobody, and nothing of its result is
   board.putResult(0, LARGE);
   assert.equal(board.seize(0), true);
   assert.equal(board.takenBy(0), 0, 'it is known whom to end');
-  assert.equal(board.finish(0, 0, RETURNED, 1, self()), false);
+  assert.equal(board.finish(0, 0, RETURNED, 1), false);
   assert.equal(board.isDone(0), false);
   assert.equal(board.finishedBy(0), 0);
 });
@@ -51,7 +51,7 @@ test('a task that was seized is finished by nobody, and nothing of its result is
 test('a task that is finished cannot be seized', () => {
   running();
   board.putResult(0, LARGE);
-  assert.equal(board.finish(0, 0, RETURNED, 1, self()), true);
+  assert.equal(board.finish(0, 0, RETURNED, 1), true);
   assert.equal(board.seize(0), false);
   assert.deepEqual([board.finishedBy(0), board.finishedAt(0, 0)], [1, 0]);
   assert.deepEqual(resultOf(0), LARGE);
@@ -64,7 +64,7 @@ test('a task that is run again does not give what its first worker had begun to'
   board.post(0);
   assert.equal(board.claim(1), 0);
   board.putResult(0, SMALL);
-  assert.equal(board.finish(1, 0, RETURNED, 1, self()), true);
+  assert.equal(board.finish(1, 0, RETURNED, 1), true);
   assert.deepEqual(resultOf(0), SMALL);
 });
 
@@ -72,9 +72,9 @@ test('a board that ends frees what its slots hold, finished or not', () => {
   running();
   board.putResult(0, LARGE);
   board.fill(1, 1, 0, 0);
-  board.putArgs(1, LARGE, self());
+  board.putArgs(1, LARGE);
   board.post(1);
   board.claim(1);
   board.putResult(1, LARGE);
-  board.finish(1, 1, RETURNED, 1, self());
+  board.finish(1, 1, RETURNED, 1);
 });

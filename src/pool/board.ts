@@ -1,6 +1,6 @@
-import { allocate, free, offsetOf, transfer } from '../memory/allocator.js';
+import { allocate, free, givenTo, offsetOf, takeOver, transfer } from '../memory/allocator.js';
 import { view } from '../memory/commons.js';
-import { messageAt, storeMessage } from '../memory/message.js';
+import { authorOf, messageAt, storeMessage } from '../memory/message.js';
 import { self } from '../memory/participants.js';
 
 /*
@@ -19,6 +19,27 @@ import { self } from '../memory/participants.js';
  *
  * A mark holds the number of the slot's use. The pool takes a running task from its worker by changing that number: then
  * the worker can neither finish this task nor go on to another, and is killed without harm to any other.
+ *
+ * A word that names a block which a worker makes for the pool (a slot's RESULT, a worker's ERROR) says where to look after
+ * a death, never that the block is there. The worker
+ *
+ *   1  allocates the block as its own and writes itself down as its author: storeMessage()
+ *   2  names it
+ *   3  gives it to the pool's thread: one compare-and-swap from the worker's tag to givenTo() of the pool's
+ *   4  says that it counts: state DONE, phase FAILED
+ *
+ * It may die between any two of these, and be swept after by anyone at any time, which frees what is still the worker's.
+ * Only the pool's thread frees what is marked as given to it. So, once the worker is dead, reclaim() finds at the place named
+ *
+ *   a block of the worker's          it died before 3, and has not been swept: this is the block, as a dead tag marks
+ *                                    nothing new, and until it died nobody else could free the block
+ *   one given to the pool by it      it died after 3: this is the block. An earlier gift at this place was freed before 1,
+ *                                    and there was no later one: it gives nothing else between 1 and 4
+ *   one given to the pool by others  it died before 3 and was swept, and the place has been taken again
+ *   anything else, or nothing        the same
+ *
+ * What is marked as given is a message, with its author, as workers give nothing else; and it stays one while the pool's
+ * thread looks at it.
  */
 const HEADER = { TAIL: 0, HEAD: 1, OWNER: 2, CLOSING: 3, WORDS: 16 };
 const WORKER = { PARTICIPANT: 0, IDLE: 1, FINISHED: 2, PHASE: 3, TAG: 4, ERROR: 5, WORDS: 16 };
@@ -87,10 +108,10 @@ export class Board {
     this.#slotsAt = sizes.slots;
   }
 
-  /** A new board. `slots` is a power of two; `owner`: tag of the pool's thread; `participant`: its record's number. */
-  static make(slots: number, workers: number, owner: number, participant: number): Board {
+  /** A new board. `slots` is a power of two; `owner`: tag of the pool's thread. */
+  static make(slots: number, workers: number, owner: number): Board {
     const board = new Board(allocate(measure(slots, workers).bytes, { owner }), slots, workers);
-    board.#words[HEADER.OWNER] = participant;
+    board.#words[HEADER.OWNER] = owner;
     return board;
   }
 
@@ -106,7 +127,7 @@ export class Board {
     free(this.handle);
   }
 
-  /** Record number of the pool's participant. */
+  /** Tag of the pool's thread. */
   get owner(): number {
     return this.#words[HEADER.OWNER];
   }
@@ -143,12 +164,12 @@ export class Board {
     this.#words[this.#slot(slot) + SLOT.ARGS_LENGTH] = length;
   }
 
-  /** Arguments encoded already: in the slot if they fit, else in a block of `owner`'s. */
-  putArgs(slot: number, message: Uint8Array, owner: number): void {
+  /** Arguments encoded already: in the slot if they fit, else in a block. */
+  putArgs(slot: number, message: Uint8Array): void {
     const at = this.#slot(slot);
     this.#words[at + SLOT.ARGS_LENGTH] = message.byteLength;
     if (message.byteLength <= ROOM) this.#bytes.set(message, at * 4 + ARGS_AT);
-    else this.#words[at + SLOT.ARGS] = storeMessage(message, owner);
+    else this.#words[at + SLOT.ARGS] = storeMessage(message, this.owner);
   }
 
   /** Room in the ring for one more. */
@@ -194,17 +215,13 @@ export class Board {
     Atomics.store(words, at + SLOT.STATE, words[at + SLOT.STATE] & ~CODE);
   }
 
-  /**
-   * Drops the result that a worker was about to give when it ended. Its block may have been freed in the sweep after that
-   * death, and its place taken by another: it is ours to free only if it still belongs to the dead. (One whose worker died
-   * between giving it away and finishing stays until this thread ends.)
-   */
+  /** Drops the result that a worker was about to give when it ended. */
   abandon(slot: number): void {
     const worker = this.takenBy(slot);
     if (worker < 0) return;
     const result = this.#slot(slot) + SLOT.RESULT;
     const handle = this.#words[result] >>> 0;
-    if (handle !== 0 && transfer(handle, this.tag(worker), self())) free(handle);
+    if (handle !== 0) this.#reclaim(handle, this.tag(worker));
     this.#words[result] = 0;
   }
 
@@ -250,11 +267,11 @@ export class Board {
     return this.#words[this.#completed + worker * this.slots + (position & (this.slots - 1))];
   }
 
-  /** Makes the record of a worker ready for its next holder. */
+  /** Makes the record of a worker that has ended ready for its next holder. */
   resetWorker(worker: number): void {
     const at = this.#worker(worker);
     const failure = Atomics.load(this.#words, at + WORKER.ERROR) >>> 0;
-    if (failure !== 0) free(failure);
+    if (failure !== 0) this.#reclaim(failure, this.tag(worker));
     for (let i = 0; i < WORKER.WORDS; i++) Atomics.store(this.#words, at + i, 0);
   }
 
@@ -290,9 +307,11 @@ export class Board {
     Atomics.store(this.#words, at + WORKER.PARTICIPANT, participant);
   }
 
-  /** It could not begin: `handle` is the block that says why. */
-  fail(worker: number, handle: number): void {
-    Atomics.store(this.#words, this.#worker(worker) + WORKER.ERROR, handle);
+  /** It could not begin, and `message` says why. */
+  fail(worker: number, message: Uint8Array): void {
+    const error = this.#worker(worker) + WORKER.ERROR;
+    Atomics.store(this.#words, error, storeMessage(message, self()));
+    this.#give(error);
     this.setPhase(worker, PHASE.FAILED);
   }
 
@@ -370,26 +389,36 @@ export class Board {
 
   /**
    * The task of the slot that this worker took is over. From here on the result is safe, whatever becomes of the worker.
-   * False: the task has been seized, and the worker's end is on its way. `heir`: tag of the pool's thread.
+   * False: the task has been seized, and the worker's end is on its way.
    */
-  finish(worker: number, slot: number, outcome: number, microseconds: number, heir: number): boolean {
+  finish(worker: number, slot: number, outcome: number, microseconds: number): boolean {
     const words = this.#words;
     const at = this.#slot(slot);
     words[at + SLOT.OUTCOME] = outcome;
     words[at + SLOT.MICROSECONDS] = microseconds;
-    const result = words[at + SLOT.RESULT] >>> 0;
+    if (words[at + SLOT.RESULT] !== 0) this.#give(at + SLOT.RESULT);
     const done = (this.#mark & ~CODE) | STATE.DONE;
-    // Last of all before it counts: a block given away whose task does not get finished is lost to abandon().
-    if (result !== 0) transfer(result, self(), heir);
-    if (Atomics.compareExchange(words, at + SLOT.STATE, this.#mark, done) !== this.#mark) {
-      if (result !== 0) transfer(result, heir, self());
-      return false;
-    }
+    if (Atomics.compareExchange(words, at + SLOT.STATE, this.#mark, done) !== this.#mark) return false;
     const finished = this.#worker(worker) + WORKER.FINISHED;
     const count = words[finished];
     Atomics.store(words, this.#completed + worker * this.slots + (count & (this.slots - 1)), slot);
     Atomics.store(words, finished, (count + 1) | 0);
     return true;
+  }
+
+  /** Gives the block that this word names to the pool. */
+  #give(word: number): void {
+    transfer(this.#words[word] >>> 0, self(), givenTo(this.owner));
+  }
+
+  /** Frees the block that a worker was making for the pool when it ended, if it is still there: see above. */
+  #reclaim(handle: number, worker: number): void {
+    const { owner } = this;
+    if (takeOver(handle, worker, owner)) free(handle);
+    else if (takeOver(handle, givenTo(owner), owner)) {
+      if (authorOf(handle) === worker) free(handle);
+      else transfer(handle, owner, givenTo(owner));
+    }
   }
 
   #message<T>(

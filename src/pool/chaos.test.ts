@@ -108,8 +108,7 @@ for (const { carrier, options } of CARRIERS.filter(({ options }) => options.kind
       const line = (await output).trim().split('\n').at(-1) ?? '';
       const report = JSON.parse(line || 'null');
       assert.deepEqual(report?.faults, []);
-      // The result of one that died in the instant of giving it away is kept until the program ends (Board.abandon).
-      assert.ok(report.left.blocks + report.left.runs <= 1, JSON.stringify(report.left));
+      assert.equal(report.left.blocks + report.left.runs, 0, JSON.stringify(report.left));
       const { maps, runs, iterated, restarts } = report.seen;
       assert.ok(maps > 0 && runs > 0 && iterated > 0, line);
       assert.ok(restarts > 0, 'some kills hit workers of the pool');

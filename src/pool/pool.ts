@@ -12,7 +12,7 @@ import {
 import { free } from '../memory/allocator.js';
 import { REASON } from '../memory/layout.js';
 import { storeMessage } from '../memory/message.js';
-import { indexOf, self } from '../memory/participants.js';
+import { self } from '../memory/participants.js';
 import { cpuCount } from '../platform/platform.js';
 import type { Process } from '../process/process.js';
 import { checkStartMethod, type StartMethod } from '../process/start-method.js';
@@ -171,7 +171,7 @@ export class Pool implements AsyncDisposable {
     this.#kind = this.#options.kind ?? 'process';
     const me = self();
     this.#initializer = storeInitializer(this.#options, me);
-    this.#board = Board.make(SLOTS, this.size, me, indexOf(me));
+    this.#board = Board.make(SLOTS, this.size, me);
     this.#functions = new Functions(me);
     for (let slot = SLOTS - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
     this.#stopListening = onRing(REASON.CHANNEL, () => this.#drain());
@@ -433,7 +433,7 @@ export class Pool implements AsyncDisposable {
     const { definition, flags } = task;
     this.#board.fill(slot, definition.id, definition.handle, flags);
     if (task.message) {
-      this.#board.putArgs(slot, task.message, self());
+      this.#board.putArgs(slot, task.message);
       task.message = undefined;
     }
     task.slot = slot;

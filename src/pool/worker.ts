@@ -1,10 +1,9 @@
 import { decode, decodeAsync, needsModules } from '../codec/decode.js';
 import { encodeInto, takeEncoded } from '../codec/encode.js';
 import { encodeThrown } from '../codec/errors.js';
-import { transfer } from '../memory/allocator.js';
 import { REASON } from '../memory/layout.js';
-import { messageAt, storeMessage } from '../memory/message.js';
-import { indexOf, self, tagOf } from '../memory/participants.js';
+import { messageAt } from '../memory/message.js';
+import { indexOf, self } from '../memory/participants.js';
 import { now } from '../platform/platform.js';
 import { type PortableTarget, resolveTarget } from '../process/target.js';
 import { hold, onRing, ring, unhold } from '../wait/doorbell.js';
@@ -63,8 +62,8 @@ class Worker {
   readonly #maxMemory: number;
   readonly #initializer: number;
   readonly #leave: () => void;
+  /** Record number of the pool's thread. */
   readonly #owner: number;
-  readonly #ownerTag: number;
   readonly #functions = new Map<number, Runnable>();
   readonly #lingers: boolean;
   /** How often in a row lingering may be in vain. */
@@ -81,8 +80,7 @@ class Worker {
     this.#initializer = options.initializer;
     this.#lingers = options.lingers;
     this.#leave = leave;
-    this.#owner = this.#board.owner;
-    this.#ownerTag = tagOf(this.#owner);
+    this.#owner = indexOf(this.#board.owner);
   }
 
   async start(): Promise<void> {
@@ -102,9 +100,7 @@ class Worker {
       await (await resolveTarget(target))(...args);
       return true;
     } catch (error) {
-      const handle = storeMessage(encodeThrown(error), self());
-      transfer(handle, self(), this.#ownerTag);
-      this.#board.fail(this.#index, handle);
+      this.#board.fail(this.#index, encodeThrown(error));
       this.#tell();
       return false; // and wait to be ended
     }
@@ -255,7 +251,7 @@ class Worker {
   #finish(slot: number, outcome: number, value: unknown, start: number): void {
     const told = this.#write(slot, outcome, value);
     const microseconds = Math.round((now() - start) * 1000);
-    if (!this.#board.finish(this.#index, slot, told, microseconds, this.#ownerTag)) awaitTheEnd();
+    if (!this.#board.finish(this.#index, slot, told, microseconds)) awaitTheEnd();
     this.#news = true;
   }
 

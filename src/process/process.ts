@@ -24,7 +24,7 @@ import {
   peek,
   put,
   read,
-  stateOf as recordState,
+  recordState,
   releaseRecord,
   write,
 } from './records.js';
@@ -109,12 +109,12 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
 
   /** Undefined while alive; null when a signal ended it. */
   get exitCode(): number | null | undefined {
-    if (this.hasStarted) this.isAlive();
+    this.#look();
     return this.end?.exitCode;
   }
 
   get signalCode(): NodeJS.Signals | null | undefined {
-    if (this.hasStarted) this.isAlive();
+    this.#look();
     return this.end?.signalCode;
   }
 
@@ -320,13 +320,19 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     (this.#spawned as unknown as NodeHandle)._handle?.onexit(exitCode ?? 0, signalCode ?? '');
   }
 
+  /** Takes note of what has happened to it, its end included if the event loop has not run since. */
+  #look(): void {
+    this.#reap(0);
+    this.update();
+  }
+
   protected block(done: () => boolean, timeout: number): boolean {
     const look = () => {
       this.update();
       return done();
     };
-    this.#reap(0);
-    if (look()) return true;
+    this.#look();
+    if (done()) return true;
     const deadline = performance.now() + timeout;
     for (let left = timeout; left > 0; left = deadline - performance.now()) {
       if (this.#spawned) this.#reap(left);

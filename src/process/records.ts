@@ -55,26 +55,31 @@ export function stateIn(word: number): number {
   return word & STATE_MASK;
 }
 
-export function stateOf(index: number): number {
+export function recordState(index: number): number {
   return stateIn(read(index, PROCESS.STATE));
+}
+
+/** `word` with another state, and about the same attempt. */
+function withState(word: number, state: number): number {
+  return (word & ~STATE_MASK) | state;
 }
 
 /** Moves the state from one to another. False: it was not `from`. */
 export function move(index: number, from: number, to: number): boolean {
   const seen = read(index, PROCESS.STATE);
-  const next = (seen & ~STATE_MASK) | to;
-  return (
-    stateIn(seen) === from &&
-    Atomics.compareExchange(words, wordOf(index, PROCESS.STATE), seen, next) === seen
-  );
+  return stateIn(seen) === from && swap(index, seen, withState(seen, to));
+}
+
+/** Changes the state word from one to another. False: it was not `from`. */
+function swap(index: number, from: number, to: number): boolean {
+  return Atomics.compareExchange(words, wordOf(index, PROCESS.STATE), from, to) === from;
 }
 
 /** A server took the request, and died. Makes it a new one: a child of the old, should there be one, will give up. */
 export function requestAgain(index: number): void {
   const seen = read(index, PROCESS.STATE);
-  const next = (seen & ~STATE_MASK) + ATTEMPT + PROCESS_STATE.REQUESTED;
   if (stateIn(seen) === PROCESS_STATE.FORKING)
-    Atomics.compareExchange(words, wordOf(index, PROCESS.STATE), seen, next | 0);
+    swap(index, seen, withState(seen + ATTEMPT, PROCESS_STATE.REQUESTED));
 }
 
 /** The owner mark of blocks that live as long as the record is in use. */
@@ -95,11 +100,7 @@ export function claimRecord(): number {
     write(index, PROCESS.GENERATION, read(index, PROCESS.GENERATION) + 1);
     for (const field of [PROCESS.PID, PROCESS.STATUS, PROCESS.FLAGS, PROCESS.OUTCOME, PROCESS.GUARDIAN])
       write(index, field, 0);
-    write(
-      index,
-      PROCESS.STATE,
-      ((read(index, PROCESS.STATE) & ~STATE_MASK) + ATTEMPT) | PROCESS_STATE.CLAIMED,
-    );
+    write(index, PROCESS.STATE, withState(read(index, PROCESS.STATE) + ATTEMPT, PROCESS_STATE.CLAIMED));
     return index;
   }
   throw new OutOfMemoryError(
@@ -112,7 +113,7 @@ function take(index: number, me: number): boolean {
   const owner = wordOf(index, PROCESS.OWNER);
   const seen = Atomics.load(words, owner);
   if (seen !== 0) {
-    if (UNDER_WAY.has(stateOf(index))) return false;
+    if (UNDER_WAY.has(recordState(index))) return false;
     const state = participantRecord(indexOf(seen)) + PARTICIPANT.STATE;
     if (tagOf(indexOf(seen)) === seen && Atomics.load(words, state) === PARTICIPANT_STATE.LIVE) return false;
   }
@@ -123,7 +124,7 @@ function take(index: number, me: number): boolean {
 export function releaseRecord(index: number): void {
   drop(index, PROCESS.PAYLOAD);
   drop(index, PROCESS.RESULT);
-  write(index, PROCESS.STATE, (read(index, PROCESS.STATE) & ~STATE_MASK) | PROCESS_STATE.FREE);
+  write(index, PROCESS.STATE, withState(read(index, PROCESS.STATE), PROCESS_STATE.FREE));
   write(index, PROCESS.OWNER, 0);
 }
 

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { leavesNothing } from '../testing/leaks.js';
 import { alive, children, waitGone, waitUntil } from '../testing/processes.js';
 import { warm } from './fixtures/methods.js';
+import { startProgram } from './fixtures/start-program.js';
 import { Process } from './process.js';
 
 leavesNothing({ warm });
@@ -14,17 +13,7 @@ leavesNothing({ warm });
 const limit = { timeout: 60_000 };
 const program = path.join(__dirname, 'fixtures', 'program.js');
 
-/** A program of its own, so that its fork server can be killed; `lines` are what it prints. */
-function start(scenario: string, options: { detached?: boolean } = {}) {
-  const root = spawn(process.execPath, [program, scenario], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    ...options,
-  });
-  const lines = createInterface({ input: root.stdout })[Symbol.asyncIterator]();
-  const next = async () => JSON.parse((await lines.next()).value ?? 'null');
-  const ended = new Promise<unknown[]>(resolve => root.on('close', (...how) => resolve(how)));
-  return { root, pid: root.pid as number, next, ended, say: (word: string) => root.stdin.write(`${word}\n`) };
-}
+const start = (scenario: string, options = {}) => startProgram([program, scenario], options);
 
 function named(parent: number, name: string): number {
   const found = children(parent).find(({ pid }) => nameOf(pid) === name);
@@ -69,21 +58,6 @@ for (const victims of [['server'], ['guardian'], ['server', 'guardian'], ['guard
     },
   );
 }
-
-test('when the root is killed its daemons end at once and others go on', limit, async () => {
-  const { root, pid, next } = start('daemon');
-  const [daemon, other] = await next();
-  const guardian = named(pid, 'mh-guardian');
-  const server = named(guardian, 'mh-forkserver');
-  root.kill('SIGKILL');
-  await waitGone(pid);
-  await waitGone(daemon, 1000);
-  assert.ok(alive(other));
-  process.kill(other, 'SIGKILL');
-  await waitGone(other);
-  await waitGone(server);
-  await waitGone(guardian);
-});
 
 test('Ctrl-C to the whole group ends the family, and leaves nothing', limit, async () => {
   const { pid, next, ended } = start('two', { detached: true });

@@ -3,7 +3,7 @@ import * as v8 from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { SourceShell } from '../codec/functions/description.js';
 import { rebuildFunction } from '../codec/functions/rebuild.js';
-import { PROCESS, PROCESS_STATE } from '../memory/layout.js';
+import { PROCESS } from '../memory/layout.js';
 import { self } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { forgetDeaths } from '../wait/deaths.js';
@@ -11,7 +11,7 @@ import { depart } from '../wait/depart.js';
 import { randomGenerator, setParentPid } from './after-fork.js';
 import { packPayload, runForked, unprepare } from './child.js';
 import { forgetChildren, livingChildren } from './children.js';
-import { claimRecord, move, put, releaseRecord } from './records.js';
+import { claimRecord, put, releaseRecord } from './records.js';
 import type { PortableTarget } from './target.js';
 
 /*
@@ -72,7 +72,6 @@ async function liveOnce(): Promise<void> {
   await runForked(record);
   rehearseExit();
   livingChildren();
-  move(record, PROCESS_STATE.CLAIMED, PROCESS_STATE.EXITED);
   releaseRecord(record);
   depart({ last: false });
   forgetDeaths();

@@ -75,10 +75,15 @@ export function ringSelf(reason: number): void {
 
 /** Does now what the rings so far ask for. */
 function dispatch(): void {
+  answer(heard);
+}
+
+/** The same for some reasons only, of those that are heard. */
+function answer(reasons: number): void {
   if (bell === undefined) return;
-  const reasons = Atomics.and(words, bell + PARTICIPANT.REASONS, ~heard) & heard;
-  if (reasons === 0) return;
-  for (const { reason, listener } of listeners.slice()) if ((reasons & reason) !== 0) listener();
+  const rung = Atomics.and(words, bell + PARTICIPANT.REASONS, ~reasons) & reasons;
+  if (rung === 0) return;
+  for (const { reason, listener } of listeners.slice()) if ((rung & reason) !== 0) listener();
 }
 
 /**
@@ -92,11 +97,7 @@ export function blockUntil(done: () => boolean, timeout = Number.POSITIVE_INFINI
   try {
     for (;;) {
       const seen = Atomics.load(words, at + PARTICIPANT.SIGNAL);
-      if (
-        (Atomics.and(words, at + PARTICIPANT.REASONS, ~(heard & REASON.DEATH)) & heard & REASON.DEATH) !==
-        0
-      )
-        for (const { reason, listener } of listeners.slice()) if ((reason & REASON.DEATH) !== 0) listener();
+      answer(heard & REASON.DEATH);
       Atomics.store(words, at + PARTICIPANT.SLEEPING, 1); // each time, as a listener may have blocked in between
       if (done()) return true;
       const left = deadline - performance.now();

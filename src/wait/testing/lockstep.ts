@@ -209,14 +209,10 @@ function run(board: Int32Array, number: number): void {
   /** The event loop of a thread that waits for nothing but its doorbell. */
   async function onEventLoop(wait: Promise<{ outcome: string }>): Promise<string> {
     let over = false;
-    wait.then(
-      () => {
-        over = true;
-      },
-      () => {
-        over = true;
-      },
-    );
+    const end = () => {
+      over = true;
+    };
+    wait.then(end, end);
     for (;;) {
       await null;
       await null;
