@@ -14,8 +14,14 @@ export {
 } from './process/start-method.js';
 export type { Target } from './process/target.js';
 export type { ProcessState, ProcessUsage } from './process/usage.js';
+export { Barrier, type BarrierOptions } from './sync/barrier.js';
+export { Condition } from './sync/condition.js';
+export { EventFlag } from './sync/event-flag.js';
 export type { Guard } from './sync/guard.js';
 export { Lock } from './sync/lock.js';
 export type { NamedOptions } from './sync/naming.js';
 export { RLock } from './sync/rlock.js';
+export { RWLock } from './sync/rw-lock.js';
+export { BoundedSemaphore, Semaphore } from './sync/semaphore.js';
+export { TableLock, type TableOptions } from './sync/table-lock.js';
 export type { WaitOptions } from './wait/options.js';

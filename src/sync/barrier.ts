@@ -340,7 +340,7 @@ export class Barrier extends SharedObject {
 
   #note(table: Holders, round: number): void {
     table.reserve(1, this.cell);
-    table.add({ tag: this.cell.home.self(), flow: newFlowId(), mode: 1, low: round, high: 0 });
+    table.add(this.cell.home.self(), newFlowId(), { mode: 1, low: round, high: 0 });
   }
 
   #locked<T>(run: () => T): T {

@@ -121,7 +121,7 @@ export class Holders {
   }
 
   /** Enters a holder. There must be room. */
-  add({ tag, flow, mode, low, high }: Holder): number {
+  add(tag: number, flow: number, { mode, low, high }: Grant): number {
     const entry = this.#freePlace();
     const { words } = this;
     words[entry + ENTRY.FLOW] = flow;
@@ -130,6 +130,11 @@ export class Holders {
     Atomics.store(words, entry + ENTRY.TAG, tag);
     words[this.#at + HEADER.HELD]++;
     return entry;
+  }
+
+  /** Is the entry still that of this holder? */
+  isOf(entry: number, tag: number, flow: number): boolean {
+    return Atomics.load(this.words, entry + ENTRY.TAG) === tag && this.words[entry + ENTRY.FLOW] === flow;
   }
 
   remove(entry: number): void {
@@ -191,9 +196,12 @@ export class Holders {
     return true;
   }
 
+  get hasEstates(): boolean {
+    return this.#word(HEADER.ESTATES) !== 0;
+  }
+
   /** Forgets what was abandoned, as far as this is so. Was there any? */
   settleEstates(concerns: (grant: Grant) => boolean): boolean {
-    if (this.#word(HEADER.ESTATES) === 0) return false;
     let found = false;
     this.#first(entry => {
       if (this.words[entry + ENTRY.TAG] === DIED && concerns(this.at(entry))) {

@@ -3,7 +3,7 @@ import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import { Cell } from './cell.js';
 import { BlockedWatch, registerBlockers, selfDeadlock, watchWait } from './deadlocks.js';
 import { currentFlow, Flow, type Holding, THREAD } from './flow.js';
-import { type Guard, type Guarded, Held } from './guard.js';
+import { type Guard, type Guarded, GuardList, Held } from './guard.js';
 import { nowGivenBack, nowHeld } from './holding.js';
 import { commons } from './home.js';
 import { type NamedOptions, nameOf, openCell } from './naming.js';
@@ -50,7 +50,7 @@ const SPINS = 100;
 export interface Standing {
   readonly flow: number;
   readonly levels: number;
-  readonly top: Held | undefined;
+  readonly guards: GuardList;
 }
 
 /**
@@ -67,8 +67,8 @@ export interface Standing {
  * Python: `multiprocessing.Lock`, whose owner, killed, keeps it for ever.
  */
 export class Lock extends SharedObject implements Guarded<Held>, Holding {
-  /** This thread's guards that are not released, the latest. */
-  protected top: Held | undefined;
+  /** This thread's guards that are not released. */
+  protected guards = new GuardList();
 
   constructor(options?: NamedOptions);
   constructor(options: NamedOptions | Cell = {}) {
@@ -111,7 +111,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     const { words, at, home } = this.cell;
     const owner = Atomics.load(words, at) & TAG;
     if (owner === 0) throw this.notHeld('release');
-    if (owner === home.self()) this.forget(this.top);
+    if (owner === home.self()) this.forget(this.guards.latest);
     this.letGo();
   }
 
@@ -148,7 +148,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     if (!this.cell.isThere) return;
     if (this.cell.shared === undefined)
       this.cell.home.wake(this.cell.at, Number.POSITIVE_INFINITY, { token: CLOSED });
-    while (this.top) this.forget(this.top);
+    while (this.guards.latest) this.forget(this.guards.latest);
     super[Symbol.dispose]();
   }
 
@@ -182,9 +182,9 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     const standing = {
       flow: words[at + LOCK.FLOW],
       levels: words[at + LOCK.LEVELS],
-      top: this.top,
+      guards: this.guards,
     };
-    this.top = undefined;
+    this.guards = new GuardList();
     words[at + LOCK.LEVELS] = 0;
     this.letGo();
     return standing;
@@ -200,12 +200,12 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     this.#resume(standing, this.#waitSync({}));
   }
 
-  #resume({ flow, levels, top }: Standing, guard: Held): void {
+  #resume({ flow, levels, guards }: Standing, guard: Held): void {
     this.forget(guard);
     const { words, at } = this.cell;
     words[at + LOCK.FLOW] = flow;
     words[at + LOCK.LEVELS] = levels;
-    this.top = top;
+    this.guards = guards;
   }
 
   /** Acquires it for a flow of this thread. */
@@ -341,8 +341,9 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
 
   protected guardFor(abandoned: boolean): Held {
     nowHeld();
-    this.top = new Held(this, abandoned, this.top);
-    return this.top;
+    const guard = new Held(this, abandoned);
+    this.guards.add(guard);
+    return guard;
   }
 
   /** The same after a dead owner. */
@@ -356,13 +357,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     if (guard === undefined) return;
     guard.lapse();
     nowGivenBack();
-    if (this.top === guard) {
-      this.top = guard.below;
-      return;
-    }
-    let above = this.top;
-    while (above !== undefined && above.below !== guard) above = above.below;
-    if (above) above.below = guard.below;
+    this.guards.remove(guard);
   }
 
   /** What a guard's release comes to. */

@@ -99,11 +99,10 @@ export class Semaphore extends Shareable {
   }
 
   #payBack(): void {
-    for (const guard of this.entries.keys()) {
-      const entry = this.forget(guard);
-      const holder = entry && this.holders.at(entry.place);
-      if (holder?.tag !== this.cell.home.self() || holder.flow !== entry?.flow) continue; // paid by somebody else
-      this.holders.remove(entry.place);
+    for (let guard = this.guards.oldest; guard; guard = this.guards.oldest) {
+      this.forget(guard);
+      if (!this.isEntered(guard)) continue; // paid by somebody else
+      this.holders.remove(guard.place);
       return;
     }
     this.holders.remove(this.holders.find(() => true));

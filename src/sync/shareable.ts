@@ -3,7 +3,7 @@ import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import type { Cell } from './cell.js';
 import { BlockedWatch, NOTE_KIND_SHIFT, type Owner, registerBlockers, watchWait } from './deadlocks.js';
 import { Flow, type Holding } from './flow.js';
-import { type Guard, Held } from './guard.js';
+import { type Guard, GuardList, Held } from './guard.js';
 import { type Grant, type Holder, Holders } from './holders.js';
 import { nowGivenBack, nowHeld } from './holding.js';
 import { commons } from './home.js';
@@ -37,17 +37,12 @@ export interface Rules {
   isHarmless?(grant: Grant): boolean;
 }
 
-/** One acquisition: an entry of the table. */
-export interface Entry {
-  readonly place: number;
-  readonly flow: number;
-}
-
 export abstract class Shareable extends SharedObject implements Holding {
   protected readonly holders: Holders;
   readonly #rules: Rules;
-  /** What this thread holds, by guard. */
-  protected readonly entries = new Map<Held, Entry>();
+  readonly #recover = () => this.holders.recount();
+  /** This thread's guards that are not released. */
+  protected readonly guards = new GuardList();
 
   constructor(cell: Cell, rules: Rules) {
     super(cell);
@@ -60,7 +55,7 @@ export abstract class Shareable extends SharedObject implements Holding {
     if (!this.cell.isThere) return;
     if (this.cell.shared === undefined)
       this.cell.home.wake(this.holders.sequence, Number.POSITIVE_INFINITY, { token: CLOSED });
-    for (const guard of this.entries.keys()) this.forget(guard);
+    while (this.guards.latest) this.forget(this.guards.latest);
     super[Symbol.dispose]();
   }
 
@@ -70,14 +65,23 @@ export abstract class Shareable extends SharedObject implements Holding {
 
   /** @internal */
   isHeldBy(flow: number): boolean {
-    for (const entry of this.entries.values()) if (entry.flow === flow) return true;
+    for (let guard = this.guards.latest; guard; guard = guard.below) if (guard.flow === flow) return true;
     return false;
   }
 
   /** @internal */
   takeBack(guard: Held): void {
-    const entry = this.forget(guard);
-    if (entry && this.cell.isThere) this.locked(() => this.leave(entry));
+    this.forget(guard);
+    if (!this.cell.isThere) return;
+    this.lock();
+    try {
+      if (this.isEntered(guard)) {
+        this.holders.remove(guard.place);
+        this.grant();
+      }
+    } finally {
+      this.unlock();
+    }
   }
 
   /** Waits until `wanted` is granted. */
@@ -88,10 +92,12 @@ export abstract class Shareable extends SharedObject implements Holding {
 
   async #obtain(wanted: Grant, flow: Flow, options: WaitOptions = {}): Promise<Held> {
     const timeout = timeoutOf(options);
-    const deadline = performance.now() + timeout;
     const { signal } = options;
     signal?.throwIfAborted();
     this.check();
+    const now = this.#enter(wanted, flow.id, false);
+    if (now) return now;
+    const deadline = performance.now() + timeout;
     const { home, shared } = this.cell;
     const lineage = flow.parent?.lineage() ?? [];
     for (let wasInLine = false; ; ) {
@@ -124,8 +130,10 @@ export abstract class Shareable extends SharedObject implements Holding {
   /** The same, blocking this thread. */
   protected obtainSync(wanted: Grant, flow: number, options?: { timeout?: number }): Guard {
     const timeout = timeoutOf(options);
-    const deadline = performance.now() + timeout;
     this.check();
+    const now = this.#enter(wanted, flow, false);
+    if (now) return now;
+    const deadline = performance.now() + timeout;
     const { home, shared } = this.cell;
     const isWatched = shared === undefined && this.#rules.kind > 0;
     const watch = new BlockedWatch(nameOf(this.cell, this), deadline);
@@ -160,12 +168,9 @@ export abstract class Shareable extends SharedObject implements Holding {
     return this.#enter(wanted, flow, false) ?? null;
   }
 
-  /** Takes an entry out of the table. Needs the inner lock. */
-  protected leave({ place, flow }: Entry): void {
-    const holder = this.holders.at(place);
-    if (holder.tag !== this.cell.home.self() || holder.flow !== flow) return;
-    this.holders.remove(place);
-    this.grant();
+  /** Is it still owed? Somebody else may have paid for it. */
+  protected isEntered({ place, flow }: Held): boolean {
+    return this.holders.isOf(place, this.cell.home.self(), flow);
   }
 
   /** Enters for those who wait what the rules allow now. Needs the inner lock. */
@@ -191,19 +196,27 @@ export abstract class Shareable extends SharedObject implements Holding {
         return false;
       },
       settle: woken => {
-        for (const { tag, note } of woken) holders.add({ ...grantIn(note), tag, flow: 0 });
+        for (const { tag, note } of woken) holders.add(tag, 0, grantIn(note));
       },
     });
   }
 
+  /** Takes the object's inner lock, for a moment. */
+  protected lock(): void {
+    this.cell.home.lock(this.holders.lock, this.#recover);
+  }
+
+  protected unlock(): void {
+    this.cell.home.unlock(this.holders.lock);
+  }
+
   /** Runs with the inner lock held. */
   protected locked<T>(run: () => T): T {
-    const { home } = this.cell;
-    home.lock(this.holders.lock, () => this.holders.recount());
+    this.lock();
     try {
       return run();
     } finally {
-      home.unlock(this.holders.lock);
+      this.unlock();
     }
   }
 
@@ -228,24 +241,25 @@ export abstract class Shareable extends SharedObject implements Holding {
 
   /** Enters this thread if the rules and those in line allow it. */
   #enter(wanted: Grant, flow: number, overtakes: boolean): Held | undefined {
-    return this.locked(() => {
-      const { holders } = this;
+    this.lock();
+    try {
       if (!this.#mayEnter(wanted, overtakes)) {
         if (!this.reclaim()) return undefined;
         this.grant();
         if (!this.#mayEnter(wanted, overtakes)) return undefined;
       }
-      holders.reserve(1, this.cell);
-      const place = holders.add({ ...wanted, tag: this.cell.home.self(), flow });
-      return this.#guard(wanted, { place, flow });
-    });
+      this.holders.reserve(1, this.cell);
+      return this.#guard(wanted, this.holders.add(this.cell.home.self(), flow, wanted), flow);
+    } finally {
+      this.unlock();
+    }
   }
 
   #mayEnter(wanted: Grant, overtakes: boolean): boolean {
     if (!this.#allows(wanted)) return false;
     if (overtakes) return true;
     const waiting = this.cell.home.waiting(this.holders.sequence);
-    return !waiting.some(({ note }) => this.#rules.conflict(grantIn(note), wanted));
+    return waiting.length === 0 || !waiting.some(({ note }) => this.#rules.conflict(grantIn(note), wanted));
   }
 
   /** What another has entered for a wait of this thread's. Undefined: it has not, so look again. */
@@ -259,26 +273,24 @@ export abstract class Shareable extends SharedObject implements Holding {
       );
       if (place === 0) return undefined;
       this.holders.setFlow(place, flow);
-      return this.#guard(wanted, { place, flow });
+      return this.#guard(wanted, place, flow);
     });
   }
 
-  #guard(wanted: Grant, entry: Entry): Held {
-    const abandoned = this.holders.settleEstates(estate => this.#rules.conflict(estate, wanted));
-    const guard = new Held(this, abandoned, undefined);
-    this.entries.set(guard, entry);
+  #guard(wanted: Grant, place: number, flow: number): Held {
+    const abandoned =
+      this.holders.hasEstates && this.holders.settleEstates(estate => this.#rules.conflict(estate, wanted));
+    const guard = new Held(this, abandoned, place, flow);
+    this.guards.add(guard);
     nowHeld();
     return guard;
   }
 
   /** A guard of this thread's is void. */
-  protected forget(guard: Held): Entry | undefined {
-    const entry = this.entries.get(guard);
-    if (!entry) return undefined;
-    this.entries.delete(guard);
+  protected forget(guard: Held): void {
+    this.guards.remove(guard);
     guard.lapse();
     nowGivenBack();
-    return entry;
   }
 
   /** After somebody's death: is there nothing to do but wait? */
