@@ -111,12 +111,25 @@ static napi_value arena_bytes(napi_env env, napi_callback_info info) {
 
 /* ── waiting and waking ── */
 
-/* (word, expected, timeout) → 0 woken, 1 the word had changed, 2 time ran out */
+static bool is_main_thread(void) { return syscall(SYS_gettid) == getpid(); }
+
+/* → the calling thread's participant index */
+static napi_value join(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result_number(env, mh_loop_join(loop_of(env)));
+}
+
+/* The longest that a Worker sleeps at a stretch, ms: V8 ends a terminated one when it is back in JavaScript, and not before. */
+#define LONGEST_SLEEP 250
+
+/* (word, expected, timeout) → 0 woken, or for no reason, 1 the word had changed, 2 time ran out */
 static napi_value futex_wait(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
-  int result = mh_futex_wait(word(&c, 0), (uint32_t)(int64_t)number(&c, 1), number(&c, 2));
+  double timeout = number(&c, 2);
+  bool whole = is_main_thread() || (timeout >= 0 && timeout <= LONGEST_SLEEP);
+  int result = mh_futex_wait(word(&c, 0), (uint32_t)(int64_t)number(&c, 1), whole ? timeout : LONGEST_SLEEP);
   if (result == -EAGAIN) return result_number(env, 1);
-  if (result == -ETIMEDOUT) return result_number(env, 2);
+  if (result == -ETIMEDOUT) return result_number(env, whole ? 2 : 0);
   return result_or_throw(env, "futex", result);
 }
 
@@ -157,7 +170,7 @@ static napi_value bell_hold(napi_env env, napi_callback_info info) {
 
 static napi_value serve(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
-  int process = mh_serve((int)number(&c, 0), (int)number(&c, 1), (uint32_t)number(&c, 2), number(&c, 3) != 0);
+  int process = mh_serve((int)number(&c, 0), (int)number(&c, 1), (pid_t)number(&c, 2), number(&c, 3) != 0);
   if (process >= 0) {
     int result = mh_loop_after_fork(loop_of(env));
     if (result < 0) return result_or_throw(env, "uv_loop_fork", result);
@@ -357,6 +370,7 @@ NAPI_MODULE_INIT() {
       FUNCTION("arenaResident", arena_resident),
       FUNCTION("arenaFd", arena_fd),
       FUNCTION("arenaBytes", arena_bytes),
+      FUNCTION("join", join),
       FUNCTION("futexWait", futex_wait),
       FUNCTION("futexWake", futex_wake),
       FUNCTION("ring", ring),

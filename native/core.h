@@ -61,6 +61,10 @@ int mh_pipe_inode(int fd, uint32_t *inode);
 int mh_ring(uint32_t participant, uint32_t reasons);
 void mh_ring_all(uint32_t reasons);
 
+/* participants.c: how a thread comes to use the commons, and what is told when it ends without a word. */
+int mh_join(uint32_t *tag);
+void mh_mourn(uint32_t tag);
+
 /* process.c: what the kernel knows about processes. */
 struct mh_stat {
   char state; /* the letter of /proc/PID/stat */
@@ -88,7 +92,7 @@ void mh_take_pages(void);
 #define MH_REHEARSAL MH_MAX_PROCESSES     /* what mh_serve returns in the child that lives to no purpose */
 #define MH_RESERVE (MH_MAX_PROCESSES + 1) /* ... and in one that is to call mh_take_record() */
 extern int mh_rehearsal_pipe;
-int mh_serve(int requests, int lifeline, uint32_t root, bool counted);
+int mh_serve(int requests, int lifeline, pid_t root, bool counted);
 int mh_take_record(void);
 
 /* endings.c */

@@ -309,9 +309,9 @@ static void give_back_free_memory(void) {
  * Serves until the root is gone and all children have ended. Returns in each child: in one that was forked for a request,
  * the number of its process record; in one of the reserve, MH_RESERVE; in one that lives to no purpose, MH_REHEARSAL.
  * `requests`: socket to read requests from; its other end stays open here, for the children to inherit. `lifeline`:
- * hangs up when the root is gone. `root`: the root's participant. `counted`: see left.c.
+ * hangs up when the root, process `root`, is gone. `counted`: see left.c.
  */
-int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
+int mh_serve(int requests, int lifeline, pid_t root, bool counted) {
   sigprocmask(SIG_SETMASK, NULL, &server.mask);
   int error = mh_allow_fork();
   if (error < 0) return error;
@@ -339,7 +339,6 @@ int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
   server.events = child_events();
   if (server.events < 0) return -errno;
   open_reserve();
-  uint32_t root_pid = mh_participant(root)->pid;
   bool rooted = true, guarding = true;
   __atomic_fetch_add(&mh_header()->server_births, 1, __ATOMIC_SEQ_CST);
   for (;;) {
@@ -368,7 +367,7 @@ int mh_serve(int requests, int lifeline, uint32_t root, bool counted) {
     }
     if (p[2].revents) {
       rooted = false;
-      mh_bury((pid_t)root_pid);
+      mh_bury(root);
     }
     if (p[3].revents) {
       guarding = false;

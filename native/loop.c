@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -30,6 +31,7 @@ struct mh_loop {
   struct watcher *bell;
   struct watcher *end;
   uv_idle_t idle;
+  uint32_t tag; /* of the participant that this thread is, or was; 0: none yet */
 };
 
 static void freed(uv_handle_t *handle) { free(handle->data); }
@@ -49,6 +51,8 @@ static void close_all(void *data) {
   struct mh_loop *loop = data;
   close_watcher(&loop->bell);
   close_watcher(&loop->end);
+  /* A main thread ends with its process, and who reaps that tells of it. */
+  if (loop->tag != 0 && syscall(SYS_gettid) != getpid()) mh_mourn(loop->tag);
   free(loop);
 }
 
@@ -62,6 +66,8 @@ struct mh_loop *mh_loop_new(napi_env env) {
   }
   return loop;
 }
+
+int mh_loop_join(struct mh_loop *loop) { return mh_join(&loop->tag); }
 
 static struct watcher *new_watcher(struct mh_loop *loop, napi_value listener, const char *name) {
   struct watcher *w = calloc(1, sizeof *w);

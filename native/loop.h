@@ -7,8 +7,13 @@
 
 struct mh_loop;
 
-/* Makes the watchers' state for this environment; it frees itself when the environment ends. */
+/*
+ * Makes the watchers' state for this environment; it frees itself when the environment ends, however that comes about: by
+ * Worker.terminate() too. If it is a Worker's, all others are told then that its participant is dead, unless that has left.
+ */
 struct mh_loop *mh_loop_new(napi_env env);
+/* Makes this thread a participant; its index, or -errno. */
+int mh_loop_join(struct mh_loop *loop);
 /* Opens the doorbell of participant `index` (its record must be this thread's): `listener` runs at each ring. */
 int mh_loop_open_bell(struct mh_loop *loop, uint32_t index, napi_value listener);
 void mh_loop_close_bell(struct mh_loop *loop);

@@ -49,30 +49,26 @@ export function self(): number {
 
 function join(): number {
   attach();
-  const index = claim();
-  const at = record(index);
-  const tid = native.threadId();
-  const start = native.processStat(tid)?.[2] ?? 0;
-  for (let i = PARTICIPANT.START_LOW; i < PARTICIPANT_WORDS; i++) words[at + i] = 0;
-  words[at + PARTICIPANT.START_LOW] = start | 0;
-  words[at + PARTICIPANT.START_HIGH] = Math.floor(start / 2 ** 32);
-  words[at + PARTICIPANT.TID] = tid;
-  Atomics.add(words, at + PARTICIPANT.GENERATION, 1);
-  Atomics.store(words, at + PARTICIPANT.STATE, PARTICIPANT_STATE.LIVE);
+  // In one step, as far as this thread is concerned: see native/participants.c.
+  const index = native.join();
+  if (index < 0)
+    throw new OutOfMemoryError(
+      `Cannot attach to shared memory as ${MAX_PARTICIPANTS - 1} threads are attached already: end some of them`,
+    );
   return tagOf(index);
 }
 
-function claim(): number {
-  for (let index = 1; index < MAX_PARTICIPANTS; index++) {
-    const pid = record(index) + PARTICIPANT.PID;
-    if (Atomics.load(words, pid) !== 0 || Atomics.compareExchange(words, pid, 0, process.pid) !== 0) continue;
-    let used = Atomics.load(words, HEADER.PARTICIPANTS_USED);
-    while (used <= index) used = Atomics.compareExchange(words, HEADER.PARTICIPANTS_USED, used, index + 1);
-    return index;
+/** The kernel's ids of this process's threads that use the commons. */
+export function threadIds(): Set<number> {
+  const found = new Set<number>();
+  const used = Atomics.load(words, HEADER.PARTICIPANTS_USED);
+  for (let index = 1; index < used; index++) {
+    const at = record(index);
+    if (Atomics.load(words, at + PARTICIPANT.PID) !== process.pid) continue;
+    if (Atomics.load(words, at + PARTICIPANT.STATE) === PARTICIPANT_STATE.LIVE)
+      found.add(words[at + PARTICIPANT.TID]);
   }
-  throw new OutOfMemoryError(
-    `Cannot attach to shared memory as ${MAX_PARTICIPANTS - 1} threads are attached already: end some of them`,
-  );
+  return found;
 }
 
 /**

@@ -42,7 +42,15 @@ export interface Native {
   arenaFd(): number;
   arenaBytes(): number;
 
-  /** Sleeps while the word holds `expected`. 0: woken, or for no reason; 1: it had changed; 2: time ran out. */
+  /**
+   * Makes this thread a participant; the number of its record, negative: there is none left. When a Worker's environment
+   * ends, however that comes about, and it has not given its record back, all others are told that it is dead.
+   */
+  join(): number;
+  /**
+   * Sleeps while the word holds `expected`. 0: woken, or for no reason (a Worker every 250 ms, so that it can be
+   * terminated); 1: it had changed; 2: time ran out.
+   */
   futexWait(word: number, expected: number, timeout: number): 0 | 1 | 2;
   /** How many were woken. */
   futexWake(word: number, count: number): number;
@@ -60,7 +68,7 @@ export interface Native {
    * to make itself ready and then to call takeRecord(), or, first of all, `layout.rehearsal` in one that is to live to
    * no purpose and to end with tellPages(). `counted`: is this Node 20?
    */
-  serve(requests: number, lifeline: number, rootParticipant: number, counted: 0 | 1): number;
+  serve(requests: number, lifeline: number, rootPid: number, counted: 0 | 1): number;
   /** Waits for the number of this process's record. */
   takeRecord(): number;
   /** Tells the server what pages this process came to have, for later ones to have them at once. */

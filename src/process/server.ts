@@ -4,7 +4,6 @@ import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError } from '../errors/errors.js';
 import { words } from '../memory/commons.js';
 import { HEADER, PROCESS, PROCESS_STATE } from '../memory/layout.js';
-import { indexOf, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { move, read, requestAgain, stateIn, wordOf } from './records.js';
 import { moduleUrl } from './target.js';
@@ -188,7 +187,6 @@ export function withoutOptions(options: readonly string[], unwanted: RegExp): st
 }
 
 function launch(): void {
-  const root = indexOf(self());
   if (native.client() >= 0) native.close(native.client());
   const [client, requests] = native.socketPair();
   lifeline ??= native.pipe();
@@ -198,7 +196,7 @@ function launch(): void {
     client: 5,
     lifeline: 6,
     bytes: native.arenaBytes(),
-    root,
+    root: process.pid,
     warm,
     preload,
     argv: process.argv,
