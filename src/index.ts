@@ -13,6 +13,7 @@ export {
   setStartMethod,
 } from './process/start-method.js';
 export type { Target } from './process/target.js';
+export { Thread, type ThreadOptions } from './process/thread.js';
 export type { ProcessState, ProcessUsage } from './process/usage.js';
 export { Barrier, type BarrierOptions } from './sync/barrier.js';
 export { Condition } from './sync/condition.js';

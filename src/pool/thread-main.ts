@@ -2,14 +2,14 @@
 import { workerData } from 'node:worker_threads';
 import { setEntry } from '../codec/functions/modules.js';
 import { hooksStayedBehind } from '../codec/functions/typescript.js';
+import { seeToTheEnd } from '../process/children.js';
 import '../sync/register.js';
 import { watchDeaths } from '../wait/deaths.js';
-import { depart } from '../wait/depart.js';
 import { serve, type WorkerOptions } from './worker.js';
 
 const { options, entry } = workerData as { options: WorkerOptions; entry: string | undefined };
 hooksStayedBehind(); // what compiles TypeScript may work on the main thread alone, as tsx does on Node 20
 setEntry(entry);
 watchDeaths();
-process.on('exit', () => depart({ last: false }));
+seeToTheEnd();
 void serve(options).then(() => process.exit());

@@ -1,24 +1,20 @@
 import os from 'node:os';
-import { inspect } from 'node:util';
-import { decode, decodeAsync } from '../codec/decode.js';
+import { decode } from '../codec/decode.js';
 import { encode } from '../codec/encode.js';
-import { encodeThrown } from '../codec/errors.js';
 import { setEntry } from '../codec/functions/modules.js';
 import { words } from '../memory/commons.js';
 import { PARTICIPANT, PROCESS, REASON } from '../memory/layout.js';
 import { indexOf, record as participantRecord, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
-import { nameSelf } from '../platform/self-name.js';
-import '../sync/register.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { ring } from '../wait/doorbell.js';
 import { setParentPid } from './after-fork.js';
 import { seeToTheEnd } from './children.js';
 import { adoptIdentity, type Identity } from './identity.js';
-import { drop, OUTCOME, peek, put, read, write } from './records.js';
+import { drop, peek, put, read, write } from './records.js';
 import { inheritBirthplace } from './server.js';
 import { inheritStartMethod, type StartMethod } from './start-method.js';
-import { type PortableTarget, resolveTarget } from './target.js';
+import { carryOut, catchErrors, fail, type Task, takeOn } from './work.js';
 
 /** What a child is told besides its task; what is undefined stays as it was born. */
 export interface Settings {
@@ -29,12 +25,6 @@ export interface Settings {
   readonly cwd?: string;
   readonly priority?: number;
   readonly affinity?: readonly number[];
-}
-
-/** What a child has to do. */
-export interface Task {
-  readonly target: PortableTarget | undefined;
-  readonly args: readonly unknown[];
 }
 
 /** A payload is both messages: how long the first is, then the two. */
@@ -82,16 +72,12 @@ function replaceEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 let prepared = false;
-/** The process record of this process. */
-let own = -1;
 
 /** What can be done before it is known what to run. Cheap to call again. */
 export function prepareToRun(): void {
   if (prepared) return;
   prepared = true;
-  process.on('uncaughtException', error => {
-    if (process.listenerCount('uncaughtException') === 1) fail(own, error);
-  });
+  catchErrors();
   seeToTheEnd();
   watchDeaths();
 }
@@ -104,9 +90,8 @@ export function unprepare(): void {
 /** Resolves when the outcome is published. */
 function run(index: number, settings: Settings, task: Uint8Array): Promise<void> {
   prepareToRun();
-  own = index;
+  takeOn(settings.identity.name, (outcome, message) => publish(index, outcome, message));
   adoptIdentity(settings.identity);
-  nameSelf(settings.identity.name);
   inheritStartMethod(settings.startMethod);
   if (settings.entry !== undefined) setEntry(settings.entry);
   process.title = settings.identity.name;
@@ -114,13 +99,10 @@ function run(index: number, settings: Settings, task: Uint8Array): Promise<void>
   try {
     settleIn(settings);
   } catch (error) {
-    fail(index, error); // a folder that is not there, a CPU that it may not use
+    fail(error); // a folder that is not there, a CPU that it may not use
     return Promise.resolve();
   }
-  return perform(task).then(
-    value => succeed(index, value),
-    error => fail(index, error),
-  );
+  return carryOut(task);
 }
 
 /** Takes the place it was given in the system. */
@@ -132,35 +114,7 @@ function settleIn({ env, cwd, priority, affinity }: Settings): void {
   if (affinity) native.setAffinity(0, affinity);
 }
 
-async function perform(bytes: Uint8Array): Promise<unknown> {
-  const { value } = await decodeAsync(bytes);
-  const { target, args } = value as Task;
-  return target && (await (await resolveTarget(target))(...args));
-}
-
-function succeed(index: number, value: unknown): void {
-  let message: Uint8Array;
-  try {
-    message = encode(value, { root: 'result' });
-  } catch (error) {
-    fail(index, error);
-    return;
-  }
-  publish(index, OUTCOME.RETURNED, message);
-}
-
-/** As Node ends on an uncaught error: says it on stderr, runs the 'exit' handlers, leaves with 1. */
-function fail(index: number, error: unknown): void {
-  publish(index, OUTCOME.THREW, encodeThrown(error));
-  try {
-    process.stderr.write(`${process.title}: ${inspect(error)}\n`);
-  } catch {} // nobody listens: there is no other place to say it
-  process.exit(1);
-}
-
-/** The first outcome counts: what fails after the target has returned is told by the exit code alone. */
 function publish(index: number, outcome: number, message: Uint8Array): void {
-  if (read(index, PROCESS.OUTCOME) !== OUTCOME.NONE) return;
   put(index, PROCESS.RESULT, message);
   write(index, PROCESS.OUTCOME, outcome); // last: from now on it counts, whatever becomes of this process
   ring(indexOf(read(index, PROCESS.OWNER)), REASON.CHILD);

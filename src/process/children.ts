@@ -1,3 +1,4 @@
+import { isMainThread } from 'node:worker_threads';
 import { words } from '../memory/commons.js';
 import { HEADER, REASON } from '../memory/layout.js';
 import { watchDeaths } from '../wait/deaths.js';
@@ -5,18 +6,25 @@ import { depart } from '../wait/depart.js';
 import { blockUntil, onRing } from '../wait/doorbell.js';
 import type { Process } from './process.js';
 import { letServerGo, onGuardianExit } from './server.js';
+import type { Thread } from './thread.js';
 
 /*
- * The processes that this thread has started and that live: told of what happens to them, and seen to at the end.
+ * The processes and threads that this thread has started and that live: told of what happens to them, and seen to at the end.
  */
 const children = new Set<Process>();
+const threads = new Set<Thread>();
 let listening = false;
+/** The same for threads. */
+let hearing = false;
 let guardianDeaths = 0;
 let watch: NodeJS.Timeout | undefined;
 
 /** How often to look after children that have lost their fork server, ms. */
 const WATCH = 50;
-/** How long daemons may take to end when asked, at this process's end, ms. Then they are killed. */
+/**
+ * How long daemons, and then threads, may take to end when asked, at this process's end, ms. Then daemons are killed, and
+ * threads left to Node, which waits for them.
+ */
 const GRACE = 1000;
 
 export function rememberChild(child: Process<any, any>): void {
@@ -32,6 +40,21 @@ export function rememberChild(child: Process<any, any>): void {
   });
   onGuardianExit(beginWatch);
   seeToTheEnd();
+}
+
+export function rememberThread(thread: Thread<any, any>): void {
+  threads.add(thread);
+  if (hearing) return;
+  hearing = true;
+  watchDeaths();
+  onRing(REASON.CHILD, () => {
+    for (const one of threads) one.update();
+  });
+  seeToTheEnd();
+}
+
+export function forgetThread(thread: Thread<any, any>): void {
+  threads.delete(thread);
 }
 
 export function forgetChild(child: Process<any, any>): void {
@@ -61,7 +84,9 @@ let seen = false;
 /** In the fork server: as if nothing had ever been started here. */
 export function forgetChildren(): void {
   children.clear();
+  threads.clear();
   listening = false;
+  hearing = false;
   seen = false;
 }
 
@@ -74,7 +99,17 @@ export function seeToTheEnd(): void {
     for (const daemon of daemons) daemon.terminate();
     const ended = () => daemons.every(daemon => !daemon.isAlive());
     if (daemons.length > 0 && !blockUntil(ended, GRACE)) for (const daemon of daemons) daemon.kill();
-    depart({ last: true });
-    letServerGo({ wait: children.size === 0 });
+    endThreads();
+    depart({ last: isMainThread });
+    // Other threads of this process may use the server, even if this one started it.
+    if (isMainThread) letServerGo({ wait: children.size === 0 });
   });
+}
+
+/** Node ends them too, but does not wake one that sleeps in the kernel, and would do so only after this thread has departed. */
+function endThreads(): void {
+  const left = [...threads];
+  for (const thread of left) thread.terminate();
+  const deadline = performance.now() + GRACE;
+  for (const thread of left) thread.joinSync({ timeout: Math.max(0, deadline - performance.now()) });
 }

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { joinStacks } from '../codec/errors.js';
+import { decode, decodeAsync, needsModules } from '../codec/decode.js';
+import { decodeThrown, joinStacks } from '../codec/errors.js';
 import { LifecycleError, TimeoutError } from '../errors/errors.js';
 import { Completion } from '../wait/completion.js';
 import { hold, holding, unhold } from '../wait/doorbell.js';
@@ -9,7 +10,7 @@ import { type PortableTarget, portable, type Target } from './target.js';
 export interface ExecutionOptions<A extends readonly unknown[], R> {
   target?: Target<A, R>;
   args?: A;
-  /** Default `Process-1`, `Process-1:2` for a child's child. */
+  /** Default `Process-1`, `Process-1:2` for a child's child; `Thread-1`. */
   name?: string;
   /** Ends with its parent, whatever ends the parent (SIGKILL too). Does not keep the parent's event loop alive. */
   daemon?: boolean;
@@ -167,6 +168,20 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
     this.#outcome.complete(outcome);
     if ('error' in outcome && !awaited && !quiet && this.listenerCount('error') > 0)
       process.nextTick(() => this.emit('error', outcome.error));
+  }
+
+  /** The same as it came over: encoded. */
+  protected conclude(threw: boolean, message: Uint8Array): void {
+    const take = (value: unknown) =>
+      this.settle(threw ? { error: value } : { value: value as R }, { quiet: false });
+    const refuse = (error: unknown) => this.settle({ error }, { quiet: false });
+    try {
+      if (threw) take(decodeThrown(message));
+      else if (needsModules(message)) decodeAsync(message).then(({ value }) => take(value), refuse);
+      else take(decode(message));
+    } catch (error) {
+      refuse(error);
+    }
   }
 
   /** It has ended. */

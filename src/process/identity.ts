@@ -14,7 +14,11 @@ export interface Identity {
 }
 
 let own: Identity | undefined;
-let started = 0;
+
+const PROCESSES = 0;
+const THREADS = 1;
+/** How many processes and threads this process has named so far: one count for all of its threads. */
+let counts: Int32Array = new Int32Array(new SharedArrayBuffer(8));
 
 /** This process's; undefined in the program itself. */
 export function identity(): Identity | undefined {
@@ -24,11 +28,32 @@ export function identity(): Identity | undefined {
 /** In a child. */
 export function adoptIdentity(given: Identity): void {
   own = given;
-  started = 0;
+  counts.fill(0);
+}
+
+/** What a thread of this process is told of it. */
+export interface SharedIdentity {
+  readonly identity: Identity | undefined;
+  readonly counts: Int32Array;
+}
+
+export function shareIdentity(): SharedIdentity {
+  return { identity: own, counts };
+}
+
+/** In a thread. */
+export function joinIdentity(given: SharedIdentity): void {
+  own = given.identity;
+  counts = given.counts;
 }
 
 /** The path of the next process that this one creates. */
 export function nextPath(): string {
-  started++;
-  return own?.path ? `${own.path}:${started}` : String(started);
+  const number = Atomics.add(counts, PROCESSES, 1) + 1;
+  return own?.path ? `${own.path}:${number}` : String(number);
+}
+
+/** The name of the next thread that is given none. */
+export function nextThreadName(): string {
+  return `Thread-${Atomics.add(counts, THREADS, 1) + 1}`;
 }

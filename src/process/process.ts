@@ -4,8 +4,7 @@ import { Socket } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
-import { decode, decodeAsync, needsModules } from '../codec/decode.js';
-import { decodeThrown } from '../codec/errors.js';
+import { isMainThread } from 'node:worker_threads';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
 import { PROCESS, PROCESS_FLAG, PROCESS_STATE } from '../memory/layout.js';
@@ -45,6 +44,8 @@ export interface ProcessOptions<A extends readonly unknown[], R> extends Executi
   stdio?: 'inherit' | 'ignore' | 'pipe';
 }
 
+/** How long to sleep at a stretch, ms: a Worker can be terminated only in between. */
+const LONGEST_SLEEP = isMainThread ? Number.POSITIVE_INFINITY : 250;
 /** How often a blocked thread looks whether the fork server still lives, ms. */
 const LOOK_AFTER_SERVER = 500;
 /** Options that a spawned child must not repeat: they say what to run, or open a port. */
@@ -335,7 +336,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     if (done()) return true;
     const deadline = performance.now() + timeout;
     for (let left = timeout; left > 0; left = deadline - performance.now()) {
-      if (this.#spawned) this.#reap(left);
+      if (this.#spawned) this.#reap(Math.min(left, LONGEST_SLEEP));
       else {
         blockUntil(look, Math.min(left, LOOK_AFTER_SERVER));
         this.lookAfter();
@@ -365,16 +366,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     const threw = read(this.#record, PROCESS.OUTCOME) === OUTCOME.THREW;
     const message = (peek(this.#record, PROCESS.RESULT) ?? new Uint8Array(0)).slice();
     drop(this.#record, PROCESS.RESULT);
-    const take = (value: unknown) =>
-      this.settle(threw ? { error: value } : { value: value as R }, { quiet: false });
-    const refuse = (error: unknown) => this.settle({ error }, { quiet: false });
-    try {
-      if (threw) take(decodeThrown(message));
-      else if (needsModules(message)) decodeAsync(message).then(({ value }) => take(value), refuse);
-      else take(decode(message));
-    } catch (error) {
-      refuse(error);
-    }
+    this.conclude(threw, message);
   }
 
   #death({ exitCode, signalCode }: End): WorkerDiedError {

@@ -1,0 +1,316 @@
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import {
+  MessageChannel,
+  type MessagePort,
+  type ResourceLimits,
+  receiveMessageOnPort,
+  Worker,
+} from 'node:worker_threads';
+import { encode } from '../codec/encode.js';
+import { entryModule } from '../codec/functions/modules.js';
+import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
+import { REASON } from '../memory/layout.js';
+import { indexOf, self, threadIds } from '../memory/participants.js';
+import { native } from '../native/native.js';
+import { blockUntil, ring } from '../wait/doorbell.js';
+import { forgetThread, rememberThread } from './children.js';
+import { type End, Execution, type ExecutionOptions } from './execution.js';
+import { nextThreadName, type SharedIdentity, shareIdentity } from './identity.js';
+import { OUTCOME } from './records.js';
+import { getStartMethod, type StartMethod } from './start-method.js';
+
+export interface ThreadOptions<A extends readonly unknown[], R> extends ExecutionOptions<A, R> {
+  /** Bytes: of its heap, beyond which it ends with a WorkerDiedError (the young generation comes on top), and of its stack. */
+  limits?: { heap?: number; stack?: number };
+}
+
+/**
+ * What a thread and its starter tell each other, each word once. It is not in the commons, so that none of it is lost or
+ * freed too early when either ends at any moment.
+ *   TID      0: it has not begun
+ *   TAG      its participant
+ *   OUTCOME  of OUTCOME; the message lies in the port by then
+ *   ENDING   1: it ends in order, and has told CODE
+ *   BLOCKED  1: its starter blocks its event loop until the thread ends
+ */
+export const WORD = { TID: 0, TAG: 1, OUTCOME: 2, ENDING: 3, CODE: 4, BLOCKED: 5 } as const;
+
+/** What a thread is told at its birth. */
+export interface Birth {
+  readonly words: Int32Array;
+  /** Where the outcome goes. */
+  readonly port: MessagePort;
+  readonly task: Uint8Array;
+  readonly name: string;
+  readonly daemon: boolean;
+  /** Participant tag of its starter. */
+  readonly starter: number;
+  readonly identity: SharedIdentity;
+  readonly startMethod: StartMethod;
+  readonly entry: string | undefined;
+  readonly argv: readonly string[];
+}
+
+/** How often a blocked thread looks whether another still exists, ms; and when that has said that it ends. */
+const LOOK = 20;
+const LOOK_AT_THE_END = 1;
+/** What Node gives for a Worker that was terminated or ran out of memory. */
+const TERMINATED = 1;
+const MIB = 2 ** 20;
+
+/** A thread as the kernel knows it: its start tells one id from its next use. */
+interface Kernel {
+  readonly tid: number;
+  readonly start: number | undefined;
+}
+
+/**
+ * The same as Process on a worker thread of this process: a function with an event loop and a heap of its own.
+ *
+ * It ends when the target's promise has settled and nothing is left on its event loop. process.exit() ends it alone; so does
+ * an error that nobody catches, which goes to stderr. What it prints goes through the event loop of its starter.
+ * It ends with the thread that started it.
+ *
+ * Python: `threading.Thread`, but memory is shared only where it is meant to be.
+ */
+export class Thread<A extends readonly unknown[] = any[], R = unknown> extends Execution<A, R> {
+  readonly #limits: ThreadOptions<A, R>['limits'];
+  #worker: Worker | undefined;
+  #words: Int32Array = new Int32Array(0);
+  #port: MessagePort | undefined;
+  #ident: number | undefined;
+  /** New threads of this process that it may be, until it says which. */
+  #born: readonly Kernel[] = [];
+  #outcomeTaken = false;
+  #cause: unknown;
+
+  constructor(options: ThreadOptions<A, R> = {}) {
+    super(options, options?.name ?? nextThreadName());
+    checkLimits(options.limits);
+    this.#limits = options.limits;
+  }
+
+  /** This library's, unique among all threads of the process there ever were; 1 is the main thread. Undefined before start(). */
+  get ident(): number | undefined {
+    return this.#ident;
+  }
+
+  /** The kernel's thread id. Undefined until the thread has begun, some milliseconds after start(). */
+  get nativeId(): number | undefined {
+    return this.#words[WORD.TID] || undefined;
+  }
+
+  /** Undefined while it is alive; 1 when it was terminated. */
+  get exitCode(): number | undefined {
+    if (this.hasStarted) this.isAlive();
+    return this.end?.exitCode ?? undefined;
+  }
+
+  getName(): string {
+    return this.name;
+  }
+
+  setName(name: string): void {
+    this.name = name;
+  }
+
+  setDaemon(daemon: boolean): void {
+    this.daemon = daemon;
+  }
+
+  /**
+   * Ends it at once, whatever it does, a busy loop or a blocking wait of this library; but not a blocking call into the system,
+   * such as execSync(): that is finished first. Its 'exit' and `finally` do not run; locks that it held are recovered as
+   * those of a killed process. One that has ended stays as it is.
+   */
+  terminate(): void {
+    if (!this.hasStarted)
+      throw new LifecycleError(
+        `Cannot terminate ${this.name} as it has not been started: call start() first`,
+      );
+    if (this.end) return;
+    void this.#worker?.terminate();
+    // V8 cannot interrupt a system call: one that sleeps must come back from it.
+    this.#ring(0);
+  }
+
+  #ring(reason: number): void {
+    const tag = Atomics.load(this.#words, WORD.TAG);
+    if (tag !== 0) ring(indexOf(tag), reason);
+  }
+
+  protected launch(): void {
+    const { port1, port2 } = new MessageChannel();
+    this.#words = new Int32Array(new SharedArrayBuffer(4 * Object.keys(WORD).length));
+    try {
+      const birth: Birth = {
+        words: this.#words,
+        port: port2,
+        task: encode({ target: this.target, args: this.args }, { root: '' }),
+        name: this.name,
+        daemon: this.daemon,
+        starter: self(),
+        identity: shareIdentity(),
+        startMethod: getStartMethod(),
+        entry: entryModule(),
+        argv: process.argv,
+      };
+      const before = new Set(readdirSync(TASKS));
+      this.#worker = this.#begin(birth);
+      this.#born = readdirSync(TASKS)
+        .filter(tid => !before.has(tid))
+        .map(Number)
+        .map(tid => ({ tid, start: startOf(tid) }));
+    } catch (error) {
+      port1.close();
+      throw error;
+    }
+    this.#port = port1;
+    this.#ident = this.#worker.threadId + 1;
+    rememberThread(this);
+  }
+
+  #begin(birth: Birth): Worker {
+    let worker: Worker;
+    try {
+      worker = new Worker(path.join(__dirname, 'thread-main.js'), {
+        workerData: birth,
+        transferList: [birth.port, birth.task.buffer as ArrayBuffer],
+        resourceLimits: resourceLimits(this.#limits),
+      });
+    } catch (cause) {
+      throw new LifecycleError(
+        `Cannot start ${this.name} as the system gives no thread: end some, or raise the limits (ulimit -u)`,
+        { cause },
+      );
+    }
+    worker.unref(); // what keeps the event loop alive is counted in Execution
+    worker.on('error', error => {
+      this.#cause = error; // 'exit' follows
+    });
+    worker.on('exit', exitCode => {
+      this.update();
+      this.#over(exitCode);
+    });
+    return worker;
+  }
+
+  protected block(done: () => boolean, timeout: number): boolean {
+    const look = () => {
+      this.update();
+      return done();
+    };
+    if (timeout === 0) {
+      this.#lookAfter();
+      return look();
+    }
+    Atomics.store(this.#words, WORD.BLOCKED, 1);
+    this.#ring(REASON.CHILD);
+    const deadline = performance.now() + timeout;
+    for (let left = timeout; left > 0; left = deadline - performance.now()) {
+      this.#lookAfter();
+      const ending = Atomics.load(this.#words, WORD.ENDING) !== 0;
+      if (blockUntil(look, Math.min(left, ending ? LOOK_AT_THE_END : LOOK))) return true;
+    }
+    this.#lookAfter();
+    return look();
+  }
+
+  /** Takes note of what it has told. */
+  update(): void {
+    if (this.#outcomeTaken || !this.#port) return;
+    const outcome = Atomics.load(this.#words, WORD.OUTCOME);
+    if (outcome === OUTCOME.NONE) return;
+    const received = receiveMessageOnPort(this.#port) as { message: Uint8Array } | undefined;
+    this.#outcomeTaken = true;
+    this.conclude(outcome === OUTCOME.THREW, received?.message ?? new Uint8Array(0));
+  }
+
+  /** Looks whether it still exists: its 'exit' event comes too late for those who block this thread. */
+  #lookAfter(): void {
+    if (this.end || !this.#worker) return;
+    const tid = Atomics.load(this.#words, WORD.TID);
+    const born = tid === 0 ? this.#born : this.#born.filter(one => one.tid === tid);
+    if (born.some(exists)) {
+      if (tid !== 0) return;
+      // Others may have been born at the same moment: it is none of those that have told more than this one.
+      const others = threadIds();
+      if (Atomics.load(this.#words, WORD.TID) !== 0) return;
+      if (born.some(one => !others.has(one.tid) && exists(one))) return;
+    }
+    // What it told, it told before it ended.
+    this.update();
+    this.#finish(Atomics.load(this.#words, WORD.ENDING) === 0 ? TERMINATED : this.#words[WORD.CODE]);
+  }
+
+  /** Node knows that it has ended, and all that there is to know of it. */
+  #over(exitCode: number): void {
+    if (!this.#outcomeTaken)
+      this.settle({ error: this.#death(exitCode) }, { quiet: exitCode === 0 && this.#cause === undefined });
+    this.#finish(exitCode);
+    this.#worker?.removeAllListeners();
+    this.#worker = undefined;
+  }
+
+  #finish(exitCode: number): void {
+    if (this.end) return;
+    this.#port?.close();
+    forgetThread(this);
+    this.finish({ exitCode, signalCode: null } satisfies End);
+  }
+
+  #death(exitCode: number): WorkerDiedError {
+    const cause = this.#cause;
+    const { heap } = this.#limits ?? {};
+    let how = `it exited with code ${exitCode}`;
+    if ((cause as NodeJS.ErrnoException | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY')
+      how = `its heap grew beyond ${heap === undefined ? 'what Node allows' : `${heap} bytes`}`;
+    else if (cause instanceof Error) how = `"${cause.message}" was thrown`;
+    else if (Atomics.load(this.#words, WORD.ENDING) === 0) how = 'it was terminated';
+    return new WorkerDiedError(
+      `Cannot give the result of ${this.name} as ${how} before its target returned`,
+      { pid: process.pid, exitCode, signalCode: null, ...(cause === undefined ? {} : { cause }) },
+    );
+  }
+}
+
+const TASKS = '/proc/self/task';
+
+/** In clock ticks; undefined: there is no such thread. */
+function startOf(tid: number): number | undefined {
+  const stat = native.processStat(tid);
+  return !stat || stat[0] === 'Z' || stat[0] === 'X' ? undefined : stat[2];
+}
+
+function exists({ tid, start }: Kernel): boolean {
+  return start !== undefined && startOf(tid) === start;
+}
+
+function resourceLimits({ heap, stack }: { heap?: number; stack?: number } = {}): ResourceLimits {
+  return {
+    ...(heap === undefined ? {} : { maxOldGenerationSizeMb: heap / MIB }),
+    ...(stack === undefined ? {} : { stackSizeMb: stack / MIB }),
+  };
+}
+
+function checkLimits(limits: ThreadOptions<any, any>['limits']): void {
+  if (limits === undefined) return;
+  if (typeof limits !== 'object' || limits === null)
+    throw new TypeError('Cannot use that as "limits": give an object, as { heap, stack }');
+  for (const [name, least] of [
+    ['heap', LEAST_HEAP],
+    ['stack', LEAST_STACK],
+  ] as const) {
+    const bytes: unknown = limits[name];
+    if (bytes === undefined) continue;
+    if (typeof bytes !== 'number')
+      throw new TypeError(`Cannot use that as "limits.${name}": give a number of bytes`);
+    if (!(bytes >= least && bytes < Number.POSITIVE_INFINITY))
+      throw new RangeError(`Cannot use ${bytes} as "limits.${name}": give ${least} bytes or more`);
+  }
+}
+
+/** With less, Node does not come up, or takes the program down with it. */
+const LEAST_HEAP = 8 * MIB;
+const LEAST_STACK = MIB / 2;

@@ -1,0 +1,70 @@
+import { inspect } from 'node:util';
+import { decodeAsync } from '../codec/decode.js';
+import { encode } from '../codec/encode.js';
+import { encodeThrown } from '../codec/errors.js';
+import { nameSelf, selfName } from '../platform/self-name.js';
+import '../sync/register.js';
+import { OUTCOME } from './records.js';
+import { type PortableTarget, resolveTarget } from './target.js';
+
+/** What a process or thread has to do. */
+export interface Task {
+  readonly target: PortableTarget | undefined;
+  readonly args: readonly unknown[];
+}
+
+/** Writes an outcome where the starter finds it, and rings. */
+export type Publish = (outcome: number, message: Uint8Array) => void;
+
+/** Where the outcome goes; undefined once it is known: the first counts, what fails later is told by the exit code alone. */
+let publish: Publish | undefined;
+
+/** Makes errors that nobody catches the outcome, unless the program handles them itself. */
+export function catchErrors(): void {
+  process.on('uncaughtException', error => {
+    if (process.listenerCount('uncaughtException') === 1) fail(error);
+  });
+}
+
+/** This process or thread has work to do from now on, under this name. */
+export function takeOn(as: string, to: Publish): void {
+  nameSelf(as);
+  publish = to;
+}
+
+/** Does it. Resolves when the outcome is published. `task`: encoded. */
+export function carryOut(task: Uint8Array): Promise<void> {
+  return perform(task).then(succeed, fail);
+}
+
+async function perform(bytes: Uint8Array): Promise<unknown> {
+  const { value } = await decodeAsync(bytes);
+  const { target, args } = value as Task;
+  return target && (await (await resolveTarget(target))(...args));
+}
+
+function succeed(value: unknown): void {
+  let message: Uint8Array;
+  try {
+    message = encode(value, { root: 'result' });
+  } catch (error) {
+    fail(error);
+    return;
+  }
+  settle(OUTCOME.RETURNED, message);
+}
+
+/** As Node ends on an uncaught error: says it on stderr, runs the 'exit' handlers, leaves with 1. */
+export function fail(error: unknown): void {
+  settle(OUTCOME.THREW, encodeThrown(error));
+  try {
+    process.stderr.write(`${selfName()}: ${inspect(error)}\n`);
+  } catch {} // nobody listens: there is no other place to say it
+  process.exit(1);
+}
+
+function settle(outcome: number, message: Uint8Array): void {
+  const to = publish;
+  publish = undefined;
+  to?.(outcome, message);
+}
