@@ -1,6 +1,6 @@
-import { Process } from '../../process/process.js';
-import type { StartMethod } from '../../process/start-method.js';
-import { Thread } from '../../process/thread.js';
+import { Process } from '../process/process.js';
+import type { StartMethod } from '../process/start-method.js';
+import { Thread } from '../process/thread.js';
 
 /** One that runs a function beside this thread. */
 export type Peer<R> = (Process<any[], R> | Thread<any[], R>) & { kill(): void };
