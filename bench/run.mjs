@@ -6,7 +6,7 @@
  * Takes the library from dist/, or from the folder that MANYHANDS_DIST names.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { measure } from './harness/contender.mjs';
@@ -87,9 +87,11 @@ function tell(progress) {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${progress}`);
 }
 
-/** The peers are no dependencies of the package: whoever measures has them installed, here, once. */
+/** The peers are no dependencies of the package: whoever measures has them installed, here, once, and again when they change. */
 function installPeers() {
-  if (existsSync(path.join(folder, 'node_modules'))) return;
+  const { dependencies } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+  const installed = peerVersions();
+  if (Object.entries(dependencies).every(([name, version]) => installed[name] === version)) return;
   console.log('Installing the peers into bench/node_modules …');
   try {
     execFileSync('npm', ['ci', '--prefix', folder, '--ignore-scripts', '--no-audit', '--no-fund'], {
