@@ -22,6 +22,16 @@ function poolContenders(kind, { floor, cpython }) {
   ];
 }
 
+/** Who takes turns under 2, 8 and 64: a process for each, or two processes with an even share of async tasks. */
+function fairnessContenders(parties) {
+  const alone = ours(`manyhands, ${parties} processes, blocking`, { processes: parties, sync: true });
+  const shared = ours(`manyhands, 2 processes × ${parties / 2} async`, { processes: 2, tasks: parties / 2 });
+  return [
+    ...(parties > 8 ? [shared, alone] : [alone, shared]),
+    python(`CPython Lock, ${parties} processes`, { processes: parties }),
+  ];
+}
+
 const bare = { process: 'bare process.send', thread: 'bare MessagePort' };
 
 /** `times` better than the best of the peers whose names match. */
@@ -180,6 +190,121 @@ export const scenarios = [
       kind === 'process'
         ? 'Node peers use the "advanced" serialization of child_process here; as JSON a Uint8Array does not come back as one.'
         : 'Copied both ways; pools that can transfer a buffer are quicker for a caller who gives it away.',
+  })),
+  {
+    id: 'lock-free',
+    title: 'Lock and unlock, nobody else wanting it',
+    unit: 'ns',
+    better: 'lower',
+    measure: 'repeat',
+    options: { ms: 300 },
+    columns: ['p99'],
+    contenders: [
+      ours('manyhands Lock, blocking', { of: 'Lock' }),
+      ours('manyhands RLock, blocking', { of: 'RLock' }),
+      ours('manyhands Lock, async', { of: 'Lock, async' }),
+      python('CPython multiprocessing.Lock', { of: 'multiprocessing.Lock' }),
+      python('CPython multiprocessing.RLock', { of: 'multiprocessing.RLock' }),
+      python('CPython threading.Lock', { of: 'threading.Lock' }),
+      python('CPython threading.RLock', { of: 'threading.RLock' }),
+      node('Atomics.compareExchange, twice', 'floor', { of: 'compareExchange pair' }),
+    ],
+    targets: [reach(60)],
+    note: "CPython's locks of threads work within one process only.",
+  },
+  {
+    id: 'lock-contended',
+    title: 'Lock and unlock, 2 processes at once, pairs of both',
+    unit: 'M/s',
+    better: 'higher',
+    measure: 'contention',
+    options: { ms: 500, processes: 2 },
+    columns: ['least', 'longest'],
+    contenders: [
+      ours('manyhands Lock, blocking', { sync: true }),
+      ours('manyhands Lock, async', {}),
+      python('CPython Lock', {}),
+      { name: 'lmdb, empty transaction', role: 'peer', module: 'lmdb', options: {} },
+      { name: 'lmdb, one number written', role: 'peer', module: 'lmdb', options: { written: true } },
+      { name: 'proper-lockfile', role: 'peer', module: 'proper-lockfile', options: { batch: 1 } },
+      node('a file by O_EXCL', 'peer', { batch: 1 }),
+    ],
+    targets: [reach(4)],
+    note:
+      'least: what the worse served of the two got, % of an even share; longest: ms that one of them took for 100 pairs\n' +
+      '(a file: for one). lmdb: write transactions, without a sync to the disk.',
+  },
+  ...[2, 8, 64].map(parties => ({
+    id: `lock-fairness-${parties}`,
+    title: `The longest wait of anyone, ${parties} contenders that keep the lock for 5 µs each time`,
+    unit: 'ms',
+    better: 'lower',
+    measure: 'fairness',
+    options: { ms: 1_000, hold: 5 },
+    columns: ['rate', 'least'],
+    contenders: fairnessContenders(parties),
+    targets: [reach(100)],
+    note: 'rate: k pairs/s of all; least: what the worst served got, % of an even share.',
+  })),
+  {
+    id: 'semaphore-free',
+    title: 'Semaphore: acquire and release, nobody else wanting it',
+    unit: 'ns',
+    better: 'lower',
+    measure: 'repeat',
+    options: { ms: 300 },
+    columns: ['p99'],
+    contenders: [
+      ours('manyhands', { of: 'Semaphore' }),
+      python('CPython multiprocessing.Semaphore', { of: 'multiprocessing.Semaphore' }),
+    ],
+    targets: [],
+  },
+  {
+    id: 'value-locked',
+    title: 'Value += 1 under its lock, nobody else wanting it',
+    unit: 'ns',
+    better: 'lower',
+    measure: 'repeat',
+    options: { ms: 300, type: 'i' },
+    columns: ['p99'],
+    contenders: [
+      ours('manyhands, acquireSync', { of: 'Value under its lock' }),
+      ours('manyhands, runExclusiveSync', { of: 'Value in runExclusiveSync' }),
+      python('CPython', { of: 'Value under its lock' }),
+    ],
+    targets: [reach(200)],
+  },
+  {
+    id: 'value-add',
+    title: 'Value.add(1)',
+    unit: 'ns',
+    better: 'lower',
+    measure: 'repeat',
+    options: { ms: 300 },
+    columns: ['p99'],
+    contenders: [
+      ...['i', 'q', 'd'].map(type => ours(`manyhands '${type}'`, { of: 'Value.add', type })),
+      python("CPython 'i', += 1 under its lock", { of: 'Value under its lock', type: 'i' }),
+      node('Atomics.add', 'floor', { of: 'add' }),
+    ],
+    targets: [reach(60)],
+    note: "'q' is added to with 1n. CPython's Value has no step of its own that is atomic.",
+  },
+  ...[
+    ['event', 'EventFlag', 'Event'],
+    ['condition', 'Condition', 'Condition'],
+  ].map(([id, own, theirs]) => ({
+    id: `trip-${id}`,
+    title: `Two processes that wake one another by ${own}, there and back, blocking, on one core`,
+    oneCore: true,
+    unit: 'µs',
+    better: 'lower',
+    measure: 'pingPong',
+    options: { ms: 400 },
+    columns: ['p99'],
+    contenders: [ours('manyhands', { of: own }), python('CPython', { of: theirs })],
+    targets: [],
   })),
 ];
 

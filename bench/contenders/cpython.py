@@ -10,6 +10,9 @@ import threading
 import time
 
 MIB = 2**20
+REPEATED = 5_000
+HEAD_START = 0.03
+CHECK = 20e-6
 
 
 def nothing():
@@ -106,6 +109,180 @@ def megabyte(ms, workers, **_):
         data = bytes(MIB)
         times = sample(lambda: check(len(pool.apply(echo, (data,))) == MIB), ms / 1e3, ms / 1e3, 20)
         return {"value": quantile(times, 0.5) * 1e3, "p99": quantile(times, 0.99) * 1e3}
+
+
+def repeat(ms, of, type=None, **_):  # noqa: A002, the row's name
+    loop = value_loop(multiprocessing.Value(type, 0)) if of.startswith("Value") else pair_loop(made(of))
+    times = sample(lambda: loop(REPEATED), ms / 1e3, ms / 1e3, 20)
+    return {"value": quantile(times, 0.5) * 1e9 / REPEATED, "p99": quantile(times, 0.99) * 1e9 / REPEATED}
+
+
+def made(of):
+    module, name = of.split(".")
+    return getattr({"multiprocessing": multiprocessing, "threading": threading}[module], name)()
+
+
+def pair_loop(lock):
+    acquire, release = lock.acquire, lock.release
+
+    def loop(count):
+        for _ in range(count):
+            acquire()
+            release()
+
+    return loop
+
+
+def value_loop(value):
+    def loop(count):
+        before = value.value
+        for _ in range(count):
+            with value.get_lock():
+                value.value += 1
+        check(value.value == before + count)
+
+    return loop
+
+
+def contention(ms, **options):
+    rate, least, longest = contention_of(ms=ms, warm_up=ms / 2, **options)
+    return {"value": rate / 1e3, "least": least, "longest": longest}
+
+
+def fairness(ms, **options):
+    rate, least, longest = contention_of(ms=ms, warm_up=ms / 4, **options)
+    return {"value": longest, "rate": rate, "least": least}
+
+
+def contention_of(processes, ms, warm_up, hold=None, **_):
+    """harness/contention.mjs says how."""
+    context = multiprocessing.get_context("fork")
+    lock, shares = context.Lock(), context.SimpleQueue()
+    with tempfile.TemporaryDirectory() as folder:
+        args = (lock, shares, folder, processes, ms / 1e3, warm_up / 1e3, hold)
+        children = [context.Process(target=take_part, args=args) for _ in range(processes)]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join()
+        check(not any(child.exitcode for child in children))
+        found = [shares.get() for _ in children]
+    pairs = sum(pairs for pairs, _ in found)
+    least = min(pairs for pairs, _ in found) / (pairs / processes) * 100
+    return pairs / ms, least, max(longest for _, longest in found) * 1e3
+
+
+def take_part(lock, shares, folder, processes, seconds, warm_up, hold):
+    start = meet(os.path.join(folder, "ready"), processes)
+    until = start + warm_up + seconds
+    check_exclusion(lock, os.path.join(folder, "held"), start + warm_up / 2)
+    count = count_pairs if hold is None else wait_in_turn
+    shares.put(count(lock, start + warm_up, until, hold))
+
+
+def meet(file, processes):
+    with open(file, "a") as marker:
+        marker.write(".")
+    while os.path.getsize(file) < processes:
+        time.sleep(0.001)
+    start = os.path.getmtime(file) + HEAD_START
+    while time.time() < start:
+        time.sleep(0.001)
+    return start
+
+
+def check_exclusion(lock, file, until):
+    while True:
+        with lock:
+            os.close(os.open(file, os.O_CREAT | os.O_EXCL))
+            spin(CHECK)
+            os.unlink(file)
+        if time.time() >= until:
+            return
+
+
+def count_pairs(lock, start, until, _):
+    loop, pairs, longest, now = pair_loop(lock), 0, 0, time.perf_counter()
+    while time.time() < until:
+        loop(100)
+        after, at = time.perf_counter(), time.time()
+        if at >= start:
+            longest = max(longest, after - now)
+        if start <= at < until:
+            pairs += 100
+        now = after
+    return pairs, longest
+
+
+def wait_in_turn(lock, start, until, hold):
+    pairs, longest = 0, 0
+    while time.time() < until:
+        asked = time.perf_counter()
+        with lock:
+            waited, at = time.perf_counter() - asked, time.time()
+            if at >= start and waited > longest:
+                longest = waited
+            if start <= at < until:
+                pairs += 1
+            spin(hold / 1e6)
+    return pairs, longest
+
+
+def spin(seconds):
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        pass
+
+
+def pingPong(ms, of, **_):
+    trip, other, parts = {"Event": event_sides, "Condition": condition_sides}[of]()
+    ready = multiprocessing.Event()
+    child = multiprocessing.Process(target=other, args=(ready, *parts), daemon=True)
+    child.start()
+    ready.wait()
+    if of == "Condition":
+        parts[0].acquire()
+    times = sample(trip, ms / 1e3, ms / 1e3, 100)
+    child.kill()
+    child.join()
+    return {"value": quantile(times, 0.5) * 1e6, "p99": quantile(times, 0.99) * 1e6, "n": len(times)}
+
+
+def event_sides():
+    there, back = multiprocessing.Event(), multiprocessing.Event()
+
+    def trip():
+        there.set()
+        back.wait()
+        back.clear()
+
+    return trip, event_other, (there, back)
+
+
+def event_other(ready, there, back):
+    ready.set()
+    while True:
+        there.wait()
+        there.clear()
+        back.set()
+
+
+def condition_sides():
+    condition = multiprocessing.Condition()
+
+    def trip():
+        condition.notify()
+        condition.wait()
+
+    return trip, condition_other, (condition,)
+
+
+def condition_other(ready, condition):
+    with condition:
+        ready.set()
+        while True:
+            condition.wait()
+            condition.notify()
 
 
 def start_and_join(method):

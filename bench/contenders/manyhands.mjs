@@ -1,11 +1,14 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import idleTask from '../workers/idle.cjs';
+import { blocking, waiting } from '../workers/locks.mjs';
 import { echo, increment, nothing } from '../workers/tasks.mjs';
 
 const require = createRequire(import.meta.url);
 const dist = path.resolve(process.env.MANYHANDS_DIST ?? path.join(import.meta.dirname, '../../dist'));
-const { Pool, Process, setStartMethod } = require(path.join(dist, 'index.js'));
+const { Condition, EventFlag, Lock, Pool, Process, RLock, Semaphore, setStartMethod, Value } = require(
+  path.join(dist, 'index.js'),
+);
 
 /** `sync`: join by blocking, not by the event loop. `target`: 'imported' for a function that the child has to import. */
 export function lifecycle({ method, target, sync = false }) {
@@ -38,5 +41,100 @@ export async function openPool({ kind, workers }) {
     echo: bytes => pool.run(echo, [bytes]),
     map: items => pool.map(increment, items),
     close: () => pool.terminate(),
+  };
+}
+
+/** By what they repeat. */
+const loops = {
+  Lock: () => blocking(new Lock()).pairs,
+  RLock: () => blocking(new RLock()).pairs,
+  'Lock, async': () => waiting(new Lock()).pairs,
+  Semaphore: () => blocking(new Semaphore(1)).pairs,
+  'Value under its lock'({ type }) {
+    const value = new Value(type);
+    return checked(value, count => {
+      for (let i = 0; i < count; i++) {
+        const guard = value.getLock().acquireSync();
+        value.value += 1;
+        guard.release();
+      }
+    });
+  },
+  'Value in runExclusiveSync'({ type }) {
+    const value = new Value(type);
+    const increase = () => {
+      value.value += 1;
+    };
+    return checked(value, count => {
+      for (let i = 0; i < count; i++) value.getLock().runExclusiveSync(increase);
+    });
+  },
+  'Value.add'({ type }) {
+    const one = type === 'q' ? 1n : 1;
+    const value = new Value(type);
+    return checked(value, count => {
+      for (let i = 0; i < count; i++) value.add(one);
+    });
+  },
+};
+
+export const openLoop = ({ of, ...options }) => loops[of](options);
+
+function checked(value, loop) {
+  return count => {
+    const before = Number(value.value);
+    loop(count);
+    if (Number(value.value) !== before + count) throw new Error('a wrong result');
+  };
+}
+
+const worker = (file, name) => ({ module: new URL(`../workers/${file}`, import.meta.url), export: name });
+
+/** `sync`: the blocking form. */
+export async function contend(options) {
+  const lock = new Lock();
+  const children = Array.from({ length: options.processes }, () =>
+    new Process({ target: worker('locks.mjs', 'contend'), args: [lock, options] }).start(),
+  );
+  const shares = await Promise.all(children.map(child => child.result()));
+  await Promise.all(children.map(child => child.join()));
+  return shares;
+}
+
+const sides = {
+  EventFlag() {
+    const parts = [new EventFlag(), new EventFlag()];
+    const [there, back] = parts;
+    const trip = () => {
+      there.set();
+      back.waitSync();
+      back.clear();
+    };
+    return { parts, begin() {}, trip };
+  },
+  Condition() {
+    const condition = new Condition();
+    const trip = () => {
+      condition.notify();
+      condition.waitSync();
+    };
+    // Once the other side waits, and by that has given the lock back.
+    return { parts: [condition], begin: () => condition.lock.acquireSync(), trip };
+  },
+};
+
+/** `marker.file` is one byte longer when the other side is there. */
+export async function openPingPong({ of, marker }) {
+  const { parts, begin, trip } = sides[of]();
+  const target = worker('ping-pong.mjs', 'pingPong');
+  const child = new Process({ target, args: [of, parts, marker.file] }).start();
+  await marker.reached(1);
+  begin();
+  return {
+    trip,
+    close() {
+      child.kill();
+      return child.join();
+    },
   };
 }

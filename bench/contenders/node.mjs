@@ -1,8 +1,10 @@
-/** What Node itself has: child_process.fork, and the bare channels that pools are built on. */
+/** What Node itself has: child_process.fork, the bare channels that pools are built on, Atomics, and files as locks. */
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { inForks } from '../harness/contention.mjs';
 
 const file = name => path.join(import.meta.dirname, '../workers', name);
 
@@ -39,6 +41,56 @@ export async function openPool({ kind, workers }) {
     increment: x => ask('increment', x),
     echo: bytes => ask('echo', bytes),
     close: () => Promise.all(ends.map(end => end.close())),
+  };
+}
+
+const atomics = {
+  /** The least that a lock must do: take it if it is free, give it back if it is mine. */
+  'compareExchange pair'() {
+    const words = new Int32Array(new SharedArrayBuffer(64));
+    return count => {
+      for (let i = 0; i < count; i++) {
+        if (Atomics.compareExchange(words, 0, 0, 1) !== 0) throw new Error('it is not free');
+        if (Atomics.compareExchange(words, 0, 1, 0) !== 1) throw new Error('it is not mine');
+      }
+    };
+  },
+  add() {
+    const words = new Int32Array(new SharedArrayBuffer(64));
+    return count => {
+      for (let i = 0; i < count; i++) Atomics.add(words, 0, 1);
+    };
+  },
+};
+
+export const openLoop = ({ of }) => atomics[of]();
+
+export const contend = options => inForks(import.meta.url, options);
+
+/** A file that only one can make; the others try until it is gone. */
+export function openLock({ folder }) {
+  const file = path.join(folder, 'lock');
+  const acquire = () => {
+    for (;;) {
+      try {
+        return closeSync(openSync(file, 'wx'));
+      } catch (error) {
+        if (error.code !== 'EEXIST') throw error;
+      }
+    }
+  };
+  return {
+    pairs(count) {
+      for (let i = 0; i < count; i++) {
+        acquire();
+        unlinkSync(file);
+      }
+    },
+    exclusively(work) {
+      acquire();
+      work();
+      unlinkSync(file);
+    },
   };
 }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as node from '../contenders/node.mjs';
+import { contentionOf } from './contention.mjs';
 import { descriptorsOf, memoryOf, processesMarked, zombiesOf } from './proc.mjs';
 import { median, quantile } from './statistics.mjs';
 
@@ -17,11 +18,17 @@ export const measures = {
   throughput,
   map,
   megabyte,
+  repeat,
+  contention,
+  fairness,
+  pingPong,
   soak,
 };
 
 const MIB = 2 ** 20;
 const STOP_WITHIN = 1_000;
+/** Of what takes nanoseconds, so many are timed as one: a look at the clock takes as long. */
+const REPEATED = 5_000;
 
 /** Starting and joining, one at a time, ms. */
 async function lifecycle({ lifecycle: open }, options) {
@@ -134,6 +141,36 @@ async function megabyte({ openPool }, { ms, ...options }) {
     };
     const times = await sample(once, { warmUp: ms, ms, least: 20 });
     return { value: quantile(times, 0.5), p99: quantile(times, 0.99) };
+  });
+}
+
+/** The same step again and again, nobody else wanting what it takes, ns. */
+async function repeat({ openLoop }, { ms, ...options }) {
+  const loop = openLoop(options);
+  const times = await sample(() => loop(REPEATED), { warmUp: ms, ms, least: 20 });
+  const each = share => (quantile(times, share) * 1e6) / REPEATED;
+  return { value: each(0.5), p99: each(0.99) };
+}
+
+/** Processes that take one lock and give it back as fast as they can, millions of pairs a second. */
+async function contention(contender, options) {
+  const { rate, least, longest } = await contentionOf(contender, { warmUp: options.ms / 2, ...options });
+  return { value: rate / 1e3, least, longest };
+}
+
+/** Contenders that keep one lock for a moment, again and again: how long one of them had to wait, at worst, ms. */
+async function fairness(contender, options) {
+  const { rate, least, longest } = await contentionOf(contender, { warmUp: options.ms / 4, ...options });
+  return { value: longest, rate, least };
+}
+
+/** Two processes that wake one another in turn, both blocking, µs there and back. */
+async function pingPong({ openPingPong }, { ms, ...options }) {
+  return withMarker(async marker => {
+    const { trip, close } = await openPingPong({ ...options, marker });
+    const times = await sample(trip, { warmUp: ms, ms, least: 100 });
+    await close();
+    return { value: quantile(times, 0.5) * 1e3, p99: quantile(times, 0.99) * 1e3, n: times.length };
   });
 }
 
