@@ -1,4 +1,4 @@
-import { allocate, free, offsetOf, ownerWordAt, transfer } from '../memory/allocator.js';
+import { allocate, free, offsetOf, ownerWordAt, takeOver, transfer } from '../memory/allocator.js';
 import { SYNC } from '../memory/layout.js';
 import { self } from '../memory/participants.js';
 import { commons, type Home } from './home.js';
@@ -96,6 +96,6 @@ export class Cell {
     this.shared?.leave();
     const me = self();
     // Others may be at it too: each block is freed by the one that gets it.
-    for (const block of [...this.#blocks, ...more]) if (transfer(block, mark, me)) free(block);
+    for (const block of [...this.#blocks, ...more]) if (takeOver(block, mark, me)) free(block);
   }
 }

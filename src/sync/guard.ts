@@ -15,20 +15,13 @@ export interface Guarded<T> {
 export class Held implements Guard {
   readonly abandoned: boolean;
   #from: Guarded<Held> | undefined;
-  /** Those that the same thread acquired of the same object before and after it, and still has. */
+  /** What the same thread acquired of the same object before, and still has. */
   below: Held | undefined;
-  above: Held | undefined;
-  /** Where it is entered, and by which number, if there is a table (holders.ts). */
-  readonly place: number;
-  readonly flow: number;
 
-  constructor(from: Guarded<Held>, abandoned: boolean, place = 0, flow = 0) {
+  constructor(from: Guarded<Held>, abandoned: boolean, below: Held | undefined) {
     this.#from = from;
     this.abandoned = abandoned;
-    this.below = undefined;
-    this.above = undefined;
-    this.place = place;
-    this.flow = flow;
+    this.below = below;
   }
 
   release(): void {
@@ -45,27 +38,5 @@ export class Held implements Guard {
 
   [Symbol.dispose](): void {
     this.release();
-  }
-}
-
-/** The guards that a thread has of one object, in order of acquisition. */
-export class GuardList {
-  oldest: Held | undefined;
-  latest: Held | undefined;
-
-  add(guard: Held): void {
-    guard.below = this.latest;
-    if (this.latest) this.latest.above = guard;
-    else this.oldest = guard;
-    this.latest = guard;
-  }
-
-  remove(guard: Held): void {
-    if (guard.below) guard.below.above = guard.above;
-    else this.oldest = guard.above;
-    if (guard.above) guard.above.below = guard.below;
-    else this.latest = guard.below;
-    guard.below = undefined;
-    guard.above = undefined;
   }
 }

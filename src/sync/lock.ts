@@ -3,7 +3,7 @@ import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import { Cell } from './cell.js';
 import { BlockedWatch, registerBlockers, selfDeadlock, watchWait } from './deadlocks.js';
 import { currentFlow, Flow, type Holding, THREAD } from './flow.js';
-import { type Guard, type Guarded, GuardList, Held } from './guard.js';
+import { type Guard, type Guarded, Held } from './guard.js';
 import { nowGivenBack, nowHeld } from './holding.js';
 import { commons } from './home.js';
 import { type NamedOptions, nameOf, openCell } from './naming.js';
@@ -50,7 +50,7 @@ const SPINS = 100;
 export interface Standing {
   readonly flow: number;
   readonly levels: number;
-  readonly guards: GuardList;
+  readonly latest: Held | undefined;
 }
 
 /**
@@ -67,8 +67,8 @@ export interface Standing {
  * Python: `multiprocessing.Lock`, whose owner, killed, keeps it for ever.
  */
 export class Lock extends SharedObject implements Guarded<Held>, Holding {
-  /** This thread's guards that are not released. */
-  protected guards = new GuardList();
+  /** The latest of this thread's guards that are not released. */
+  protected latest: Held | undefined = undefined;
 
   constructor(options?: NamedOptions);
   constructor(options: NamedOptions | Cell = {}) {
@@ -111,7 +111,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     const { words, at, home } = this.cell;
     const owner = Atomics.load(words, at) & TAG;
     if (owner === 0) throw this.notHeld('release');
-    if (owner === home.self()) this.forget(this.guards.latest);
+    if (owner === home.self()) this.forget(this.latest);
     this.letGo();
   }
 
@@ -148,7 +148,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     if (!this.cell.isThere) return;
     if (this.cell.shared === undefined)
       this.cell.home.wake(this.cell.at, Number.POSITIVE_INFINITY, { token: CLOSED });
-    while (this.guards.latest) this.forget(this.guards.latest);
+    while (this.latest) this.forget(this.latest);
     super[Symbol.dispose]();
   }
 
@@ -173,7 +173,8 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
   /** @internal */
   takeBack(guard: Held): void {
     this.forget(guard);
-    if (this.cell.isThere && this.isHeldHere) this.giveBack();
+    const { words, at, home, isThere } = this.cell;
+    if (isThere && (words[at] & TAG) === home.self()) this.giveBack();
   }
 
   /** @internal Gives the lock up for a while, whatever the level; restore() brings it all back. */
@@ -182,9 +183,9 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     const standing = {
       flow: words[at + LOCK.FLOW],
       levels: words[at + LOCK.LEVELS],
-      guards: this.guards,
+      latest: this.latest,
     };
-    this.guards = new GuardList();
+    this.latest = undefined;
     words[at + LOCK.LEVELS] = 0;
     this.letGo();
     return standing;
@@ -200,12 +201,12 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     this.#resume(standing, this.#waitSync({}));
   }
 
-  #resume({ flow, levels, guards }: Standing, guard: Held): void {
+  #resume({ flow, levels, latest }: Standing, guard: Held): void {
     this.forget(guard);
     const { words, at } = this.cell;
     words[at + LOCK.FLOW] = flow;
     words[at + LOCK.LEVELS] = levels;
-    this.guards = guards;
+    this.latest = latest;
   }
 
   /** Acquires it for a flow of this thread. */
@@ -341,9 +342,8 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
 
   protected guardFor(abandoned: boolean): Held {
     nowHeld();
-    const guard = new Held(this, abandoned);
-    this.guards.add(guard);
-    return guard;
+    this.latest = new Held(this, abandoned, this.latest);
+    return this.latest;
   }
 
   /** The same after a dead owner. */
@@ -357,7 +357,13 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     if (guard === undefined) return;
     guard.lapse();
     nowGivenBack();
-    this.guards.remove(guard);
+    if (this.latest === guard) {
+      this.latest = guard.below;
+      return;
+    }
+    let above = this.latest;
+    while (above !== undefined && above.below !== guard) above = above.below;
+    if (above) above.below = guard.below;
   }
 
   /** What a guard's release comes to. */

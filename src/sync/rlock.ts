@@ -38,7 +38,7 @@ export class RLock extends Lock {
         `Cannot release ${nameOf(this.cell, this)} as its owner is another: release it where it was acquired`,
       );
     }
-    this.forget(this.guards.latest);
+    this.forget(this.latest);
     this.giveBack();
   }
 

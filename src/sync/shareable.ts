@@ -2,8 +2,9 @@ import { TimeoutError } from '../errors/errors.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import type { Cell } from './cell.js';
 import { BlockedWatch, NOTE_KIND_SHIFT, type Owner, registerBlockers, watchWait } from './deadlocks.js';
+import { Entered, EnteredList } from './entered.js';
 import { Flow, type Holding } from './flow.js';
-import { type Guard, GuardList, Held } from './guard.js';
+import type { Guard, Guarded } from './guard.js';
 import { type Grant, type Holder, Holders } from './holders.js';
 import { nowGivenBack, nowHeld } from './holding.js';
 import { commons } from './home.js';
@@ -37,12 +38,12 @@ export interface Rules {
   isHarmless?(grant: Grant): boolean;
 }
 
-export abstract class Shareable extends SharedObject implements Holding {
+export abstract class Shareable extends SharedObject implements Guarded<Entered>, Holding {
   protected readonly holders: Holders;
   readonly #rules: Rules;
   readonly #recover = () => this.holders.recount();
   /** This thread's guards that are not released. */
-  protected readonly guards = new GuardList();
+  protected readonly guards = new EnteredList();
 
   constructor(cell: Cell, rules: Rules) {
     super(cell);
@@ -65,12 +66,13 @@ export abstract class Shareable extends SharedObject implements Holding {
 
   /** @internal */
   isHeldBy(flow: number): boolean {
-    for (let guard = this.guards.latest; guard; guard = guard.below) if (guard.flow === flow) return true;
+    for (let guard = this.guards.latest; guard; guard = guard.below as Entered | undefined)
+      if (guard.flow === flow) return true;
     return false;
   }
 
   /** @internal */
-  takeBack(guard: Held): void {
+  takeBack(guard: Entered): void {
     this.forget(guard);
     if (!this.cell.isThere) return;
     this.lock();
@@ -90,7 +92,7 @@ export abstract class Shareable extends SharedObject implements Holding {
     return flow.startsAt(this.#obtain(wanted, flow, options));
   }
 
-  async #obtain(wanted: Grant, flow: Flow, options: WaitOptions = {}): Promise<Held> {
+  async #obtain(wanted: Grant, flow: Flow, options: WaitOptions = {}): Promise<Entered> {
     const timeout = timeoutOf(options);
     const { signal } = options;
     signal?.throwIfAborted();
@@ -169,7 +171,7 @@ export abstract class Shareable extends SharedObject implements Holding {
   }
 
   /** Is it still owed? Somebody else may have paid for it. */
-  protected isEntered({ place, flow }: Held): boolean {
+  protected isEntered({ place, flow }: Entered): boolean {
     return this.holders.isOf(place, this.cell.home.self(), flow);
   }
 
@@ -240,7 +242,7 @@ export abstract class Shareable extends SharedObject implements Holding {
   }
 
   /** Enters this thread if the rules and those in line allow it. */
-  #enter(wanted: Grant, flow: number, overtakes: boolean): Held | undefined {
+  #enter(wanted: Grant, flow: number, overtakes: boolean): Entered | undefined {
     this.lock();
     try {
       if (!this.#mayEnter(wanted, overtakes)) {
@@ -263,7 +265,7 @@ export abstract class Shareable extends SharedObject implements Holding {
   }
 
   /** What another has entered for a wait of this thread's. Undefined: it has not, so look again. */
-  #given(wanted: Grant, flow: number, token: number): Held | undefined {
+  #given(wanted: Grant, flow: number, token: number): Entered | undefined {
     if (token === CLOSED || !this.cell.isThere) this.check();
     if (token !== ENTERED) return undefined;
     return this.locked(() => {
@@ -277,17 +279,17 @@ export abstract class Shareable extends SharedObject implements Holding {
     });
   }
 
-  #guard(wanted: Grant, place: number, flow: number): Held {
+  #guard(wanted: Grant, place: number, flow: number): Entered {
     const abandoned =
       this.holders.hasEstates && this.holders.settleEstates(estate => this.#rules.conflict(estate, wanted));
-    const guard = new Held(this, abandoned, place, flow);
+    const guard = new Entered(this, abandoned, place, flow);
     this.guards.add(guard);
     nowHeld();
     return guard;
   }
 
   /** A guard of this thread's is void. */
-  protected forget(guard: Held): void {
+  protected forget(guard: Entered): void {
     this.guards.remove(guard);
     guard.lapse();
     nowGivenBack();
