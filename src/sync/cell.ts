@@ -49,10 +49,16 @@ export class Cell {
     this.#blocks = blocks;
   }
 
-  /** A new one: blocks of so many bytes, all zero, the first for its words. */
+  /** A new one: blocks of so many bytes, all zero, the first, a small one, for its words. @throws {OutOfMemoryError} */
   static make(...sizes: number[]): Cell {
     const me = self();
-    const blocks = sizes.map(size => allocate(size, { owner: me, zero: true }));
+    const blocks: number[] = [];
+    try {
+      for (const size of sizes) blocks.push(allocate(size, { owner: me, zero: true }));
+    } catch (error) {
+      for (const block of blocks) free(block);
+      throw error;
+    }
     return new Cell(commons, offsetOf(blocks[0]) / 4, ownerWordAt(blocks[0]), me, blocks, undefined);
   }
 
