@@ -245,7 +245,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
         });
         if (outcome === 'timeout') throw this.#tooLate(timeout);
         if (outcome === 'woken') {
-          if (token === CLOSED || !cell.isThere) this.check();
+          if (token === CLOSED || !cell.isThere) throw this.closed();
           if (token === GIVEN && this.isHeldHere) return this.take(false, flow.id);
           wasCalled = true;
         }
@@ -283,7 +283,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
         });
         if (outcome === 'timeout') throw this.#tooLate(timeout);
         if (outcome === 'woken') {
-          if (token === CLOSED || !cell.isThere) this.check();
+          if (token === CLOSED || !cell.isThere) throw this.closed();
           if (token === GIVEN && this.isHeldHere) return this.take(false);
           wasCalled = true;
         }

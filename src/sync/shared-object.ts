@@ -50,10 +50,13 @@ export abstract class SharedObject implements Disposable {
 
   /** @throws {ClosedError} It has been disposed of, here or elsewhere. */
   protected check(): void {
-    if (!this.cell.isThere)
-      throw new ClosedError(
-        `Cannot use this ${this.constructor.name} as it has been disposed of: keep it for as long as anyone uses it`,
-      );
+    if (!this.cell.isThere) throw this.closed();
+  }
+
+  protected closed(): ClosedError {
+    return new ClosedError(
+      `Cannot use this ${this.constructor.name} as it has been disposed of: keep it for as long as anyone uses it`,
+    );
   }
 
   /** @internal */
