@@ -71,8 +71,10 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
   protected latest: Held | undefined = undefined;
 
   constructor(options?: NamedOptions);
-  constructor(options: NamedOptions | Cell = {}) {
-    super(options instanceof Cell ? options : openCell('Lock', options, { bytes: CELL_BYTES }));
+  /** @internal On the first words of a cell: its own, or that of the object that it is part of. */
+  constructor(cell: Cell, whole?: SharedObject);
+  constructor(options: NamedOptions | Cell = {}, whole?: SharedObject) {
+    super(options instanceof Cell ? options : openCell('Lock', options, { bytes: CELL_BYTES }), whole);
   }
 
   /**
@@ -145,11 +147,16 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
 
   /** Frees the lock for all who have it; who waits for it is rejected with ClosedError. */
   override [Symbol.dispose](): void {
-    if (!this.cell.isThere) return;
+    if (!this.cell.isThere || this.whole) return;
+    this.close();
+    super[Symbol.dispose]();
+  }
+
+  /** @internal Its cell is about to be freed: tells those who wait, and takes nothing back from this thread's guards. */
+  close(): void {
     if (this.cell.shared === undefined)
       this.cell.home.wake(this.cell.at, Number.POSITIVE_INFINITY, { token: CLOSED });
     while (this.latest) this.forget(this.latest);
-    super[Symbol.dispose]();
   }
 
   /** @internal */

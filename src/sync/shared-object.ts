@@ -29,15 +29,26 @@ function keyOf(cell: Cell): number | string {
 export abstract class SharedObject implements Disposable {
   /** @internal */
   readonly cell: Cell;
+  /** @internal The object that it is part of and whose cell it shares: it crosses with that, and goes with that. */
+  readonly whole: SharedObject | undefined;
 
-  constructor(cell: Cell) {
+  constructor(cell: Cell, whole?: SharedObject) {
     this.cell = cell;
-    collected.register(this, cell, this);
+    this.whole = whole;
+    if (whole === undefined) collected.register(this, cell, this);
   }
 
-  /** Frees it, for all who have it; a named one, for this thread. A second call does nothing. */
+  /** @internal What is part of it, if anything is. */
+  get inner(): SharedObject | undefined {
+    return undefined;
+  }
+
+  /**
+   * Frees it, for all who have it; a named one, for this thread. A second call does nothing, nor does a call on what is part
+   * of another object.
+   */
   [Symbol.dispose](): void {
-    if (!this.cell.isThere) return;
+    if (!this.cell.isThere || this.whole) return;
     collected.unregister(this);
     known.delete(keyOf(this.cell));
     this.cell.free(this.attached());
@@ -76,7 +87,7 @@ export interface Crossing<T> {
   readonly extra?: (object: T) => unknown;
 }
 
-type Crossed = readonly [cell: CellHandle | string, extra?: unknown];
+type Crossed = readonly [cell: CellHandle | string, extra?: unknown] | readonly [whole: SharedObject];
 
 /** Lets objects of a class cross. Over there they are made anew by `new type(cell, extra)`. */
 export function registerShared<T extends SharedObject>(
@@ -85,11 +96,13 @@ export function registerShared<T extends SharedObject>(
   { open, extra }: Crossing<T> = {},
 ): void {
   const out = (object: T): Crossed => {
+    if (object.whole) return [object.whole];
     const handle = object.passOn();
     const cell = object.cell.shared?.name ?? handle;
     return extra ? [cell, extra(object)] : [cell];
   };
   const back = ([cell, more]: Crossed): T => {
+    if (cell instanceof SharedObject) return cell.inner as T;
     const key = typeof cell === 'string' ? `${id} ${cell}` : cell[1];
     const here = known.get(key)?.deref();
     if (here?.cell.isThere && here instanceof type) return here;
