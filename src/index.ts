@@ -15,9 +15,13 @@ export {
 export type { Target } from './process/target.js';
 export { Thread, type ThreadOptions } from './process/thread.js';
 export type { ProcessState, ProcessUsage } from './process/usage.js';
+export { SharedArray } from './shared/shared-array.js';
+export type { NumberOf, TypeCode, TypedArrayOf } from './shared/types.js';
+export { Value } from './shared/value.js';
 export { Barrier, type BarrierOptions } from './sync/barrier.js';
 export { Condition } from './sync/condition.js';
 export { EventFlag } from './sync/event-flag.js';
+
 export type { Guard } from './sync/guard.js';
 export { Lock } from './sync/lock.js';
 export type { NamedOptions } from './sync/naming.js';

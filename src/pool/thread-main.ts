@@ -2,8 +2,10 @@
 import { workerData } from 'node:worker_threads';
 import { setEntry } from '../codec/functions/modules.js';
 import { hooksStayedBehind } from '../codec/functions/typescript.js';
+
 import { seeToTheEnd } from '../process/children.js';
-import '../sync/register.js';
+import '../shared/register.js';
+
 import { watchDeaths } from '../wait/deaths.js';
 import { serve, type WorkerOptions } from './worker.js';
 

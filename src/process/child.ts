@@ -6,6 +6,7 @@ import { words } from '../memory/commons.js';
 import { PARTICIPANT, PROCESS, REASON } from '../memory/layout.js';
 import { indexOf, record as participantRecord, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
+
 import { watchDeaths } from '../wait/deaths.js';
 import { ring } from '../wait/doorbell.js';
 import { setParentPid } from './after-fork.js';

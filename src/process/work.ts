@@ -3,7 +3,7 @@ import { decodeAsync } from '../codec/decode.js';
 import { encode } from '../codec/encode.js';
 import { encodeThrown } from '../codec/errors.js';
 import { nameSelf, selfName } from '../platform/self-name.js';
-import '../sync/register.js';
+import '../shared/register.js';
 import { OUTCOME } from './records.js';
 import { type PortableTarget, resolveTarget } from './target.js';
 
