@@ -21,7 +21,6 @@ export { Value } from './shared/value.js';
 export { Barrier, type BarrierOptions } from './sync/barrier.js';
 export { Condition } from './sync/condition.js';
 export { EventFlag } from './sync/event-flag.js';
-
 export type { Guard } from './sync/guard.js';
 export { Lock } from './sync/lock.js';
 export type { NamedOptions } from './sync/naming.js';
