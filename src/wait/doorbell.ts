@@ -11,6 +11,8 @@ import { native } from '../native/native.js';
 type Listener = () => void;
 
 const listeners: { reason: number; listener: Listener }[] = [];
+/** Those who are rung by programs of other families too, which cannot say why. */
+const others: Listener[] = [];
 /** What there are or were listeners for. Other rings wait until somebody listens. */
 let heard = 0;
 let bell: number | undefined;
@@ -38,6 +40,16 @@ export function onRing(reason: number, listener: Listener): () => void {
   return () => {
     const i = listeners.indexOf(entry);
     if (i >= 0) listeners.splice(i, 1);
+  };
+}
+
+/** Calls `listener` on this thread's event loop after each ring, whoever rang and why. Returns the way to stop it. */
+export function onEveryRing(listener: Listener): () => void {
+  openDoorbell();
+  others.push(listener);
+  return () => {
+    const i = others.indexOf(listener);
+    if (i >= 0) others.splice(i, 1);
   };
 }
 
@@ -75,15 +87,22 @@ export function ringSelf(reason: number): void {
 
 /** Does now what the rings so far ask for. */
 function dispatch(): void {
+  if (bell === undefined) return;
   answer(heard);
+  if (others.length > 0) for (const listener of others.slice()) listener();
 }
 
-/** The same for some reasons only, of those that are heard. */
-function answer(reasons: number): void {
+/** Does now what the rings so far for these reasons ask for. */
+function answer(asked: number): void {
   if (bell === undefined) return;
-  const rung = Atomics.and(words, bell + PARTICIPANT.REASONS, ~reasons) & reasons;
-  if (rung === 0) return;
-  for (const { reason, listener } of listeners.slice()) if ((rung & reason) !== 0) listener();
+  const reasons = Atomics.and(words, bell + PARTICIPANT.REASONS, ~asked) & asked;
+  if (reasons === 0) return;
+  for (const { reason, listener } of listeners.slice()) if ((reasons & reason) !== 0) listener();
+}
+
+/** For threads that block by other means than blockUntil(): does now what a death in the family asks for. */
+export function answerDeaths(): void {
+  answer(heard & REASON.DEATH);
 }
 
 /**
@@ -97,7 +116,7 @@ export function blockUntil(done: () => boolean, timeout = Number.POSITIVE_INFINI
   try {
     for (;;) {
       const seen = Atomics.load(words, at + PARTICIPANT.SIGNAL);
-      answer(heard & REASON.DEATH);
+      answerDeaths();
       Atomics.store(words, at + PARTICIPANT.SLEEPING, 1); // each time, as a listener may have blocked in between
       if (done()) return true;
       const left = deadline - performance.now();
@@ -112,6 +131,7 @@ export function blockUntil(done: () => boolean, timeout = Number.POSITIVE_INFINI
 /** In a forked child: the parent's doorbell is not ours. */
 export function forgetDoorbell(): void {
   listeners.length = 0;
+  others.length = 0;
   heard = 0;
   bell = undefined;
   holds = 0;
