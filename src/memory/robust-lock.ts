@@ -18,9 +18,30 @@ const SPINS = 100;
 /** How long a dead holder can go unnoticed, ms. */
 const PATIENCE = 2;
 
+/** Memory with locks in it, and those who take them. */
+export interface Lockable {
+  readonly words: Int32Array;
+  self(): number;
+  /** Asks the kernel. */
+  isAlive(tag: number): boolean;
+  futexWait(word: number, expected: number, timeout: number): 0 | 1 | 2;
+  futexWake(word: number, count: number): number;
+}
+
+const commons: Lockable = {
+  get words() {
+    return words;
+  },
+  self,
+  isAlive,
+  futexWait: (word, expected, timeout) => native.futexWait(word, expected, timeout),
+  futexWake: (word, count) => native.futexWake(word, count),
+};
+
 /** Takes the lock at `word`. `recover` runs, with the lock held, when its last holder died with it. */
-export function lock(word: number, recover: () => void): void {
-  const me = self();
+export function lock(word: number, recover: () => void, memory: Lockable = commons): void {
+  const me = memory.self();
+  const { words } = memory;
   if (Atomics.compareExchange(words, word, 0, me) === 0) return;
   for (let i = 0; i < SPINS; i++) {
     if (Atomics.load(words, word) === 0 && Atomics.compareExchange(words, word, 0, me) === 0) return;
@@ -34,7 +55,7 @@ export function lock(word: number, recover: () => void): void {
     }
     const contended = seen | CONTENDED;
     if (seen !== contended && Atomics.compareExchange(words, word, seen, contended) !== seen) continue;
-    if (native.futexWait(word, contended, PATIENCE) !== 2 || isAlive(seen & ~CONTENDED)) continue;
+    if (memory.futexWait(word, contended, PATIENCE) !== 2 || memory.isAlive(seen & ~CONTENDED)) continue;
     if (Atomics.compareExchange(words, word, contended, me | CONTENDED) !== contended) continue;
     recover();
     return;
@@ -53,6 +74,6 @@ export function tryLock(word: number): boolean {
   return Atomics.compareExchange(words, word, seen, me | CONTENDED) === seen;
 }
 
-export function unlock(word: number): void {
-  if ((Atomics.exchange(words, word, 0) & CONTENDED) !== 0) native.futexWake(word, 1);
+export function unlock(word: number, memory: Lockable = commons): void {
+  if ((Atomics.exchange(memory.words, word, 0) & CONTENDED) !== 0) memory.futexWake(word, 1);
 }
