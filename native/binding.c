@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -330,6 +331,110 @@ static napi_value exit_now(napi_env env, napi_callback_info info) {
   _exit((int)number(&c, 0));
 }
 
+/* ── named memory ── */
+
+/* A string argument; what is longer is cut, which TypeScript has seen to. */
+#define MAX_STRING 256
+static const char *string(const struct call *c, size_t i, char text[MAX_STRING]) {
+  size_t length = 0;
+  text[0] = '\0';
+  if (i < c->count) napi_get_value_string_utf8(c->env, c->args[i], text, MAX_STRING, &length);
+  return text;
+}
+
+static void close_guarded(void *fd) { close((int)(intptr_t)fd); }
+
+/* The descriptor is closed when its thread ends, however that ends, if not by closeGuarded() before. */
+static napi_value guarded(napi_env env, const char *call, int fd) {
+  if (fd >= 0) napi_add_env_cleanup_hook(env, close_guarded, (void *)(intptr_t)fd);
+  return result_or_throw(env, call, fd);
+}
+
+static napi_value open_guarded(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  char path[MAX_STRING];
+  int fd = open(string(&c, 0, path), (int)number(&c, 1) | O_CLOEXEC);
+  return guarded(env, "open", fd < 0 ? -errno : fd);
+}
+
+static napi_value close_guarded_fd(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  int fd = (int)number(&c, 0);
+  napi_remove_env_cleanup_hook(env, close_guarded, (void *)(intptr_t)fd);
+  return result_or_throw(env, "close", close(fd) < 0 ? -errno : 0);
+}
+
+static napi_value memory_create(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  char name[MAX_STRING];
+  return guarded(env, "memfd_create", mh_memory_create(string(&c, 0, name), (uint64_t)number(&c, 1)));
+}
+
+static void unmap(napi_env env, void *base, void *bytes) {
+  (void)env;
+  munmap(base, (size_t)(uintptr_t)bytes);
+}
+
+static napi_value memory_map(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  size_t bytes = (size_t)number(&c, 1);
+  napi_value result = NULL;
+  void *base = NULL;
+  int error = mh_memory_map((int)number(&c, 0), bytes, &base);
+  if (error < 0) return result_or_throw(env, "mmap", error);
+  if (napi_create_external_arraybuffer(env, base, bytes, unmap, (void *)(uintptr_t)bytes, &result) != napi_ok) {
+    munmap(base, bytes);
+    napi_throw_error(env, NULL, "external ArrayBuffers are not allowed here");
+  }
+  return result;
+}
+
+static napi_value name_bind(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  char name[MAX_STRING];
+  return guarded(env, "bind", mh_name_bind(string(&c, 0, name)));
+}
+
+/* name → [pid, uid], or undefined when nobody holds it, or too many ask */
+static napi_value name_holder(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  char name[MAX_STRING];
+  struct mh_holder holder;
+  int result = mh_name_holder(string(&c, 0, name), &holder);
+  if (result == -ECONNREFUSED || result == -EAGAIN) return NULL;
+  if (result < 0) return result_or_throw(env, "connect", result);
+  napi_value array;
+  napi_create_array_with_length(env, 2, &array);
+  napi_set_element(env, array, 0, result_number(env, holder.pid));
+  napi_set_element(env, array, 1, result_number(env, holder.uid));
+  return array;
+}
+
+/* (Int32Array, index, …): a word of mapped memory. NULL: there is none. */
+static uint32_t *word_in(const struct call *c) {
+  void *data = NULL;
+  size_t length = 0;
+  uint32_t index = (uint32_t)number(c, 1);
+  if (napi_get_typedarray_info(c->env, c->args[0], NULL, &length, &data, NULL, NULL) != napi_ok || index >= length) return NULL;
+  return (uint32_t *)data + index;
+}
+
+/* (words, index, expected, timeout) → as futex_wait */
+static napi_value futex_wait_in(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  uint32_t *at = word_in(&c);
+  int result = at ? mh_futex_wait(at, (uint32_t)(int64_t)number(&c, 2), number(&c, 3)) : -EFAULT;
+  if (result == -EAGAIN) return result_number(env, 1);
+  if (result == -ETIMEDOUT) return result_number(env, 2);
+  return result_or_throw(env, "futex", result);
+}
+
+static napi_value futex_wake_in(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  uint32_t *at = word_in(&c);
+  return result_or_throw(env, "futex", at ? mh_futex_wake(at, (int)number(&c, 2)) : -EFAULT);
+}
+
 /* ── the module ── */
 
 static void set_number(napi_env env, napi_value object, const char *name, double value) {
@@ -398,6 +503,14 @@ NAPI_MODULE_INIT() {
       FUNCTION("client", client_fd),
       FUNCTION("onLoopEnd", on_loop_end),
       FUNCTION("exit", exit_now),
+      FUNCTION("openGuarded", open_guarded),
+      FUNCTION("closeGuarded", close_guarded_fd),
+      FUNCTION("memoryCreate", memory_create),
+      FUNCTION("memoryMap", memory_map),
+      FUNCTION("nameBind", name_bind),
+      FUNCTION("nameHolder", name_holder),
+      FUNCTION("futexWaitIn", futex_wait_in),
+      FUNCTION("futexWakeIn", futex_wake_in),
   };
   struct mh_loop *loop = mh_loop_new(env);
   if (!loop || napi_set_instance_data(env, loop, NULL, NULL) != napi_ok) {

@@ -79,6 +79,16 @@ int mh_end_with_parent(pid_t parent);
 int64_t mh_await_exit(pid_t pid, double timeout, bool reap);
 int mh_allow_fork(void);
 
+/* named.c: memory that unrelated programs share, and names. */
+struct mh_holder {
+  pid_t pid;
+  uid_t uid;
+};
+int mh_memory_create(const char *name, uint64_t bytes);
+int mh_memory_map(int fd, uint64_t bytes, void **base);
+int mh_name_bind(const char *name);
+int mh_name_holder(const char *name, struct mh_holder *holder);
+
 /* left.c: what threads leave behind in a fork. */
 void mh_note_sleepers(void);
 void mh_forget_sleepers(bool counted);

@@ -104,6 +104,24 @@ export interface Native {
   processId(): number;
   /** Ends the process at once. */
   exit(status: number): never;
+
+  /**
+   * Opens a file; its descriptor. It is closed with closeGuarded(), or when this thread ends, however it ends: so are
+   * those of memoryCreate() and nameBind().
+   */
+  openGuarded(path: string, flags: number): number;
+  closeGuarded(fd: number): void;
+  /** Makes a memory file of zeros with a name for people to read. Its size is final. */
+  memoryCreate(name: string, bytes: number): number;
+  /** Maps it for this thread, until the buffer is collected. EINVAL: it is not such a file of that size. */
+  memoryMap(fd: number, bytes: number): ArrayBuffer;
+  /** Takes a name among all programs (an abstract socket): it is held by the descriptor. EADDRINUSE: it is taken. */
+  nameBind(name: string): number;
+  /** Who holds it? Undefined: nobody, or it could not be learned now. */
+  nameHolder(name: string): [pid: number, uid: number] | undefined;
+  /** As futexWait() and futexWake(), for a word of memory from memoryMap(). */
+  futexWaitIn(words: Int32Array, index: number, expected: number, timeout: number): 0 | 1 | 2;
+  futexWakeIn(words: Int32Array, index: number, count: number): number;
 }
 
 /** The addon. Where it cannot be had, importing this is fine and using it throws UnsupportedPlatformError. */
