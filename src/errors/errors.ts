@@ -133,6 +133,14 @@ export class LifecycleError extends ManyhandsError {
   override readonly code: string = 'ERR_LIFECYCLE';
 }
 
+/** The name is taken: by another kind of object, by another version of the library, or by another user. */
+export class NameInUseError extends ManyhandsError {
+  static {
+    name(this, 'NameInUseError');
+  }
+  override readonly code: string = 'ERR_NAME_IN_USE';
+}
+
 /** The commons cannot give the memory asked for. */
 export class OutOfMemoryError extends ManyhandsError {
   static {

@@ -1,6 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { forget } from '../memory/participants.js';
 import { native } from '../native/native.js';
+import { forgetNamed } from '../sync/named.js';
 import { forgetDeaths } from '../wait/deaths.js';
 import { forgetDoorbell } from '../wait/doorbell.js';
 import { forgetWaits } from '../wait/park.js';
@@ -14,6 +15,7 @@ import { forgetWaits } from '../wait/park.js';
 export function becomeChild({ preloaded }: { preloaded: boolean }): void {
   forget();
   forgetWaits();
+  forgetNamed();
   forgetDeaths();
   forgetDoorbell();
   // The kernel's answer: process.pid keeps the parent's.
