@@ -346,7 +346,11 @@ static void close_guarded(void *fd) { close((int)(intptr_t)fd); }
 
 /* The descriptor is closed when its thread ends, however that ends, if not by closeGuarded() before. */
 static napi_value guarded(napi_env env, const char *call, int fd) {
-  if (fd >= 0) napi_add_env_cleanup_hook(env, close_guarded, (void *)(intptr_t)fd);
+  if (fd >= 0) {
+    /* Should somebody have closed that number behind our back, it is guarded already; Node ends a process that adds twice. */
+    napi_remove_env_cleanup_hook(env, close_guarded, (void *)(intptr_t)fd);
+    napi_add_env_cleanup_hook(env, close_guarded, (void *)(intptr_t)fd);
+  }
   return result_or_throw(env, call, fd);
 }
 

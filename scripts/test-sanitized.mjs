@@ -14,7 +14,10 @@ compile({
 });
 
 const runtimes = ['libasan.so', 'libubsan.so'].map(name => run('gcc', [`-print-file-name=${name}`]).trim());
-const names = process.argv.length > 2 ? process.argv.slice(2) : ['src/native/', 'src/memory/', 'src/wait/'];
+const names =
+  process.argv.length > 2
+    ? process.argv.slice(2)
+    : ['src/native/', 'src/memory/', 'src/wait/', 'src/sync/named'];
 const { status } = spawnSync(process.execPath, [path.join(root, 'scripts/test.mjs'), ...names], {
   stdio: 'inherit',
   env: {

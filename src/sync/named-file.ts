@@ -78,21 +78,30 @@ export class NamedFile {
   }
 }
 
+/** That a process has the memory of a name, and as which descriptor. */
+interface Sign {
+  readonly pid: string;
+  readonly fd: string;
+}
+
 /** The names of sockets by which the programs of one user find each other, in one namespace of processes. */
 class Address {
   readonly #name: string;
   readonly #prefix: string;
+  /** Who was found to be opening the name. */
+  #holder: readonly [pid: number, uid: number] = [0, user()];
 
   constructor(name: string) {
     this.#name = name;
     const digest = createHash('sha256').update(name).digest('hex').slice(0, 32);
-    const namespace = /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0];
+    const namespace = /\d+/.exec(readlinkSync(`/proc/${native.processId()}/ns/pid`))?.[0];
     this.#prefix = `manyhands/${user()}/${namespace}/${digest}`;
   }
 
   /** Runs `act` while nobody else does so. The kernel takes the socket away from one that dies over it. */
   alone<T>(act: () => T): T {
     const deadline = performance.now() + PATIENCE;
+    this.#holder = [0, user()];
     for (let tries = 0; ; tries++) {
       const held = this.#take();
       if (held !== undefined) {
@@ -103,7 +112,7 @@ class Address {
         }
       }
       const late = performance.now() > deadline;
-      if (late || tries % 64 === 16) this.#askWhoIsAtIt(late);
+      if (late || tries % 256 === 16) this.#askWhoIsAtIt(late);
       sleep(1);
     }
   }
@@ -118,7 +127,8 @@ class Address {
   }
 
   #askWhoIsAtIt(late: boolean): void {
-    const [pid, uid] = native.nameHolder(`${this.#prefix}/open`) ?? [0, user()];
+    this.#holder = native.nameHolder(`${this.#prefix}/open`) ?? this.#holder; // it answers to so many only
+    const [pid, uid] = this.#holder;
     if (uid !== user())
       throw new NameInUseError(
         `Cannot open "${this.#name}" as process ${pid} of user ${uid} holds its address: end that process, or take another name`,
@@ -134,8 +144,13 @@ class Address {
     return native.nameBind(`${this.#prefix}/${native.processId()}/${fd}`);
   }
 
+  /** Is it a process of this user that has put up this sign, which it alone can have done? */
+  isOwn({ pid, fd }: Sign): boolean {
+    return native.nameHolder(`${this.#prefix}/${pid}/${fd}`)?.[1] === user();
+  }
+
   /** Who has put up signs; undefined: it cannot be told. They are claims: anybody can put up one. */
-  signs(): { pid: string; fd: string }[] | undefined {
+  signs(): Sign[] | undefined {
     try {
       const table = readFileSync('/proc/net/unix', 'latin1');
       const sign = new RegExp(`@${this.#prefix}/(\\d+)/(\\d+)$`, 'gm');
@@ -171,9 +186,13 @@ function bytesFor(words: number): number {
 function find(address: Address, wanted: Wanted): [fd: number, words: Int32Array] | undefined {
   const signs = address.signs();
   let isSure = signs !== undefined;
-  for (const { pid, fd } of signs ?? []) {
-    const found = openFrom(pid, fd, wanted);
+  for (const sign of signs ?? []) {
+    const found = openFrom(sign, wanted);
     if (found) return found;
+    if (isHidden(sign) && address.isOwn(sign))
+      throw new NameInUseError(
+        `Cannot open the ${wanted.kind} "${wanted.name}" as process ${sign.pid}, which has it, may not be looked into: start both with equal rights, not by giving up rights while they run`,
+      );
     isSure = false; // its process may have died, and left the memory with a forked child that has no sign yet
   }
   return isSure ? undefined : search(wanted);
@@ -184,7 +203,7 @@ function search(wanted: Wanted): [fd: number, words: Int32Array] | undefined {
   for (const pid of readdirSync('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     for (const fd of descriptorsOf(pid)) {
-      const found = openFrom(pid, fd, wanted);
+      const found = openFrom({ pid, fd }, wanted);
       if (found) return found;
     }
   }
@@ -200,8 +219,8 @@ function descriptorsOf(pid: string): string[] {
 }
 
 /** Undefined: that descriptor is no memory of this name, or not any more. @throws {NameInUseError} */
-function openFrom(pid: string, number: string, wanted: Wanted): [fd: number, words: Int32Array] | undefined {
-  const path = `/proc/${pid}/fd/${number}`;
+function openFrom(sign: Sign, wanted: Wanted): [fd: number, words: Int32Array] | undefined {
+  const path = pathOf(sign);
   if (kindAt(path, wanted.name) === undefined) return undefined;
   let fd: number;
   try {
@@ -215,7 +234,7 @@ function openFrom(pid: string, number: string, wanted: Wanted): [fd: number, wor
     const kind = kindAt(`/proc/self/fd/${fd}`, wanted.name);
     const { uid, size } = fstatSync(fd);
     if (kind !== undefined && uid === user()) {
-      const words = check(fd, size, kind, pid, wanted);
+      const words = check(fd, size, kind, sign.pid, wanted);
       if (words) return [fd, words];
     }
     native.closeGuarded(fd);
@@ -223,6 +242,20 @@ function openFrom(pid: string, number: string, wanted: Wanted): [fd: number, wor
   } catch (error) {
     native.closeGuarded(fd);
     throw error;
+  }
+}
+
+function pathOf({ pid, fd }: Sign): string {
+  return `/proc/${pid}/fd/${fd}`;
+}
+
+/** Does the kernel keep the descriptors of that process from this one? */
+function isHidden(sign: Sign): boolean {
+  try {
+    readlinkSync(pathOf(sign));
+    return false;
+  } catch (error) {
+    return codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM';
   }
 }
 

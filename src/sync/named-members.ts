@@ -146,7 +146,8 @@ export class Members implements Lockable {
     if (!this.isLive(tag)) return false;
     const { words } = this;
     const record = at(tag & INDEX_MASK);
-    const stat = native.processStat(words[record + MEMBER.TID]);
+    const stat = statOf(words[record + MEMBER.TID]);
+    if (stat === 'unknown') return true;
     if (!stat || stat[0] === 'Z' || stat[0] === 'X') return false;
     return stat[2] === (words[record + MEMBER.START_LOW] >>> 0) + words[record + MEMBER.START_HIGH] * 2 ** 32;
   }
@@ -256,6 +257,15 @@ export class Members implements Lockable {
   forget(): void {
     this.#own = 0;
     this.#dropBells();
+  }
+}
+
+/** Unknown: this process has no descriptor left to ask with. */
+function statOf(tid: number): ReturnType<typeof native.processStat> | 'unknown' {
+  try {
+    return native.processStat(tid);
+  } catch {
+    return 'unknown';
   }
 }
 

@@ -5,10 +5,10 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { ClosedError, NameInUseError } from '../errors/errors.js';
+import { ClosedError, NameInUseError, TimeoutError } from '../errors/errors.js';
 import { native } from '../native/native.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { waitUntil } from '../testing/processes.js';
+import { state, waitUntil } from '../testing/processes.js';
 import { openDoorbell } from '../wait/doorbell.js';
 import type { Parked } from '../wait/park.js';
 import { type Named, openNamed } from './named.js';
@@ -559,6 +559,60 @@ test('an address that a process of another user holds is refused', {
     );
   } finally {
     child.kill();
+    await ended;
+  }
+});
+
+test('a process of this user that has the name, but cannot be looked into, is told of', {
+  ...LIMIT,
+  skip: process.geteuid?.() !== 0 && 'only root can give up rights',
+}, async () => {
+  // A process that gave up rights while it ran may hold secrets of before: others of its user cannot look into it.
+  const script = `
+    const { openNamed } = require(${JSON.stringify(path.join(__dirname, 'named.js'))});
+    process.setgid(65534);
+    process.setuid(65534);
+    try {
+      openNamed('test', ${JSON.stringify(newName())}, ${WORDS}, () => {});
+      console.log('in');
+    } catch (error) {
+      console.log(error.name + ': ' + error.message);
+    }
+    setInterval(() => {}, 1e6);`;
+  const children = [1, 2].map(() =>
+    spawn(process.execPath, ['--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
+  const ended = Promise.all(children.map(child => once(child, 'exit')));
+  try {
+    const said = await Promise.all(
+      children.map(async ({ stdout }) => String((await once(stdout, 'data'))[0])),
+    );
+    const refusal =
+      /^NameInUseError: Cannot open the test .* as process \d+, which has it, may not be looked/;
+    assert.equal(said.filter(line => line === 'in\n').length, 1, said.join());
+    assert.equal(said.filter(line => refusal.test(line)).length, 1, said.join());
+  } finally {
+    for (const child of children) child.kill();
+    await ended;
+  }
+});
+
+test('one that was stopped while it opens a name is told of', LIMIT, async () => {
+  const name = newName();
+  const script = `
+    const { openNamed } = require(${JSON.stringify(path.join(__dirname, 'named.js'))});
+    openNamed('test', ${JSON.stringify(name)}, ${WORDS}, () => process.kill(process.pid, 'SIGSTOP'));`;
+  const child = spawn(process.execPath, ['--eval', script], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const ended = once(child, 'exit');
+  await waitUntil(() => state(child.pid as number) === 'T', 'it to be stopped');
+  try {
+    assert.throws(
+      () => open(name),
+      (error: Error) =>
+        error instanceof TimeoutError && error.message.includes(`process ${child.pid} has been opening`),
+    );
+  } finally {
+    child.kill('SIGKILL');
     await ended;
   }
 });

@@ -28,7 +28,7 @@ export async function enter({ home, at }: Named, lock: TestLock, blocking: boole
   const word = at + lock.lock;
   const me = home.self();
   let takenOver = false;
-  for (;;) {
+  for (let i = 1; ; i++) {
     const seen = Atomics.compareExchange(words, word, 0, me);
     if (seen === 0) break;
     if (home.isKnownDead(seen)) {
@@ -37,8 +37,9 @@ export async function enter({ home, at }: Named, lock: TestLock, blocking: boole
       continue;
     }
     const recheck = () => Atomics.load(words, word) === seen && !home.isKnownDead(seen);
-    if (blocking) home.parkSync(word, seen, { recheck });
-    else await home.park(word, seen, { recheck });
+    const options = i % 4 === 0 ? { recheck, timeout: 1 } : { recheck }; // some give up, and come again
+    if (blocking) home.parkSync(word, seen, options);
+    else await home.park(word, seen, options);
   }
   if (takenOver) Atomics.add(words, at + lock.takeovers, 1);
   else if (words[at + lock.inside] !== 0) Atomics.add(words, at + lock.faults, 1);
