@@ -357,6 +357,15 @@ test('one that only tries hears of a death as well', LIMIT, async () => {
   await waitUntil(() => home.isKnownDead(tag), 'the death to be noticed');
 });
 
+test('another thread that has got the number of one that died is not taken for it', LIMIT, async () => {
+  const name = newName();
+  const { home } = open(name);
+  const peer = new Peer();
+  const { tag } = await peer.call<{ tag: number }>('open', name);
+  home.words[MEMBERS + (tag & 1023) * MEMBER_WORDS + MEMBER.START_LOW]--; // as if it had started later
+  await waitUntil(() => home.isKnownDead(tag), 'the death to be noticed');
+});
+
 test('the orderly end of a thread, or its close(), is to others as a death', LIMIT, async () => {
   const name = newName();
   const named = open(name);
