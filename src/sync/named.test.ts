@@ -121,7 +121,7 @@ test('a name means the same words wherever it is opened in a thread, until all h
   assert.equal(third.home.words[third.at], 0, 'it is a new one');
 });
 
-test('threads of a process share it', LIMIT, async () => {
+test('threads of a process share it', LIMIT, async context => {
   const name = newName();
   const { home, at } = open(name);
   const worker = new Worker(
@@ -130,10 +130,11 @@ test('threads of a process share it', LIMIT, async () => {
      const { home, at } = openNamed('test', workerData.name, ${WORDS}, () => { throw new Error('made twice'); });
      Atomics.store(home.words, at, 5);
      home.wake(at, 1);
-     home.park(at + 1, 0, {}).then(() => setInterval(() => {}, 1e6));
-     home.park(at + 2, 0, {});`,
+     home.park(at + 2, 0, {});
+     home.park(at + 1, 0, {});`,
     { eval: true, workerData: { module: path.join(__dirname, 'named.js'), name } },
   );
+  context.after(() => worker.terminate());
   const failed = once(worker, 'error').then(([error]) => {
     throw error;
   });
