@@ -21,6 +21,9 @@ const GONE = -(2 ** 31);
 /** Names a cell of the commons to another thread of the family. */
 export type CellHandle = readonly [mark: number, ...blocks: number[]];
 
+/** What comes before the words of an object that unrelated programs share: its proof, in a cache line of its own. */
+export const NAMED_HEAD = 16;
+
 /** What unrelated programs share. */
 export interface Shared {
   readonly kind: string;
@@ -68,9 +71,9 @@ export class Cell {
     return new Cell(commons, offsetOf(blocks[0]) / 4, ownerWordAt(blocks[0]), mark, blocks, undefined);
   }
 
-  /** One that unrelated programs share. Its first word is never 0. */
+  /** One that unrelated programs share: NAMED_HEAD words of which the first is never 0, then its own. */
   static named(home: Home, at: number, shared: Shared): Cell {
-    return new Cell(home, at, at, home.words[at], [], shared);
+    return new Cell(home, at + NAMED_HEAD, at, home.words[at], [], shared);
   }
 
   get isThere(): boolean {

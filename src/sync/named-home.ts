@@ -63,9 +63,7 @@ export class NamedHome implements Home {
     return this.#members.self();
   }
 
-  isKnownDead(tag: number): boolean {
-    return this.#members.isKnownDead(tag);
-  }
+  readonly isKnownDead = (tag: number): boolean => this.#members.isKnownDead(tag);
 
   lock(word: number, recover: () => void): void {
     lock(word, recover, this.#members);

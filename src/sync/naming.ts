@@ -1,28 +1,46 @@
-import { Cell } from './cell.js';
+import { Cell, NAMED_HEAD } from './cell.js';
+import { openNamed } from './named.js';
 
 export interface NamedOptions {
   /** Found by this name from unrelated processes of the same user. */
   name?: string;
 }
 
-/** The cell for a new object of so many bytes, or the one of that name. */
+/** What an object needs. */
+export interface Needs {
+  readonly bytes: number;
+  /** If it is shared by a name, where it cannot grow. Default: `bytes`. */
+  readonly namedBytes?: number;
+  /** Sets first values, before anyone else can see them. */
+  readonly fill?: (words: Int32Array, at: number, bytes: number) => void;
+}
+
+/**
+ * The cell for a new object, or the one of that name.
+ * @throws {TypeError | RangeError} The name is none.
+ * @throws {NameInUseError} It is another kind of object's, or another version's.
+ */
 export function openCell(
   kind: string,
   options: NamedOptions,
-  {
-    bytes,
-    namedBytes = bytes,
-    fill = () => {},
-  }: { bytes: number; namedBytes?: number; fill?: (words: Int32Array, at: number, bytes: number) => void },
+  { bytes, namedBytes = bytes, fill }: Needs,
 ): Cell {
   if (typeof options !== 'object' || options === null)
     throw new TypeError(
       `Cannot make a ${kind} with ${String(options)} as options: give an object, as { name }`,
     );
-  if (options.name !== undefined) throw new TypeError(`not yet ${namedBytes}`);
-  const cell = Cell.make(bytes);
-  fill(cell.words, cell.at, bytes);
-  return cell;
+  const { name } = options;
+  if (name === undefined) {
+    const cell = Cell.make(bytes);
+    fill?.(cell.words, cell.at, bytes);
+    return cell;
+  }
+  // The first words are a mark that is never 0: see Cell.named().
+  const { home, at, close } = openNamed(kind, name, NAMED_HEAD + namedBytes / 4, (words, start) => {
+    words[start] = 1;
+    fill?.(words, start + NAMED_HEAD, namedBytes);
+  });
+  return Cell.named(home, at, { kind, name, leave: close });
 }
 
 /** What an object is called in messages. */
