@@ -28,15 +28,25 @@ export interface Lockable {
   futexWake(word: number, count: number): number;
 }
 
-const commons: Lockable = {
-  get words() {
+/* A class, as V8 is slow with an object literal that has a getter. */
+class Commons implements Lockable {
+  readonly self = self;
+  readonly isAlive = isAlive;
+
+  get words(): Int32Array {
     return words;
-  },
-  self,
-  isAlive,
-  futexWait: (word, expected, timeout) => native.futexWait(word, expected, timeout),
-  futexWake: (word, count) => native.futexWake(word, count),
-};
+  }
+
+  futexWait(word: number, expected: number, timeout: number): 0 | 1 | 2 {
+    return native.futexWait(word, expected, timeout);
+  }
+
+  futexWake(word: number, count: number): number {
+    return native.futexWake(word, count);
+  }
+}
+
+const commons: Lockable = new Commons();
 
 /** Takes the lock at `word`. `recover` runs, with the lock held, when its last holder died with it. */
 export function lock(word: number, recover: () => void, memory: Lockable = commons): void {

@@ -2,28 +2,56 @@ import { words } from '../memory/commons.js';
 import { REASON } from '../memory/layout.js';
 import { forgetDeaths, watchDeaths } from './deaths.js';
 import { blockUntil, onRing } from './doorbell.js';
-import { enter, isWaiting, take, wake, withdraw } from './line.js';
+import { enter, isWaiting, type Note, take, type WakeOptions, wake, withdraw } from './line.js';
 import { forgetNodes, NODE, takeFlagged } from './nodes.js';
-import { type Parked, Parking, type ParkOptions, type ParkSyncOptions } from './parking.js';
+import { type Lines, type Parked, Parking, type ParkOptions, type ParkSyncOptions } from './parking.js';
 
 export type { Parked, ParkOptions, ParkSyncOptions } from './parking.js';
 
 /*
  * Waiting on a word of the commons, in blocking and async form. Both stand in one line, in order of arrival.
  */
-const parking = new Parking({
-  get words() {
+
+/* A class, as V8 is slow with an object literal that has a getter. */
+class CommonLines implements Lines {
+  get words(): Int32Array {
     return words;
-  },
-  listen,
-  enter: (word, expected, options) => enter(word, expected, options),
-  isWaiting: node => isWaiting(node),
-  withdraw: node => withdraw(node),
-  take: node => take(node),
-  orderOf: node => words[node + NODE.ORDER],
-  wake: (word, count, options) => wake(word, count, options),
-  block: (_, isOver, timeout) => blockUntil(isOver, timeout),
-});
+  }
+
+  listen(): void {
+    listen();
+  }
+
+  enter(word: number, expected: number, options: { note?: Note; first?: boolean }): number {
+    return enter(word, expected, options);
+  }
+
+  isWaiting(node: number): boolean {
+    return isWaiting(node);
+  }
+
+  withdraw(node: number): boolean {
+    return withdraw(node);
+  }
+
+  take(node: number): number {
+    return take(node);
+  }
+
+  orderOf(node: number): number {
+    return words[node + NODE.ORDER];
+  }
+
+  wake(word: number, count: number, options: WakeOptions): number {
+    return wake(word, count, options);
+  }
+
+  block(_: number, isOver: () => boolean, timeout: number): boolean {
+    return blockUntil(isOver, timeout);
+  }
+}
+
+const parking = new Parking(new CommonLines());
 let listening = false;
 
 /** Waits on a word of the commons: see Parking.park(). */
