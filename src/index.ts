@@ -3,6 +3,7 @@ export { cpuCount } from './platform/platform.js';
 export { AsyncResult } from './pool/async-result.js';
 export type { MappedIterator } from './pool/imap.js';
 export { type MapOptions, Pool, type PoolOptions, type PoolStats, type TaskOptions } from './pool/pool.js';
+export { currentThread, mainThread } from './process/current-thread.js';
 export type { ExecutionOptions } from './process/execution.js';
 export { Process, type ProcessOptions } from './process/process.js';
 export { setForkserverPreload } from './process/server.js';

@@ -6,9 +6,9 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { after, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { LifecycleError, SerializationError, TimeoutError, WorkerDiedError } from '../errors/errors.js';
+import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { alive, children, state, waitUntil } from '../testing/processes.js';
+import { alive, state, waitUntil } from '../testing/processes.js';
 import { add, ShortOfTea } from './fixtures/functions.js';
 import { carriers, warm } from './fixtures/methods.js';
 
@@ -17,8 +17,6 @@ leavesNothing({ warm });
 const folder = mkdtempSync(path.join(tmpdir(), 'process-'));
 after(() => rmSync(folder, { recursive: true }));
 const functions = path.join(__dirname, 'fixtures', 'functions.js');
-/** The package's sources, seen from dist/process. */
-const sources = path.resolve(__dirname, '..', '..', 'src', 'process');
 
 /** Never ends of itself. */
 const forever = () => new Promise(() => setInterval(() => {}, 1000));
@@ -38,42 +36,6 @@ for (const [method, Process] of carriers) {
       ]);
       return { child, out, err };
     };
-
-    test('gives what its target returns, whatever kind of value it is', limit, async () => {
-      const values = [
-        undefined,
-        null,
-        true,
-        -0,
-        Number.NaN,
-        12345678901234567890n,
-        'text ✓ \ud800',
-        new Date(5),
-        /x/gi,
-        new Map([[{ a: 1 }, new Set([1, 2])]]),
-        new Float64Array([1.5, -0]),
-        Buffer.from('bytes'),
-        Object.assign(new Array(3), { 0: 1, 2: 3 }),
-        { nested: { deep: [null, undefined] } },
-        new URL('http://localhost/a?b'),
-      ];
-      const child = run((all: unknown[]) => all, values);
-      assert.deepStrictEqual(await child.result(), values);
-      assert.equal(await child.join(), true);
-      assert.equal(child.exitCode, 0);
-      assert.equal(child.signalCode, null);
-      const knot: { self?: unknown } = {};
-      knot.self = knot;
-      const back = (await run((value: object) => value, knot).result()) as typeof knot;
-      assert.equal(back.self, back);
-    });
-
-    test('runs without a target', limit, async () => {
-      const child = new Process().start();
-      assert.equal(await child.result(), undefined);
-      await child.join();
-      assert.equal(child.exitCode, 0);
-    });
 
     test('waits for the promise of an async target, and then for its event loop', limit, async () => {
       const { child, out } = await output(async () => {
@@ -102,24 +64,6 @@ for (const [method, Process] of carriers) {
         assert.equal(await greet.start().result(), 'hello you');
       },
     );
-
-    test('imports TypeScript that has to be compiled', limit, async () => {
-      const target = { module: path.join(sources, 'fixtures', 'typed.mts'), export: 'large' };
-      const child = new Process({ target, args: [3] }).start();
-      assert.equal(await child.result(), 30);
-      await child.join();
-      assert.equal(child.exitCode, 0);
-    });
-
-    test('rejects where the module has no such export, naming those there are', limit, async () => {
-      const child = new Process({
-        target: { module: functions, export: 'nothing' },
-        stdio: 'ignore',
-      }).start();
-      await assert.rejects(child.result(), { name: 'TypeError', message: /nothing.*add.*runShort/s });
-      await child.join();
-      assert.equal(child.exitCode, 1);
-    });
 
     test(
       'exits 1 when its target throws; the error comes back as itself, with both stacks',
@@ -152,18 +96,6 @@ for (const [method, Process] of carriers) {
       await assert.rejects(child.result(), { name: 'RangeError', message: 'out of tea' });
       const there = Number(/out of tea[\s\S]*process\.test\.[jt]s:(\d+)/.exec(err)?.[1]);
       assert.ok(there > here && there <= here + 3, err);
-    });
-
-    test('rejects with what is no error, too', limit, async () => {
-      const child = new Process({ target: () => Promise.reject('just words'), stdio: 'ignore' }).start();
-      await assert.rejects(child.result(), (thrown: unknown) => thrown === 'just words');
-    });
-
-    test('rejects with a SerializationError when the result cannot cross', limit, async () => {
-      const child = new Process({ target: () => ({ a: new WeakMap() }), stdio: 'ignore' }).start();
-      await assert.rejects(child.result(), { name: 'SerializationError', path: 'result.a' });
-      await child.join();
-      assert.equal(child.exitCode, 1);
     });
 
     test('exits with the code given to process.exit() or process.exitCode', limit, async () => {
@@ -253,29 +185,6 @@ for (const [method, Process] of carriers) {
       },
     );
 
-    test("leaves errors to a program's own handlers", limit, async () => {
-      const child = run(
-        () =>
-          new Promise(resolve => {
-            const caught: string[] = [];
-            process.on('uncaughtException', error => {
-              caught.push(error.message);
-              if (caught.length === 2) resolve(caught);
-            });
-            process.once('unhandledRejection', error => {
-              caught.push((error as Error).message);
-              setTimeout(() => {
-                throw new Error('exception');
-              }, 1);
-            });
-            void Promise.reject(new Error('rejection'));
-          }),
-      );
-      assert.deepEqual(await child.result(), ['rejection', 'exception']);
-      await child.join();
-      assert.equal(child.exitCode, 0);
-    });
-
     test('ends by the signals it is sent, and says which', limit, async () => {
       for (const [act, signal] of [
         ['terminate', 'SIGTERM'],
@@ -334,31 +243,6 @@ for (const [method, Process] of carriers) {
       assert.equal(new Process().state, 'new');
     });
 
-    test(
-      'result() and join() give up after a timeout or when aborted, and can be called again',
-      limit,
-      async () => {
-        const child = run(forever);
-        await assert.rejects(child.result({ timeout: 1 }), TimeoutError);
-        await assert.rejects(child.result({ timeout: 0 }), TimeoutError);
-        assert.equal(await child.join({ timeout: 1 }), false);
-        assert.equal(await child.join({ timeout: 0 }), false);
-        const reason = new Error('enough');
-        for (const wait of ['result', 'join'] as const) {
-          const abort = new AbortController();
-          const waiting = child[wait]({ signal: abort.signal });
-          abort.abort(reason);
-          await assert.rejects(waiting, error => error === reason);
-          await assert.rejects(child[wait]({ signal: abort.signal }), error => error === reason);
-          await assert.rejects(child[wait]({ timeout: -1 }), RangeError);
-          await assert.rejects(child[wait]({ timeout: 'x' as never }), TypeError);
-        }
-        child.kill();
-        assert.equal(await child.join(), true);
-        assert.equal(await child.join({ timeout: 0 }), true);
-      },
-    );
-
     test('joinSync() blocks until the end, or for the time given', limit, async () => {
       const child = run(forever);
       assert.equal(child.joinSync({ timeout: 0 }), false);
@@ -407,30 +291,6 @@ for (const [method, Process] of carriers) {
       killed.kill();
       assert.deepEqual(await end, [null, 'SIGKILL']);
     });
-
-    test(
-      "does not emit 'error' to somebody who awaits the result, nor without a listener",
-      limit,
-      async () => {
-        const child = new Process({
-          target: () => {
-            throw new Error('x');
-          },
-          stdio: 'ignore',
-        });
-        child.on('error', () => assert.fail('told twice'));
-        await assert.rejects(child.start().result());
-        await child.join();
-        await new Process({
-          target: () => {
-            throw new Error('x');
-          },
-          stdio: 'ignore',
-        })
-          .start()
-          .join();
-      },
-    );
 
     test('is terminated and joined by disposal', limit, async () => {
       let pid = 0;
@@ -556,36 +416,6 @@ for (const [method, Process] of carriers) {
         },
       }).start();
       assert.equal(await child.result(), 'LifecycleError');
-    });
-
-    test('takes and gives 64 MiB', limit, async () => {
-      const bytes = new Uint8Array(64 << 20).fill(7);
-      bytes[bytes.length - 1] = 9;
-      const child = run((given: Uint8Array) => {
-        given[0] = 8;
-        return given;
-      }, bytes);
-      const back = await child.result();
-      assert.deepEqual([back.length, back[0], back[1], back.at(-1)], [64 << 20, 8, 7, 9]);
-      assert.equal(bytes[0], 7);
-    });
-
-    test('start() leaves nothing behind when something cannot cross', limit, async () => {
-      const before = children().length;
-      const child = new Process({ target: (x: unknown) => x, args: [{ deep: [new WeakRef({})] }] });
-      assert.throws(
-        () => child.start(),
-        (error: unknown) => {
-          assert.ok(error instanceof SerializationError);
-          assert.equal(error.path, 'args[0].deep[0]');
-          return true;
-        },
-      );
-      assert.equal(child.pid, undefined);
-      assert.equal(child.isAlive(), false);
-      assert.equal(child.state, 'new');
-      await assert.rejects(child.join(), LifecycleError);
-      assert.equal(children().length, before);
     });
 
     test('start() throws where the process cannot be made, and a later one works', limit, async () => {

@@ -8,6 +8,7 @@ import { native } from '../native/native.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { onRing, ring } from '../wait/doorbell.js';
 import { seeToTheEnd } from './children.js';
+import { setCurrentThread } from './current-thread.js';
 import { joinIdentity } from './identity.js';
 import { inheritStartMethod } from './start-method.js';
 import { type Birth, WORD } from './thread.js';
@@ -22,6 +23,7 @@ process.argv = [...birth.argv];
 hooksStayedBehind(); // what compiles TypeScript may work on the main thread alone, as tsx does on Node 20
 setEntry(birth.entry);
 joinIdentity(birth.identity);
+setCurrentThread(birth.name, birth.daemon);
 inheritStartMethod(birth.startMethod);
 catchErrors();
 seeToTheEnd();

@@ -245,7 +245,9 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
   }
 
   /** Node knows that it has ended, and all that there is to know of it. */
-  #over(exitCode: number): void {
+  #over(told: number): void {
+    // One that is terminated before it has begun exits with 0, as Node tells it.
+    const exitCode = Atomics.load(this.#words, WORD.ENDING) === 0 ? told || TERMINATED : told;
     if (!this.#outcomeTaken)
       this.settle({ error: this.#death(exitCode) }, { quiet: exitCode === 0 && this.#cause === undefined });
     this.#finish(exitCode);
@@ -256,6 +258,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
   #finish(exitCode: number): void {
     if (this.end) return;
     this.#port?.close();
+    this.#ring(0); // it is gone: what is kept for ringing it goes, too
     forgetThread(this);
     this.finish({ exitCode, signalCode: null } satisfies End);
   }
