@@ -340,7 +340,7 @@ export class Pool implements AsyncDisposable {
       this.#state = 'terminated';
       if (!this.#ended.outcome) this.#board.close();
       this.#rejectAll(() => new CancelledError('Cannot finish the task as its pool was terminated'));
-      for (const seat of this.#seats) seat.carrier?.kill();
+      for (const seat of this.#seats) this.#kill(seat);
       this.#endIfEmpty();
     }
     await holding(this.#ended.wait());
@@ -591,7 +591,7 @@ export class Pool implements AsyncDisposable {
       if (!running || !this.#board.seize(task.slot)) return false;
       // Its worker has it: that ends, and the task with it.
       task.doomed = { reason };
-      this.#seats[this.#board.takenBy(task.slot)]?.carrier?.kill();
+      this.#kill(this.#seats[this.#board.takenBy(task.slot)]);
       return true;
     } else this.#release(task);
     this.#settle(task, undefined, { error: reason });
@@ -696,8 +696,15 @@ export class Pool implements AsyncDisposable {
     this.#broken = error;
     this.#ready.complete();
     this.#rejectAll(() => error);
-    for (const seat of this.#seats) seat.carrier?.kill();
+    for (const seat of this.#seats) this.#kill(seat);
     this.#endIfEmpty();
+  }
+
+  /** Ends a worker, whatever it does. */
+  #kill(seat: Seat | undefined): void {
+    if (!seat?.carrier) return;
+    seat.carrier.kill();
+    ring(this.#board.participant(seat.index), 0); // a thread that sleeps in the kernel has to come back for that
   }
 
   #rejectAll(reason: () => unknown): void {

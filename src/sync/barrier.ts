@@ -288,7 +288,7 @@ export class Barrier extends SharedObject {
 
   /** How a wait for the end of a round came out. False: it goes on. */
   #isOver({ round, index }: Arrival, { outcome, token }: Parked): boolean {
-    if (!this.cell.isThere) this.check();
+    if (!this.cell.isThere || (outcome === 'woken' && token === CLOSED)) throw this.closed();
     if (outcome === 'woken' && token === PASSED) return true;
     if (outcome === 'woken') throw this.#brokenError();
     return this.#locked(() => {

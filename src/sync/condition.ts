@@ -76,7 +76,7 @@ export class Condition extends SharedObject {
           standing = this.lock.suspend();
         },
       });
-      if (outcome === 'woken' && token === CLOSED) this.check();
+      if (outcome === 'woken' && token === CLOSED) throw this.closed();
       return outcome !== 'timeout';
     } finally {
       if (standing) await this.lock.restore(standing);
@@ -97,7 +97,7 @@ export class Condition extends SharedObject {
           standing = this.lock.suspend();
         },
       });
-      if (outcome === 'woken' && token === CLOSED) this.check();
+      if (outcome === 'woken' && token === CLOSED) throw this.closed();
       return outcome !== 'timeout';
     } finally {
       if (standing) this.lock.restoreSync(standing);

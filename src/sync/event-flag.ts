@@ -51,7 +51,7 @@ export class EventFlag extends SharedObject {
     const seen = this.#load();
     if ((seen & SET) !== 0) return true;
     const { outcome, token } = await this.cell.home.park(this.cell.at, seen, { ...options, timeout });
-    if (outcome === 'woken' && token === CLOSED) this.check();
+    if (outcome === 'woken' && token === CLOSED) throw this.closed();
     return outcome !== 'timeout'; // 'changed': while it is not set, only set() changes the word
   }
 
@@ -62,7 +62,7 @@ export class EventFlag extends SharedObject {
     const seen = this.#load();
     if ((seen & SET) !== 0) return true;
     const { outcome, token } = this.cell.home.parkSync(this.cell.at, seen, { timeout });
-    if (outcome === 'woken' && token === CLOSED) this.check();
+    if (outcome === 'woken' && token === CLOSED) throw this.closed();
     return outcome !== 'timeout';
   }
 

@@ -266,7 +266,7 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
 
   /** What another has entered for a wait of this thread's. Undefined: it has not, so look again. */
   #given(wanted: Grant, flow: number, token: number): Entered | undefined {
-    if (token === CLOSED || !this.cell.isThere) this.check();
+    if (token === CLOSED || !this.cell.isThere) throw this.closed();
     if (token !== ENTERED) return undefined;
     return this.locked(() => {
       const me = this.cell.home.self();
