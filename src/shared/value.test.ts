@@ -264,7 +264,7 @@ test('a Value that nobody refers to goes, but not as long as its lock is there',
   while (isAllocated(block)) await collect();
 });
 
-const STEPS = 10_000;
+const STEPS = 30_000;
 
 for (const { crew, run } of CREWS) {
   describe(`Values in ${crew}`, () => {
@@ -277,23 +277,26 @@ for (const { crew, run } of CREWS) {
       test(`add() and compareExchange() of '${code}' lose nothing`, LIMIT, async () => {
         using sum: AnyValue = new Value(code);
         using swapped: AnyValue = new Value(code);
+        using ready = new Value('i');
         const seen = await run(
           4,
-          (a: Value<'d'>, b: Value<'d'>, n: number, steps: number) => {
+          async (a: Value<'d'>, b: Value<'d'>, there: Value<'i'>, n: number, steps: number) => {
+            there.add(1);
+            while (there.value < 4) await new Promise(resolve => setImmediate(resolve)); // so that they meet
             let highest: number = a.value;
             for (let i = 0; i < steps; i++) {
               const old: number = a.add(n);
               if (i > 0 && !(old > highest)) throw new Error(`${old} after ${highest}`);
               highest = old;
-              for (let was: number = b.value; ; ) {
-                const now: number = b.compareExchange(was, was + n);
-                if (now === was) break;
-                was = now;
-              }
+            }
+            for (let i = 0, was: number = b.value; i < steps; ) {
+              const now: number = b.compareExchange(was, was + n);
+              if (now === was) i++;
+              was = now === was ? was + n : now;
             }
             return highest;
           },
-          [sum, swapped, one as number, STEPS],
+          [sum, swapped, ready, one as number, STEPS],
         );
         assert.equal(Number(sum.value), 4 * STEPS);
         assert.equal(Number(swapped.value), 4 * STEPS);
