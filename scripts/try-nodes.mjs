@@ -11,7 +11,7 @@ import { pathToFileURL } from 'node:url';
 const root = path.resolve(import.meta.dirname, '..');
 const face = path.join(root, 'dist/index.mjs');
 
-/** Both faces are one library; a function runs in another process, and its result comes back. */
+/** Both faces are one library; functions run in other processes and threads, and locks hold between them. */
 const smoke = `
   import assert from 'node:assert/strict';
   import { createRequire } from 'node:module';
@@ -23,6 +23,30 @@ const smoke = `
   assert.deepEqual(await pool.map(x => x * x + offset, [1, 2, 3]), [101, 104, 109]);
   await pool.close();
   await pool.join();
+  const { Lock, Process, Thread, Value } = manyhands;
+  const lock = new Lock();
+  const sum = new Value('i');
+  const add = async () => {
+    for (let i = 0; i < 100; i++) await lock.runExclusive(() => void sum.value++);
+    return lock.acquireSync().release();
+  };
+  const adders = [Process, Thread].map(Kind => new Kind({ target: add }).start());
+  await Promise.all(adders.map(adder => adder.result()));
+  assert.equal(sum.value, 200);
+  const [one, other] = [new Lock(), new Lock({ name: 'manyhands try ' + process.pid })];
+  const nested = new manyhands.RLock();
+  await nested.runExclusive(() => nested.runExclusive(() => one.runExclusive(() => other.acquireSync().release())));
+  const invert = async (first, second) => {
+    const guard = await first.acquire();
+    await new Promise(setImmediate);
+    try {
+      (await second.acquire()).release();
+    } finally {
+      guard.release();
+    }
+  };
+  const inverted = await Promise.allSettled([invert(one, lock), invert(lock, one)]);
+  assert.deepEqual(inverted.map(({ reason }) => reason?.code).sort(), ['ERR_DEADLOCK', undefined]);
   console.log(process.version, 'works');
 `;
 
