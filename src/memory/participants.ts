@@ -22,6 +22,9 @@ const INDEX_BITS = 14;
 const INDEX_MASK = (1 << INDEX_BITS) - 1;
 const GENERATION_MASK = 0xffff;
 
+/** A tag that nobody ever has: known to be dead. */
+export const NOBODY = 1 << INDEX_BITS;
+
 let own = 0;
 
 /** Word index of the record of participant `index`. */

@@ -13,7 +13,7 @@ export interface Guarded<T> {
 
 /** A guard over one acquisition. */
 export class Held implements Guard {
-  readonly abandoned: boolean;
+  abandoned: boolean;
   #from: Guarded<Held> | undefined;
   /** What the same thread acquired of the same object before, and still has. */
   below: Held | undefined;

@@ -1,6 +1,6 @@
 import { ClosedError } from '../errors/errors.js';
 import { lock, unlock } from '../memory/robust-lock.js';
-import { answerDeaths, onEveryRing } from '../wait/doorbell.js';
+import { answerBlocked, onEveryRing } from '../wait/doorbell.js';
 import type { Waiter, WakeOptions } from '../wait/line.js';
 import { type Parked, Parking, type ParkOptions, type ParkSyncOptions } from '../wait/parking.js';
 import type { Home } from './home.js';
@@ -132,7 +132,7 @@ export class NamedHome implements Home {
   #block(node: number, isOver: () => boolean, timeout: number): boolean {
     const deadline = performance.now() + timeout;
     for (;;) {
-      answerDeaths();
+      answerBlocked();
       this.#seeToDeaths();
       this.#askAfterDeaths();
       if (isOver()) return true;

@@ -13,6 +13,7 @@ type Listener = () => void;
 const listeners: { reason: number; listener: Listener }[] = [];
 /** Those who are rung by programs of other families too, which cannot say why. */
 const others: Listener[] = [];
+const uneasy: Listener[] = [];
 /** What there are or were listeners for. Other rings wait until somebody listens. */
 let heard = 0;
 let bell: number | undefined;
@@ -51,6 +52,14 @@ export function onEveryRing(listener: Listener): () => void {
     const i = others.indexOf(listener);
     if (i >= 0) others.splice(i, 1);
   };
+}
+
+/**
+ * Calls `listener` whenever this thread is about to sleep in a blocking wait, and each time it is rung while it does: the
+ * place to pass on what code that the event loop cannot run now was to receive. Register as your module is loaded.
+ */
+export function onBlock(listener: Listener): void {
+  uneasy.push(listener);
 }
 
 /** Keeps the event loop alive until as many calls of unhold(). */
@@ -100,14 +109,17 @@ function answer(asked: number): void {
   for (const { reason, listener } of listeners.slice()) if ((reasons & reason) !== 0) listener();
 }
 
-/** For threads that block by other means than blockUntil(): does now what a death in the family asks for. */
-export function answerDeaths(): void {
-  answer(heard & REASON.DEATH);
+/** For threads that block by other means than blockUntil(), each time before they sleep: does what cannot wait for the event loop. */
+export function answerBlocked(): void {
+  answer(heard & (REASON.DEATH | REASON.WAKE));
+  if (others.length > 0) for (const listener of others.slice()) listener();
+  for (const listener of uneasy) listener();
 }
 
 /**
  * Blocks this thread until `done()` is true, looking anew after each ring. False: `timeout` ms had passed first.
- * Rings for a death are answered in between, as all may depend on it; others wait for the event loop.
+ * Rings for a death are answered in between, as all may depend on it, and for wakes, which may have to be passed on (onBlock());
+ * others wait for the event loop.
  */
 export function blockUntil(done: () => boolean, timeout = Number.POSITIVE_INFINITY): boolean {
   openDoorbell();
@@ -116,7 +128,7 @@ export function blockUntil(done: () => boolean, timeout = Number.POSITIVE_INFINI
   try {
     for (;;) {
       const seen = Atomics.load(words, at + PARTICIPANT.SIGNAL);
-      answerDeaths();
+      answerBlocked();
       Atomics.store(words, at + PARTICIPANT.SLEEPING, 1); // each time, as a listener may have blocked in between
       if (done()) return true;
       const left = deadline - performance.now();

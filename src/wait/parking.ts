@@ -45,6 +45,8 @@ export interface ParkSyncOptions {
 export interface ParkOptions extends Omit<ParkSyncOptions, 'looks' | 'queued'>, WaitOptions {
   /** `fail` ends the wait with an error, unless it was woken before. */
   queued?: (node: number, fail: (reason: unknown) => void) => void;
+  /** Hears the waker's token before the code that awaits it goes on, also while the thread blocks. */
+  woken?: (token: number) => void;
   /** Does it keep the event loop alive? Default true. */
   ref?: boolean;
 }
@@ -248,7 +250,9 @@ class Wait {
   look(): void {
     if (this.#lines.isWaiting(this.#terms.node)) return;
     this.forget();
-    this.#terms.resolve({ outcome: 'woken', token: this.#lines.take(this.#terms.node) });
+    const token = this.#lines.take(this.#terms.node);
+    this.#terms.options.woken?.(token);
+    this.#terms.resolve({ outcome: 'woken', token });
   }
 
   /** Ends it if, after a death, there is nothing left to wait for. */
