@@ -9,6 +9,7 @@ import { selfName } from '../platform/self-name.js';
 import { atDeadline } from '../wait/deadlines.js';
 import { NODE, NODE_STATE, nodesOf } from '../wait/nodes.js';
 import type { Flow } from './flow.js';
+import { keyHash } from './key-hash.js';
 
 /*
  * Finds circles of owners that wait for one another.
@@ -180,14 +181,17 @@ class Watch {
       this.#suspected = '';
       return undefined;
     }
-    const key = circle.map(({ ticket }) => ticket).join();
+    const latestFirst = [...circle].sort((a, b) => (b.ticket - a.ticket) | 0);
+    const key = latestFirst.map(({ ticket }) => ticket).join();
     if (key !== this.#suspected) {
       this.#suspected = key;
       return undefined;
     }
-    const [latest] = [...circle].sort((a, b) => (b.ticket - a.ticket) | 0);
-    if (Atomics.compareExchange(words, latest.node + NODE.REMARKS + REMARK.CLAIM, 0, 1) !== 0)
-      return undefined;
+    // One wait may be part of several circles: what is claimed is the circle.
+    const claim = keyHash(key)[0] | 1;
+    const at = latestFirst[0].node + NODE.REMARKS + REMARK.CLAIM;
+    const claimed = Atomics.load(words, at);
+    if (claimed === claim || Atomics.compareExchange(words, at, claimed, claim) !== claimed) return undefined;
     return errorFor(circle);
   }
 
@@ -245,7 +249,8 @@ function ownersBefore({ node }: Wait): readonly Owner[] {
 function waitsOf(owner: Owner): Wait[] {
   const waits: Wait[] = [];
   for (const node of nodesOf(indexOf(owner.tag))) {
-    const wait = words[node + NODE.OWNER] === owner.tag ? read(node) : undefined;
+    if (words[node + NODE.OWNER] !== owner.tag) break; // it has ended, and its nodes are anything by now
+    const wait = read(node);
     if (wait && isStuckBy(wait, owner)) waits.push(wait);
   }
   return waits;

@@ -21,10 +21,12 @@ export interface Holding {
 export const THREAD = 1;
 
 const FOLLOWED: unique symbol = Symbol('followed by');
+const AWAITED: unique symbol = Symbol('awaited by');
 const ENTERS: unique symbol = Symbol('enters');
 
 interface Marked extends Promise<unknown> {
   [FOLLOWED]?: Flow;
+  [AWAITED]?: Flow;
   [ENTERS]?: Flow;
 }
 
@@ -40,7 +42,7 @@ export function newFlowId(): number {
 export class Flow {
   readonly id: number;
   readonly #parent: Flow | undefined;
-  readonly #holding: Holding;
+  #holding: Holding[];
   /** Does anything wait for the promise by which it begins? */
   isAwaited = false;
   /** Called when it first becomes so. */
@@ -49,11 +51,17 @@ export class Flow {
   constructor(holding: Holding) {
     this.id = newFlowId();
     this.#parent = currentFlow();
-    this.#holding = holding;
+    this.#holding = [holding];
   }
 
   get isHolding(): boolean {
-    return this.#holding.isHeldBy(this.id);
+    return this.#holding.some(holding => holding.isHeldBy(this.id));
+  }
+
+  /** Code of this flow has come to hold that, too. */
+  alsoHolds(holding: Holding): void {
+    if (!this.#holding.includes(holding))
+      this.#holding = [...this.#holding.filter(other => other.isHeldBy(this.id)), holding];
   }
 
   get parent(): Flow | undefined {
@@ -84,6 +92,20 @@ export class Flow {
     (promise as Marked)[FOLLOWED] = this;
     return promise;
   }
+
+  /** This promise ends with the flow: what awaits it is not part of it. */
+  endsWith<P extends Promise<unknown>>(promise: P): P {
+    store();
+    (promise as Marked)[AWAITED] = this;
+    return promise;
+  }
+
+  /** Somebody has come to wait for it. */
+  noteAwaited(): void {
+    if (this.isAwaited) return;
+    this.isAwaited = true;
+    this.onAwaited?.();
+  }
 }
 
 /** The flow that this code belongs to, or the nearest that it descends from and that still holds something. */
@@ -101,12 +123,10 @@ function store(): AsyncLocalStorage<Flow> {
   storage.enterWith(undefined as unknown as Flow);
   promiseHooks.createHook({
     init(promise: Marked, parent: Marked | undefined) {
-      const flow = parent?.[FOLLOWED];
-      if (flow === undefined) return;
-      promise[ENTERS] = flow;
-      if (flow.isAwaited) return;
-      flow.isAwaited = true;
-      flow.onAwaited?.();
+      if (parent === undefined) return;
+      const flow = parent[FOLLOWED];
+      if (flow !== undefined) promise[ENTERS] = flow;
+      (flow ?? parent[AWAITED])?.noteAwaited();
     },
     before(promise: Marked) {
       const flow = promise[ENTERS];

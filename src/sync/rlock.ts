@@ -1,5 +1,5 @@
 import { LockError } from '../errors/errors.js';
-import type { WaitOptions } from '../wait/options.js';
+import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import { currentFlow, type Flow, THREAD } from './flow.js';
 import type { Guard, Held } from './guard.js';
 import { LOCK, Lock } from './lock.js';
@@ -18,11 +18,18 @@ import { registerShared } from './shared-object.js';
 export class RLock extends Lock {
   override acquire(options?: WaitOptions): Promise<Guard> {
     if (options?.signal?.aborted === true || !this.isMine) return super.acquire(options);
-    return Promise.resolve(this.#again());
+    try {
+      timeoutOf(options);
+      return Promise.resolve(this.#again());
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   override acquireSync(options?: { timeout?: number }): Guard {
-    return this.isMine ? this.#again() : super.acquireSync(options);
+    if (!this.isMine) return super.acquireSync(options);
+    timeoutOf(options);
+    return this.#again();
   }
 
   override tryAcquire(): Guard | null {
@@ -42,8 +49,13 @@ export class RLock extends Lock {
     this.giveBack();
   }
 
-  override async runExclusive<T>(fn: () => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
+  override runExclusive<T>(fn: () => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
     if (options?.signal?.aborted === true || !this.isMine) return super.runExclusive(fn, options);
+    return this.#runAgain(fn, options);
+  }
+
+  async #runAgain<T>(fn: () => T | PromiseLike<T>, options: WaitOptions | undefined): Promise<T> {
+    timeoutOf(options);
     const guard = this.#again();
     try {
       return await fn();
