@@ -1,5 +1,6 @@
-import { LockError } from '../errors/errors.js';
+import { ClosedError, LockError } from '../errors/errors.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
+import type { Parked } from '../wait/park.js';
 import { Cell } from './cell.js';
 import type { Guard } from './guard.js';
 import { Lock } from './lock.js';
@@ -8,6 +9,11 @@ import { RLock } from './rlock.js';
 import { registerShared, SharedObject } from './shared-object.js';
 
 const BYTES = 64;
+
+/** Its word, as long as it is there, and when it is about to be freed. */
+const THERE = 0;
+const NO_MORE = 1;
+
 const NOTIFIED = 1;
 const CLOSED = 2;
 
@@ -34,10 +40,12 @@ export class Condition extends SharedObject {
   constructor(lock?: Lock | RLock);
   constructor(lock?: Lock | Cell, over?: Extra) {
     super(lock instanceof Cell ? lock : Cell.make(BYTES));
-    const guarding = lock instanceof Cell ? over?.lock : (lock ?? new RLock());
+    const guarding = lock instanceof Cell ? over?.lock : lock === undefined ? new RLock() : lock;
     this.#ownsLock = lock instanceof Cell ? over?.ownsLock === true : lock === undefined;
-    if (!(guarding instanceof Lock))
+    if (!(guarding instanceof Lock)) {
+      super[Symbol.dispose]();
       throw new TypeError('Cannot make a Condition of that: give a Lock or an RLock');
+    }
     this.lock = guarding;
   }
 
@@ -65,19 +73,18 @@ export class Condition extends SharedObject {
     signal?.throwIfAborted();
     this.#checkHeld('wait for');
     if (timeout === 0) return false;
-    const { home, at, words } = this.cell;
+    const { home, at } = this.cell;
     let standing: ReturnType<Lock['suspend']> | undefined;
     try {
-      // At a word that never changes: so only a notify ends the wait.
-      const { outcome, token } = await home.park(at, words[at], {
+      // At a word that does not change while it is there: so only a notify ends the wait.
+      const parked = await home.park(at, THERE, {
         timeout,
         ...(signal ? { signal } : {}),
         queued: () => {
           standing = this.lock.suspend();
         },
       });
-      if (outcome === 'woken' && token === CLOSED) throw this.closed();
-      return outcome !== 'timeout';
+      return this.#wasNotified(parked);
     } finally {
       if (standing) await this.lock.restore(standing);
     }
@@ -88,17 +95,16 @@ export class Condition extends SharedObject {
     const timeout = timeoutOf(options);
     this.#checkHeld('wait for');
     if (timeout === 0) return false;
-    const { home, at, words } = this.cell;
+    const { home, at } = this.cell;
     let standing: ReturnType<Lock['suspend']> | undefined;
     try {
-      const { outcome, token } = home.parkSync(at, words[at], {
+      const parked = home.parkSync(at, THERE, {
         timeout,
         queued: () => {
           standing = this.lock.suspend();
         },
       });
-      if (outcome === 'woken' && token === CLOSED) throw this.closed();
-      return outcome !== 'timeout';
+      return this.#wasNotified(parked);
     } finally {
       if (standing) this.lock.restoreSync(standing);
     }
@@ -146,9 +152,20 @@ export class Condition extends SharedObject {
   /** Frees it, and the lock if that was made for it, for all who have it; who waits is rejected with ClosedError. */
   override [Symbol.dispose](): void {
     if (!this.cell.isThere) return;
-    this.cell.home.wake(this.cell.at, Number.POSITIVE_INFINITY, { token: CLOSED });
+    const { home, words, at } = this.cell;
+    Atomics.store(words, at, NO_MORE); // first, so that nobody begins to wait
+    home.wake(at, Number.POSITIVE_INFINITY, { token: CLOSED, passOn: false });
     super[Symbol.dispose]();
     if (this.#ownsLock) this.lock[Symbol.dispose]();
+  }
+
+  /** How a wait ended. */
+  #wasNotified({ outcome, token }: Parked): boolean {
+    if (outcome === 'changed' || token === CLOSED)
+      throw new ClosedError(
+        'Cannot wait for this Condition as it was disposed of meanwhile: keep it for as long as anyone uses it',
+      );
+    return outcome === 'woken';
   }
 
   /** @internal */

@@ -105,12 +105,18 @@ export function registerShared<T extends SharedObject>(
     if (cell instanceof SharedObject) return cell.inner as T;
     const key = typeof cell === 'string' ? `${id} ${cell}` : cell[1];
     const here = known.get(key)?.deref();
-    if (here?.cell.isThere && here instanceof type) return here;
+    // Its place may have been another's when this message was written.
+    if (
+      here?.cell.isThere &&
+      (typeof cell === 'string' || here.cell.mark === cell[0]) &&
+      here instanceof type
+    )
+      return here;
     const object =
       typeof cell === 'string'
         ? (open as (name: string) => T)(cell)
         : new (type as unknown as Revived<T>)(Cell.at(cell), more);
-    known.set(key, new WeakRef(object));
+    if (object.cell.isThere) known.set(key, new WeakRef(object));
     return object;
   };
   registerHandle<T, Crossed>(id, type, out, back);
