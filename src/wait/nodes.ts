@@ -89,6 +89,14 @@ export function* nodesOf(index: number): Generator<number> {
   }
 }
 
+/** How many blocks participant `index` has for its nodes. */
+export function blocksOfNodes(index: number): number {
+  let count = 0;
+  for (let block = Atomics.load(words, record(index) + PARTICIPANT.NODES); block > 0; block = words[block])
+    count++;
+  return count;
+}
+
 /** The owner of this node is to look at it. */
 export function flag(node: number): void {
   const number = words[node + NODE.NUMBER];
