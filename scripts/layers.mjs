@@ -24,8 +24,8 @@ export const LAYERS = [
  * What is wrong with the imports under the folder `source`, a line each: imports upwards, imports of tests' helpers by
  * what is no test, folders that have no place in the order, files that are not there, and circles.
  *
- * Upwards, types count as well: to read a layer one should need nothing above it. A test may import what its folder may, that folder,
- * and the helpers in testing/; the helpers serve all tests, so they may import anything.
+ * Upwards, types count as well: to read a layer one should need nothing above it. A test, and what lies in a folder's own testing/, may import what the folder may,
+ * that folder, and the helpers in testing/; the helpers serve all tests, so they may import anything.
  */
 export function findFaults(source) {
   const files = readdirSync(source, { recursive: true })
@@ -44,7 +44,7 @@ export function findFaults(source) {
 
 function faultOf(file, target) {
   const [from, to] = [folderOf(file), folderOf(target)];
-  const isTest = file.includes('.test.');
+  const isTest = file.includes('.test.') || file.split(path.sep).slice(1, -1).includes('testing');
   if (target.includes('.test.')) return 'which is a test';
   if (from === 'testing' || (isTest && from === file)) return null;
   if (to === 'testing') return isTest ? null : 'which only tests may use';
