@@ -6,6 +6,7 @@ import { rebuildFunction } from '../codec/functions/rebuild.js';
 import { PROCESS } from '../memory/layout.js';
 import { self } from '../memory/participants.js';
 import { native } from '../native/native.js';
+import { rehearseWaits } from '../sync/rehearse.js';
 import { forgetDeaths } from '../wait/deaths.js';
 import { depart } from '../wait/depart.js';
 import { randomGenerator, setParentPid } from './after-fork.js';
@@ -38,7 +39,7 @@ const TIMES = 8;
 
 /** Lives a child's life, from its payload to its end, and undoes what that leaves. */
 export async function rehearse(): Promise<void> {
-  for (let i = 0; i < TIMES; i++) await liveOnce();
+  for (let i = 0; i < TIMES; i++) await liveOnce(rehearseWaits);
 }
 
 /** In the server's first child: does what all will do, for the server to learn which pages that takes. */
@@ -50,7 +51,8 @@ export async function rehearseAsChild(): Promise<never> {
   return native.exit(0);
 }
 
-async function liveOnce(): Promise<void> {
+/** `work`: what a child may do besides, and need not. */
+async function liveOnce(work?: () => Promise<void>): Promise<void> {
   const listeners = new Map(
     ['exit', 'uncaughtException'].map(event => [event, process.listeners(event as 'exit')]),
   );
@@ -70,6 +72,7 @@ async function liveOnce(): Promise<void> {
   setParentPid(process.ppid);
   randomGenerator()();
   await runForked(record);
+  await work?.();
   rehearseExit();
   livingChildren();
   releaseRecord(record);
