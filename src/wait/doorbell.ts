@@ -111,9 +111,14 @@ function answer(asked: number): void {
 
 /** For threads that block by other means than blockUntil(), each time before they sleep: does what cannot wait for the event loop. */
 export function answerBlocked(): void {
-  answer(heard & (REASON.DEATH | REASON.WAKE));
-  if (others.length > 0) for (const listener of others.slice()) listener();
-  for (const listener of uneasy) listener();
+  if (bell === undefined) return;
+  const reasons = heard & (REASON.DEATH | REASON.WAKE);
+  do {
+    answer(reasons);
+    if (others.length > 0) for (const listener of others.slice()) listener();
+    for (const listener of uneasy) listener();
+    // What they do may wake other waits of this thread, which ringSelf() would have the event loop see to.
+  } while ((Atomics.load(words, bell + PARTICIPANT.REASONS) & reasons) !== 0);
 }
 
 /**
