@@ -1,7 +1,7 @@
 import { words } from '../memory/commons.js';
 import { isKnownDead, self } from '../memory/participants.js';
 import { lock, unlock } from '../memory/robust-lock.js';
-import { type Waiter, type WakeOptions, waiting, wake } from '../wait/line.js';
+import { someWait, type Waiter, type WakeOptions, waiting, wake } from '../wait/line.js';
 import { type Parked, type ParkOptions, type ParkSyncOptions, park, parkSync } from '../wait/park.js';
 
 /**
@@ -22,6 +22,7 @@ export interface Home {
   parkSync(word: number, expected: number, options: ParkSyncOptions): Parked;
   wake(word: number, count: number, options?: WakeOptions): number;
   waiting(word: number): readonly Waiter[];
+  someWait(word: number, matches: (waiter: Waiter) => boolean): boolean;
 }
 
 /* A class, as V8 is slow with an object literal that has a getter. */
@@ -34,6 +35,7 @@ class Commons implements Home {
   readonly parkSync = parkSync;
   readonly wake = wake;
   readonly waiting = waiting;
+  readonly someWait = someWait;
 
   get words(): Int32Array {
     return words;

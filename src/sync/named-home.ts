@@ -91,6 +91,10 @@ export class NamedHome implements Home {
     return this.#line.waiting(word);
   }
 
+  someWait(word: number, matches: (waiter: Waiter) => boolean): boolean {
+    return this.#line.someWait(word, matches);
+  }
+
   #rejoin(): void {
     if (this.#closed)
       throw new ClosedError(

@@ -121,8 +121,11 @@ export class NamedLine {
     try {
       const line = this.#inLine(word);
       let looked = 0;
-      for (; looked < line.length && chosen.length < count; looked++)
-        if (choose === undefined || choose(this.#waiterAt(line[looked]))) chosen.push(line[looked]);
+      for (; looked < line.length && chosen.length < count; looked++) {
+        const isChosen = choose === undefined || choose(this.#waiterAt(line[looked]));
+        if (isChosen) chosen.push(line[looked]);
+        else if (isChosen === undefined) break;
+      }
       for (const node of chosen) this.#wakeNode(node, token, passOn);
       settle?.(
         chosen.map(node => this.#waiterAt(node)),
@@ -187,6 +190,10 @@ export class NamedLine {
     const waiters = this.#inLine(word).map(node => this.#waiterAt(node));
     this.#unlock();
     return waiters;
+  }
+
+  someWait(word: number, matches: (waiter: Waiter) => boolean): boolean {
+    return Atomics.load(this.words, HEADER.HIGH) !== 0 && this.waiting(word).some(matches);
   }
 
   #waiterAt(node: number): Waiter {

@@ -28,8 +28,11 @@ export interface WakeOptions {
    * down who got what, so that whoever looks after a death will find it.
    */
   passOn?: boolean;
-  /** Asked of one after the other, first come first: shall it be woken? Default: all are, up to `count`. */
-  choose?: (waiter: Waiter) => boolean;
+  /**
+   * Asked of one after the other, first come first: shall it be woken? Undefined: neither it nor any after it.
+   * Default: all are, up to `count`.
+   */
+  choose?: (waiter: Waiter) => boolean | undefined;
   /**
    * Runs before anyone goes on, and so that nobody can enter the line meanwhile: the place to change the word according
    * to who is woken (first come first) and whether more wait. If this thread dies before its end, they are woken all
@@ -69,8 +72,10 @@ function wakeInLine(
   try {
     let node = nextAt(word, words[bucket + BUCKET.HEAD]);
     for (; node !== 0 && chosen.length < count; node = nextAt(word, words[node + NODE.NEXT])) {
-      if (choose === undefined || choose(waiterAt(node))) chosen.push(node);
+      const isChosen = choose === undefined || choose(waiterAt(node));
+      if (isChosen) chosen.push(node);
       else more = true;
+      if (isChosen === undefined) break;
     }
     for (const node of chosen) {
       const owner = indexOf(words[node + NODE.OWNER]);
@@ -127,6 +132,20 @@ export function waiting(word: number): (Waiter & { readonly node: number })[] {
   }
   unlock(bucket + BUCKET.LOCK);
   return waiters;
+}
+
+/** Does anyone wait on `word` of whom this is so? Stale once read. While nobody waits this costs one load. */
+export function someWait(word: number, matches: (waiter: Waiter) => boolean): boolean {
+  const bucket = bucketOf(word);
+  if (Atomics.load(words, bucket + BUCKET.HEAD) === 0) return false;
+  lockBucket(bucket);
+  try {
+    let node = nextAt(word, words[bucket + BUCKET.HEAD]);
+    while (node !== 0 && !matches(waiterAt(node))) node = nextAt(word, words[node + NODE.NEXT]);
+    return node !== 0;
+  } finally {
+    unlock(bucket + BUCKET.LOCK);
+  }
 }
 
 /**
