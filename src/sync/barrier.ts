@@ -2,7 +2,7 @@ import { BrokenBarrierError } from '../errors/errors.js';
 import { onDepart } from '../wait/depart.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import type { Parked } from '../wait/park.js';
-import { Cell } from './cell.js';
+import { Cell, type CellHandle } from './cell.js';
 import { newFlowId } from './flow.js';
 import { Holders } from './holders.js';
 import { nameOf } from './naming.js';
@@ -19,15 +19,23 @@ const WORD = {
   /** The last round that ended, twice, and 1 if it was broken. */
   ENDED: 0,
   PARTIES: 1,
+  /** 1: nobody passes before reset(). */
   BROKEN: 2,
-  /** Tag of who runs the action; 0: nobody. */
-  ACTOR: 3,
+  /** The round all of whose parties have arrived, and whose action runs or has run. */
+  COMPLETE: 3,
+  /** The last round that was broken. */
+  BROKEN_ROUND: 4,
+  /** How many parties have died since it was whole and empty. */
+  LOST: 5,
 } as const;
 const WAITING_AT = 16;
 const WAITING_BYTES = 960;
 const MEMBERS_AT = WAITING_AT + WAITING_BYTES / 4;
 const MEMBERS_BYTES = 960;
 const BYTES = MEMBERS_AT * 4 + MEMBERS_BYTES;
+
+const ROUND_MASK = 0x7fffffff;
+const MOST = 2 ** 31 - 1;
 
 const PASSED = 1;
 const BROKE = 2;
@@ -50,15 +58,15 @@ interface Arrival {
   readonly isLast: boolean;
 }
 
-/** The barriers of this thread of which it is a party. */
+/** The barriers that this thread shares with others as one of the parties. */
 const joined = new Set<Barrier>();
 
 /**
  * A place where a number of parties wait for one another: all go on once the last has arrived, again and again.
  *
  * It breaks, for all that wait at it and until reset(), when one of them runs out of time or is aborted, when abort() is
- * called, when the action throws, when one of them dies, or when others that had it died so that those that are left can never
- * be enough.
+ * called, when the action throws, when one of them dies, or when others that had it died so that fewer threads have it than
+ * have to come. Who comes to a broken one is told at once.
  *
  * Python: `multiprocessing.Barrier`, which waits for the dead for ever.
  */
@@ -67,23 +75,20 @@ export class Barrier extends SharedObject {
   readonly #timeout: number | undefined;
   readonly #waiting: Holders;
   readonly #members: Holders;
+  #hasJoined = false;
 
   constructor(parties: number, options?: BarrierOptions);
   constructor(parties: number | Cell, options: BarrierOptions = {}) {
-    super(parties instanceof Cell ? parties : Cell.make(BYTES));
-    const { words, at } = this.cell;
-    this.#waiting = new Holders(words, at + WAITING_AT);
-    this.#members = new Holders(words, at + MEMBERS_AT);
+    super(parties instanceof Cell ? parties : cellFor(parties, options));
+    const { cell } = this;
+    const waiting = new Holders(cell.words, cell.at + WAITING_AT);
+    const members = new Holders(cell.words, cell.at + MEMBERS_AT);
+    cell.attached = () => [...waiting.blocks, ...members.blocks];
+    this.#waiting = waiting;
+    this.#members = members;
     this.#action = options.action;
     this.#timeout = options.timeout;
-    if (parties instanceof Cell) {
-      this.#join();
-      return;
-    }
-    check(parties, options);
-    Holders.prepare(words, at + WAITING_AT, WAITING_BYTES);
-    Holders.prepare(words, at + MEMBERS_AT, MEMBERS_BYTES);
-    words[at + WORD.PARTIES] = parties;
+    if (parties instanceof Cell) this.#join();
   }
 
   /** How many have to arrive. */
@@ -94,8 +99,7 @@ export class Barrier extends SharedObject {
 
   /** How many wait now. Stale once read. */
   get waiting(): number {
-    this.check();
-    return this.#locked(() => (this.#word(WORD.ACTOR) === 0 ? this.#arrived() : 0));
+    return this.#locked(() => (this.#isComplete() ? 0 : this.#waiting.held));
   }
 
   get broken(): boolean {
@@ -112,7 +116,6 @@ export class Barrier extends SharedObject {
     const timeout = this.#timeoutOf(options);
     const { signal } = options;
     signal?.throwIfAborted();
-    this.check();
     const deadline = performance.now() + timeout;
     for (;;) {
       const arrival = this.#arrive();
@@ -125,7 +128,6 @@ export class Barrier extends SharedObject {
   /** The same, blocking this thread. An action that returns a promise is not awaited. */
   waitSync(options?: { timeout?: number }): number {
     const timeout = this.#timeoutOf(options);
-    this.check();
     const deadline = performance.now() + timeout;
     for (;;) {
       const arrival = this.#arrive();
@@ -137,41 +139,46 @@ export class Barrier extends SharedObject {
 
   /** Makes it whole again and empty. Who waits now is told that it broke. */
   reset(): void {
-    this.check();
     this.#locked(() => {
-      if (this.#arrived() > 0) this.#end(1);
+      this.#members.reclaim(this.cell.home.isKnownDead, () => false);
+      if (this.#waiting.held > 0) this.#end(1);
+      this.#set(WORD.LOST, 0);
       this.#set(WORD.BROKEN, 0);
     });
   }
 
   /** Breaks it. */
   abort(): void {
-    this.check();
-    this.#break();
+    this.#locked(() => this.#break());
   }
 
   /** Frees it, for all who have it; who waits is rejected with ClosedError. */
   override [Symbol.dispose](): void {
-    if (!this.cell.isThere) return;
-    const { home, at } = this.cell;
-    home.wake(at + WORD.ENDED, Number.POSITIVE_INFINITY, { token: CLOSED });
     joined.delete(this);
     super[Symbol.dispose]();
   }
 
-  protected override attached(): readonly number[] {
-    return [...this.#waiting.blocks, ...this.#members.blocks];
+  protected override farewell(): void {
+    const { home, words, at } = this.cell;
+    Atomics.add(words, at + WORD.ENDED, 2); // who is about to wait looks again
+    home.wake(at + WORD.ENDED, Number.POSITIVE_INFINITY, { token: CLOSED, passOn: false });
+  }
+
+  /** @internal */
+  override passOn(): CellHandle {
+    const handle = super.passOn();
+    if (this.#hasJoined) joined.add(this);
+    return handle;
   }
 
   /** @internal This thread ends in order, and is a party no more. */
   part(): void {
     if (!this.cell.isThere) return;
-    const me = this.cell.home.self();
+    const isMine = ({ tag }: { tag: number }) => tag === this.cell.home.self();
     this.#locked(() => {
-      const place = this.#members.find(({ tag }) => tag === me);
-      if (place !== 0) this.#members.remove(place);
+      this.#members.removeAll(isMine);
+      if (!this.#isComplete() && this.#waiting.find(isMine) !== 0) this.#break(); // it waits, and will not wait on
     });
-    joined.delete(this);
   }
 
   /** @internal */
@@ -190,41 +197,46 @@ export class Barrier extends SharedObject {
 
   /** Enters this thread as a party. */
   #join(): void {
-    if (joined.has(this)) return;
-    joined.add(this);
-    this.#locked(() => this.#note(this.#members, 0));
+    if (this.#hasJoined) return;
+    this.#locked(() => {
+      const me = this.cell.home.self();
+      if (this.#members.find(({ tag }) => tag === me) === 0) this.#note(this.#members, 0);
+    });
+    this.#hasJoined = true;
+    if (this.cell.isPassedOn) joined.add(this);
   }
 
   #arrive(): Arrival {
     this.#join();
     return this.#locked(() => {
-      this.#lookForDead();
+      this.#lookForDead({ isArriving: true });
       if (this.#word(WORD.BROKEN) !== 0) throw this.#brokenError();
       const ended = this.#word(WORD.ENDED);
       const round = roundAfter(ended);
-      if (this.#word(WORD.ACTOR) !== 0) return { round, ended, index: -1, isLast: false };
-      const index = this.#arrived();
+      if (this.#isComplete()) return { round, ended, index: -1, isLast: false };
+      const index = this.#waiting.held;
       const isLast = index + 1 === this.#word(WORD.PARTIES);
       this.#note(this.#waiting, round);
-      if (isLast && this.#action) this.#set(WORD.ACTOR, this.cell.home.self());
+      if (isLast && this.#action) this.#set(WORD.COMPLETE, round);
       else if (isLast) this.#end(0);
       return { round, ended, index, isLast };
     });
   }
 
   async #waitForEnd(arrival: Arrival, deadline: number, signal: AbortSignal | undefined): Promise<void> {
-    try {
-      for (;;) {
-        const parked = await this.cell.home.park(this.cell.at + WORD.ENDED, arrival.ended, {
+    for (;;) {
+      let parked: Parked;
+      try {
+        parked = await this.cell.home.park(this.cell.at + WORD.ENDED, arrival.ended, {
           timeout: Math.max(deadline - performance.now(), 0),
           ...(signal ? { signal } : {}),
-          recheck: () => this.#isWorthwhile(),
+          recheck: () => this.#isWorthwhile(arrival),
         });
-        if (this.#isOver(arrival, parked)) return;
+      } catch (error) {
+        if (this.cell.isThere) this.#locked(() => this.#giveUp(arrival));
+        throw error;
       }
-    } catch (error) {
-      if (this.cell.isThere && arrival.index >= 0 && !this.#hasEnded(arrival.round)) this.#break();
-      throw error;
+      if (this.#isOver(arrival, parked)) return;
     }
   }
 
@@ -232,7 +244,7 @@ export class Barrier extends SharedObject {
     for (;;) {
       const parked = this.cell.home.parkSync(this.cell.at + WORD.ENDED, arrival.ended, {
         timeout: Math.max(deadline - performance.now(), 0),
-        recheck: () => this.#isWorthwhile(),
+        recheck: () => this.#isWorthwhile(arrival),
       });
       if (this.#isOver(arrival, parked)) return;
     }
@@ -243,7 +255,7 @@ export class Barrier extends SharedObject {
     try {
       await this.#action();
     } catch (error) {
-      this.#break();
+      this.#fail(round);
       throw error;
     }
     this.#finish(round);
@@ -254,7 +266,7 @@ export class Barrier extends SharedObject {
     try {
       this.#action();
     } catch (error) {
-      this.#break();
+      this.#fail(round);
       throw error;
     }
     this.#finish(round);
@@ -263,79 +275,108 @@ export class Barrier extends SharedObject {
   /** The action has run. */
   #finish(round: number): void {
     this.#locked(() => {
-      if (roundAfter(this.#word(WORD.ENDED)) !== round) throw this.#brokenError();
+      if (this.#outcomeOf(round) !== 'open') throw this.#brokenError();
       this.#end(0);
+    });
+  }
+
+  /** The action has thrown. */
+  #fail(round: number): void {
+    if (!this.cell.isThere) return;
+    this.#locked(() => {
+      if (this.#outcomeOf(round) === 'open') this.#break();
     });
   }
 
   /** Ends the round. Needs the inner lock. */
   #end(broken: 0 | 1): void {
     const { home, at } = this.cell;
-    this.#set(WORD.ENDED, (this.#word(WORD.ENDED) & ~1) + 2 + broken);
-    this.#set(WORD.ACTOR, 0);
+    const ended = this.#word(WORD.ENDED);
+    if (broken) this.#set(WORD.BROKEN_ROUND, roundAfter(ended));
+    this.#set(WORD.ENDED, (ended & ~1) + 2 + broken);
     this.#tidy();
-    home.wake(at + WORD.ENDED, Number.POSITIVE_INFINITY, { token: broken ? BROKE : PASSED });
+    home.wake(at + WORD.ENDED, Number.POSITIVE_INFINITY, {
+      token: broken ? BROKE : PASSED,
+      passOn: false, // all that it concerns are woken
+    });
   }
 
+  /** Needs the inner lock. */
   #break(): void {
-    this.#locked(() => this.#breakNow());
-  }
-
-  #breakNow(): void {
     this.#set(WORD.BROKEN, 1);
     this.#end(1);
   }
 
+  /** One that waits does so no longer. Needs the inner lock. */
+  #giveUp({ round, index }: Arrival): void {
+    if (this.#outcomeOf(round) !== 'open') return;
+    // Who came while the action runs is no party of this round, which may well pass; of the next it would have been one.
+    if (index >= 0) this.#break();
+    else this.#set(WORD.BROKEN, 1);
+  }
+
   /** How a wait for the end of a round came out. False: it goes on. */
-  #isOver({ round, index }: Arrival, { outcome, token }: Parked): boolean {
-    if (!this.cell.isThere || (outcome === 'woken' && token === CLOSED)) throw this.closed();
-    if (outcome === 'woken' && token === PASSED) return true;
-    if (outcome === 'woken') throw this.#brokenError();
+  #isOver(arrival: Arrival, { outcome, token }: Parked): boolean {
+    if (outcome === 'woken') {
+      if (token === CLOSED) throw this.closed();
+      if (token === PASSED || arrival.index < 0) return true;
+      throw this.#brokenError();
+    }
     return this.#locked(() => {
       if (outcome === 'changed') this.#lookForDead();
-      if (this.#hasEnded(round)) {
-        // Whoever ended it died before it could tell; if another round has ended since, nobody knows any more.
-        if (this.#word(WORD.ENDED) === round * 2) return true;
-        throw this.#brokenError();
-      }
-      if (outcome === 'changed') return false;
-      if (index >= 0) this.#breakNow();
+      const how = this.#outcomeOf(arrival.round);
+      if (how === 'passed' || (how === 'broken' && arrival.index < 0)) return true;
+      if (how === 'open' && outcome === 'changed') return false;
+      this.#giveUp(arrival);
       throw this.#brokenError();
     });
   }
 
-  #hasEnded(round: number): boolean {
-    return ((this.#word(WORD.ENDED) >> 1) - round) << 1 >= 0;
+  /** Whether a round goes on, and if not, how it ended; one that is long past counts as broken if another one was since. */
+  #outcomeOf(round: number): 'open' | 'passed' | 'broken' {
+    const ended = this.#word(WORD.ENDED);
+    const since = distance(round, ended >> 1);
+    if (since < 0) return 'open';
+    const broken = since === 0 ? (ended & 1) !== 0 : distance(round, this.#word(WORD.BROKEN_ROUND)) >= 0;
+    return broken ? 'broken' : 'passed';
   }
 
-  /** Breaks it if one that waits has died, or if parties have, and too few are left. Needs the inner lock. */
-  #lookForDead(): void {
+  /** Have all arrived, and does the action run? Needs the inner lock. */
+  #isComplete(): boolean {
+    return this.#word(WORD.COMPLETE) === roundAfter(this.#word(WORD.ENDED));
+  }
+
+  /**
+   * Breaks it if one that waits has died, or if others have, and too few are left; and does what one may have left undone that died.
+   * Needs the inner lock.
+   */
+  #lookForDead({ isArriving = false } = {}): void {
     const { isKnownDead } = this.cell.home;
-    const round = roundAfter(this.#word(WORD.ENDED));
-    const hasLostOne = this.#waiting.find(({ tag, low }) => low === round && isKnownDead(tag)) !== 0;
-    const hasLostParties = this.#members.reclaim(isKnownDead, () => false);
-    const areEnough = this.#members.held >= this.#word(WORD.PARTIES);
-    if (hasLostOne || (hasLostParties && !areEnough && this.#arrived() > 0)) this.#breakNow();
+    const before = this.#members.held;
+    if (this.#members.reclaim(isKnownDead, () => false))
+      this.#set(WORD.LOST, this.#word(WORD.LOST) + before - this.#members.held);
+    if (!isArriving && this.#waiting.held === 0) return;
+    const areTooFew = this.#word(WORD.LOST) > 0 && this.#members.held < this.#word(WORD.PARTIES);
+    const isBroken = this.#word(WORD.BROKEN) !== 0 || areTooFew;
+    // Once all have arrived, only the death of one of them matters.
+    if ((isBroken && !this.#isComplete()) || this.#waiting.hasDead(isKnownDead)) this.#break();
   }
 
   /** After somebody's death: is there nothing to see but this wait? */
-  #isWorthwhile(): boolean {
+  #isWorthwhile({ ended }: Arrival): boolean {
     const { isKnownDead } = this.cell.home;
-    return !this.#waiting.hasDead(isKnownDead) && !this.#members.hasDead(isKnownDead);
-  }
-
-  /** Parties that have arrived in this round. Needs the inner lock. */
-  #arrived(): number {
-    const round = roundAfter(this.#word(WORD.ENDED));
-    return this.#waiting.all().filter(({ low }) => low === round).length;
+    return (
+      this.cell.isThere &&
+      this.#word(WORD.ENDED) === ended &&
+      !this.#waiting.hasDead(isKnownDead) &&
+      !this.#members.hasDead(isKnownDead)
+    );
   }
 
   /** Takes out those whose round has ended. Needs the inner lock. */
   #tidy(): void {
     const round = roundAfter(this.#word(WORD.ENDED));
-    const isOld = ({ low }: { low: number }) => low !== round;
-    for (let place = this.#waiting.find(isOld); place !== 0; place = this.#waiting.find(isOld))
-      this.#waiting.remove(place);
+    this.#waiting.removeAll(({ low }) => low !== round);
   }
 
   #note(table: Holders, round: number): void {
@@ -346,12 +387,15 @@ export class Barrier extends SharedObject {
   #locked<T>(run: () => T): T {
     const { home } = this.cell;
     const recover = () => {
+      if (!this.cell.isThere) return;
       this.#waiting.recount();
       this.#members.recount();
       this.#tidy();
     };
+    this.check();
     home.lock(this.#waiting.lock, recover);
     try {
+      this.check();
       return run();
     } finally {
       home.unlock(this.#waiting.lock);
@@ -375,23 +419,37 @@ export class Barrier extends SharedObject {
 
 /** The number of the round that goes on when ENDED is so. */
 function roundAfter(ended: number): number {
-  return (ended >> 1) + 1;
+  return ((ended >> 1) + 1) & ROUND_MASK;
 }
 
-function check(parties: number, { action, timeout }: BarrierOptions): void {
+/** How many rounds the second one is later; they are numbered in a circle. */
+function distance(round: number, other: number): number {
+  return ((other - round) << 1) >> 1;
+}
+
+function cellFor(parties: number, { action, timeout }: BarrierOptions): Cell {
   if (typeof parties !== 'number')
     throw new TypeError(`Cannot make a Barrier of ${typeof parties}: give the number of parties`);
-  if (!Number.isInteger(parties) || parties < 1)
-    throw new RangeError(`Cannot make a Barrier of ${parties} parties: give a whole number from 1 on`);
+  if (!Number.isInteger(parties) || parties < 1 || parties > MOST)
+    throw new RangeError(
+      `Cannot make a Barrier of ${parties} parties: give a whole number from 1 to ${MOST}`,
+    );
   if (action !== undefined && typeof action !== 'function')
     throw new TypeError(`Cannot use ${typeof action} as "action": give a function`);
-  timeoutOf(timeout === undefined ? {} : { timeout });
+  timeoutOf(timeout === undefined ? undefined : { timeout });
+  const cell = Cell.make(BYTES);
+  const { words, at } = cell;
+  Holders.prepare(words, at + WAITING_AT, WAITING_BYTES);
+  Holders.prepare(words, at + MEMBERS_AT, MEMBERS_BYTES);
+  words[at + WORD.PARTIES] = parties;
+  return cell;
 }
 
 // A party that ends in order, with nothing gone wrong, is missed by nobody.
 onDepart(() => {
   if (process.exitCode) return joined.size > 0;
-  for (const barrier of [...joined]) barrier.part();
+  for (const barrier of joined) barrier.part();
+  joined.clear();
   return false;
 });
 

@@ -35,6 +35,8 @@ export interface Shared {
 export class Cell {
   readonly words: Int32Array;
   readonly #blocks: readonly number[];
+  /** Blocks of the commons that hang on it. */
+  attached: () => readonly number[] = () => [];
 
   private constructor(
     readonly home: Home,
@@ -88,23 +90,30 @@ export class Cell {
     return this.#blocks;
   }
 
-  /** How it is named to another thread. From now on it belongs to nobody in particular. `more`: blocks that hang on it. */
-  passOn(more: readonly number[] = []): CellHandle {
+  /** How it is named to another thread. From now on it belongs to nobody in particular. */
+  passOn(): CellHandle {
     if (!this.isPassedOn) {
       const mark = -1 - (Atomics.add(this.words, OBJECTS, 1) & (MOST_OBJECTS - 1));
-      for (const block of [...this.#blocks, ...more]) transfer(block, this.mark, mark);
+      for (const block of [...this.#blocks, ...this.attached()]) transfer(block, this.mark, mark);
       this.mark = mark;
     }
     return [this.mark, ...this.#blocks];
   }
 
-  /** Frees it, for all; what unrelated programs share, for this thread. `more`: blocks that hang on it. */
-  free(more: readonly number[] = []): void {
+  /**
+   * Frees it, for all; what unrelated programs share, for this thread. `farewell` runs in between, when nobody takes it to be
+   * there any more and its memory is still its own: tells those who wait.
+   */
+  free(farewell: () => void = () => {}): void {
     const { mark } = this;
     this.mark = GONE;
     this.shared?.leave();
     const me = self();
-    // Others may be at it too: each block is freed by the one that gets it.
-    for (const block of [...this.#blocks, ...more]) if (takeOver(block, mark, me)) free(block);
+    // Others may be at it too: who gets the first block has it all.
+    const [first, ...rest] = this.#blocks;
+    if (first === undefined || !takeOver(first, mark, me)) return;
+    farewell();
+    const blocks = [...rest, ...this.attached()].filter(block => takeOver(block, mark, me));
+    for (const block of [...blocks, first]) free(block);
   }
 }

@@ -18,10 +18,12 @@ export class Entered extends Held {
 
 /** The guards that a thread has of one object, in order of acquisition. */
 export class EnteredList {
-  oldest: Entered | undefined;
-  latest: Entered | undefined;
+  oldest: Entered | undefined = undefined;
+  latest: Entered | undefined = undefined;
+  size = 0;
 
   add(guard: Entered): void {
+    this.size++;
     guard.below = this.latest;
     if (this.latest) this.latest.above = guard;
     else this.oldest = guard;
@@ -29,6 +31,7 @@ export class EnteredList {
   }
 
   remove(guard: Entered): void {
+    this.size--;
     const below = guard.below as Entered | undefined;
     if (below) below.above = guard.above;
     else this.oldest = guard.above;

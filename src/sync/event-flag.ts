@@ -1,5 +1,6 @@
 import type { WaitOptions } from '../wait/options.js';
 import { timeoutOf } from '../wait/options.js';
+import type { Parked } from '../wait/park.js';
 import { Cell } from './cell.js';
 import { type NamedOptions, openCell } from './naming.js';
 import { registerShared, SharedObject } from './shared-object.js';
@@ -7,7 +8,7 @@ import { registerShared, SharedObject } from './shared-object.js';
 const BYTES = 64;
 const CLOSED = 2;
 
-/** The word: lowest bit, whether it is set; the rest counts how often it was, so that whoever waits can tell. */
+/** The word: lowest bit, whether it is set; the rest counts how often it was, so that whoever waits, or wakes, can tell. */
 const SET = 1;
 
 /**
@@ -32,8 +33,13 @@ export class EventFlag extends SharedObject {
     this.check();
     const { words, at, home } = this.cell;
     for (let seen = this.#load(); (seen & SET) === 0; seen = this.#load()) {
-      if (Atomics.compareExchange(words, at, seen, (seen + 2) | SET) !== seen) continue;
-      home.wake(at, Number.POSITIVE_INFINITY);
+      const now = ((seen & ~SET) + 2) | SET;
+      if (Atomics.compareExchange(words, at, seen, now) !== seen) continue;
+      home.wake(at, Number.POSITIVE_INFINITY, {
+        passOn: false, // all that it concerns are woken
+        // Who came after a clear() that overtook us waits for the next one.
+        choose: ({ note: [before] }) => ((now - before) | 0) > SET,
+      });
       return;
     }
   }
@@ -44,15 +50,18 @@ export class EventFlag extends SharedObject {
   }
 
   /** Waits until it is set. True: it was; false: the time ran out first. @throws {ClosedError} It was disposed of. */
-  async wait(options: WaitOptions = {}): Promise<boolean> {
-    const timeout = timeoutOf(options);
-    options.signal?.throwIfAborted();
+  async wait({ timeout, signal }: WaitOptions = {}): Promise<boolean> {
+    const limit = timeoutOf(timeout === undefined ? undefined : { timeout });
+    signal?.throwIfAborted();
     this.check();
     const seen = this.#load();
     if ((seen & SET) !== 0) return true;
-    const { outcome, token } = await this.cell.home.park(this.cell.at, seen, { ...options, timeout });
-    if (outcome === 'woken' && token === CLOSED) throw this.closed();
-    return outcome !== 'timeout'; // 'changed': while it is not set, only set() changes the word
+    const parked = await this.cell.home.park(this.cell.at, seen, {
+      ...this.#parking(seen),
+      timeout: limit,
+      ...(signal ? { signal } : {}),
+    });
+    return this.#wasSet(parked);
   }
 
   /** The same, blocking this thread. */
@@ -61,17 +70,24 @@ export class EventFlag extends SharedObject {
     this.check();
     const seen = this.#load();
     if ((seen & SET) !== 0) return true;
-    const { outcome, token } = this.cell.home.parkSync(this.cell.at, seen, { timeout });
-    if (outcome === 'woken' && token === CLOSED) throw this.closed();
-    return outcome !== 'timeout';
+    return this.#wasSet(this.cell.home.parkSync(this.cell.at, seen, { ...this.#parking(seen), timeout }));
   }
 
-  /** Frees it, for all who have it; who waits is rejected with ClosedError. */
-  override [Symbol.dispose](): void {
-    if (!this.cell.isThere) return;
-    if (this.cell.shared === undefined)
-      this.cell.home.wake(this.cell.at, Number.POSITIVE_INFINITY, { token: CLOSED });
-    super[Symbol.dispose]();
+  protected override farewell(): void {
+    const { words, at, home } = this.cell;
+    Atomics.add(words, at, 2); // who is about to wait looks again
+    home.wake(at, Number.POSITIVE_INFINITY, { token: CLOSED, passOn: false });
+  }
+
+  #parking(seen: number): { note: readonly number[]; recheck: () => boolean } {
+    return { note: [seen], recheck: () => this.#load() === seen && this.cell.isThere };
+  }
+
+  #wasSet({ outcome, token }: Parked): boolean {
+    if (outcome === 'timeout') return false;
+    // 'changed': while it is not set, only set() changes the word, and disposal.
+    if (outcome === 'woken' ? token === CLOSED : !this.cell.isThere) throw this.closed();
+    return true;
   }
 
   #load(): number {

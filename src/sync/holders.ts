@@ -1,12 +1,13 @@
 import { OutOfMemoryError } from '../errors/errors.js';
-import { allocate, offsetOf } from '../memory/allocator.js';
+import { allocate, free, offsetOf } from '../memory/allocator.js';
 import type { Cell } from './cell.js';
 
 /*
  * The table of those who hold something that several may hold: an entry each. It is the truth; all else can be told from it.
  *
  * An entry is made, or is gone, by the one store of its TAG, so its state is clear whoever dies when. It lies among the words of the
- * object's cell, or in blocks that hang on it. All functions that change it need the object's inner lock.
+ * object's cell, or in blocks that hang on it. What is said below of how many there are and which places are free follows
+ * from the entries: recount() tells it anew. All functions that change the table need the object's inner lock.
  */
 const HEADER = {
   /** Changes with the table: the word at which waits stand in line. */
@@ -15,7 +16,7 @@ const HEADER = {
   /** Two words that belong to the kind of object. */
   FIRST: 2,
   SECOND: 3,
-  /** How many hold something, and how many died over it; recounted after a death. */
+  /** How many hold something, and how many died over it. */
   HELD: 4,
   ESTATES: 5,
   /** Places that were ever used: all entries stand below. */
@@ -24,6 +25,8 @@ const HEADER = {
   CHAIN: 7,
   /** Places in the cell itself. */
   PLACES: 8,
+  /** The first of those places that were used and are free; each names the next one in LOW. */
+  FREE: 9,
 } as const;
 const HEADER_WORDS = 12;
 const ENTRY = { TAG: 0, FLOW: 1, LOW: 2, HIGH: 3 } as const;
@@ -102,8 +105,8 @@ export class Holders {
 
   /** Has room for `count` entries more, or makes it. @throws {OutOfMemoryError} */
   reserve(count: number, cell: Cell): void {
-    const wanted = this.held + this.#word(HEADER.ESTATES) + count;
-    let places = this.#word(HEADER.PLACES);
+    const wanted = this.held + this.words[this.#at + HEADER.ESTATES] + count;
+    let places = this.words[this.#at + HEADER.PLACES];
     if (wanted <= places) return;
     const blocks = this.blocks;
     places += blocks.length * BLOCK_PLACES;
@@ -122,7 +125,7 @@ export class Holders {
 
   /** Enters a holder. There must be room. */
   add(tag: number, flow: number, { mode, low, high }: Grant): number {
-    const entry = this.#freePlace();
+    const entry = this.#takePlace();
     const { words } = this;
     words[entry + ENTRY.FLOW] = flow;
     words[entry + ENTRY.LOW] = low;
@@ -134,13 +137,15 @@ export class Holders {
 
   /** Is the entry still that of this holder? */
   isOf(entry: number, tag: number, flow: number): boolean {
-    return Atomics.load(this.words, entry + ENTRY.TAG) === tag && this.words[entry + ENTRY.FLOW] === flow;
+    return this.words[entry + ENTRY.TAG] === tag && this.words[entry + ENTRY.FLOW] === flow;
   }
 
   remove(entry: number): void {
-    Atomics.store(this.words, entry + ENTRY.TAG, 0);
-    this.words[this.#at + HEADER.HELD]--;
+    const { words } = this;
+    this.#free(entry);
+    words[this.#at + HEADER.HELD]--;
     this.changed();
+    if (words[this.#at + HEADER.CHAIN] !== 0) this.#shrink();
   }
 
   /** Those who are about to wait look again. */
@@ -148,33 +153,50 @@ export class Holders {
     Atomics.add(this.words, this.#at + HEADER.SEQUENCE, 1);
   }
 
-  at(entry: number): Holder {
-    const { words } = this;
-    const high = words[entry + ENTRY.HIGH];
-    return {
-      tag: Atomics.load(words, entry + ENTRY.TAG),
-      flow: words[entry + ENTRY.FLOW],
-      low: words[entry + ENTRY.LOW],
-      high: high & HIGH_MASK,
-      mode: high >>> MODE_SHIFT,
-    };
-  }
-
   setFlow(entry: number, flow: number): void {
     this.words[entry + ENTRY.FLOW] = flow;
   }
 
-  /** The first entry of a holder for which this is so; 0: there is none. */
+  /**
+   * The first entry of a holder for which this is so; 0: there is none. What `matches` is shown serves for the next one as
+   * well.
+   */
   find(matches: (holder: Holder) => boolean): number {
-    if (this.held === 0) return 0;
-    return this.#first(entry => this.words[entry + ENTRY.TAG] > 0 && matches(this.at(entry)));
+    let left = this.held;
+    if (left === 0) return 0;
+    let found = 0;
+    this.#first(entry => {
+      if (this.words[entry + ENTRY.TAG] <= 0) return false;
+      if (matches(this.#read(entry))) found = entry;
+      return found !== 0 || --left === 0;
+    });
+    return found;
   }
 
-  /** All that hold something. */
   all(): Holder[] {
     const holders: Holder[] = [];
-    this.find(holder => holders.push(holder) === 0);
+    this.find(holder => {
+      holders.push({ ...holder });
+      return false;
+    });
     return holders;
+  }
+
+  /** Takes out all for whom this is so; how many that were. */
+  removeAll(matches: (holder: Holder) => boolean): number {
+    let removed = 0;
+    this.#first(entry => {
+      if (this.words[entry + ENTRY.TAG] > 0 && matches(this.#read(entry))) {
+        Atomics.store(this.words, entry + ENTRY.TAG, 0);
+        removed++;
+      }
+      return false;
+    });
+    if (removed > 0) {
+      this.recount();
+      this.changed();
+    }
+    return removed;
   }
 
   /** Is one of the holders dead? */
@@ -188,7 +210,7 @@ export class Holders {
     this.#first(entry => {
       const tag = this.words[entry + ENTRY.TAG];
       if (tag > 0 && isDead(tag))
-        Atomics.store(this.words, entry + ENTRY.TAG, matters(this.at(entry)) ? DIED : 0);
+        Atomics.store(this.words, entry + ENTRY.TAG, matters(this.#read(entry)) ? DIED : 0);
       return false;
     });
     this.recount();
@@ -197,52 +219,93 @@ export class Holders {
   }
 
   get hasEstates(): boolean {
-    return this.#word(HEADER.ESTATES) !== 0;
+    return this.words[this.#at + HEADER.ESTATES] !== 0;
   }
 
-  /** Forgets what was abandoned, as far as this is so. Was there any? */
-  settleEstates(concerns: (grant: Grant) => boolean): boolean {
+  /** Forgets what was abandoned, as far as this is so, or the first such thing. Was there any? */
+  settleEstates(concerns: (grant: Grant) => boolean, { onlyOne }: { onlyOne: boolean }): boolean {
     let found = false;
     this.#first(entry => {
-      if (this.words[entry + ENTRY.TAG] === DIED && concerns(this.at(entry))) {
-        Atomics.store(this.words, entry + ENTRY.TAG, 0);
+      if (this.words[entry + ENTRY.TAG] === DIED && concerns(this.#read(entry))) {
+        this.#free(entry);
+        this.words[this.#at + HEADER.ESTATES]--;
         found = true;
       }
-      return false;
+      return found && onlyOne;
     });
-    if (found) this.recount();
     return found;
   }
 
-  /** After a death: counts anew. */
+  /** Tells from the entries what follows from them: after a death, for one. */
   recount(): void {
+    const { words } = this;
     let held = 0;
     let estates = 0;
+    let free = 0;
     this.#first(entry => {
-      const tag = this.words[entry + ENTRY.TAG];
+      const tag = words[entry + ENTRY.TAG];
       if (tag > 0) held++;
       else if (tag === DIED) estates++;
+      else {
+        words[entry + ENTRY.LOW] = free;
+        free = entry;
+      }
       return false;
     });
-    this.words[this.#at + HEADER.HELD] = held;
-    this.words[this.#at + HEADER.ESTATES] = estates;
+    words[this.#at + HEADER.HELD] = held;
+    words[this.#at + HEADER.ESTATES] = estates;
+    words[this.#at + HEADER.FREE] = free;
   }
 
   #word(index: number): number {
     return Atomics.load(this.words, this.#at + index);
   }
 
-  #freePlace(): number {
-    const used = this.#word(HEADER.USED);
-    if (this.held + this.#word(HEADER.ESTATES) < used) {
-      const free = this.#first(entry => this.words[entry + ENTRY.TAG] === 0);
-      if (free !== 0) return free;
+  /** What `find` shows: one for all, as it may look at thousands. */
+  readonly #shown = { tag: 0, flow: 0, low: 0, high: 0, mode: 0 };
+
+  #read(entry: number): Holder {
+    const { words } = this;
+    const shown = this.#shown;
+    const high = words[entry + ENTRY.HIGH];
+    shown.tag = Atomics.load(words, entry + ENTRY.TAG);
+    shown.flow = words[entry + ENTRY.FLOW];
+    shown.low = words[entry + ENTRY.LOW];
+    shown.high = high & HIGH_MASK;
+    shown.mode = high >>> MODE_SHIFT;
+    return shown;
+  }
+
+  #takePlace(): number {
+    const { words } = this;
+    const free = words[this.#at + HEADER.FREE];
+    if (free !== 0) {
+      words[this.#at + HEADER.FREE] = words[free + ENTRY.LOW];
+      return free;
     }
-    Atomics.store(this.words, this.#at + HEADER.USED, used + 1);
-    const inCell = this.#word(HEADER.PLACES);
+    const used = words[this.#at + HEADER.USED]++;
+    const inCell = words[this.#at + HEADER.PLACES];
     if (used < inCell) return this.#at + HEADER_WORDS + used * ENTRY_WORDS;
     const block = this.blocks[Math.floor((used - inCell) / BLOCK_PLACES)];
     return offsetOf(block) / 4 + (1 + ((used - inCell) % BLOCK_PLACES)) * ENTRY_WORDS;
+  }
+
+  #free(entry: number): void {
+    const { words } = this;
+    Atomics.store(words, entry + ENTRY.TAG, 0);
+    words[entry + ENTRY.LOW] = words[this.#at + HEADER.FREE];
+    words[this.#at + HEADER.FREE] = entry;
+  }
+
+  /** Gives the blocks back once there are no entries. */
+  #shrink(): void {
+    const { words } = this;
+    if (words[this.#at + HEADER.HELD] + words[this.#at + HEADER.ESTATES] > 0) return;
+    const { blocks } = this;
+    words[this.#at + HEADER.FREE] = 0;
+    words[this.#at + HEADER.USED] = 0;
+    Atomics.store(words, this.#at + HEADER.CHAIN, 0);
+    for (const block of blocks) free(block);
   }
 
   /** The first of the places that were ever used for which this is so; 0: there is none. */

@@ -13,6 +13,7 @@ const WRITE: Grant = { mode: 2, low: 0, high: 0 };
 const RULES: Rules = {
   kind: 1,
   conflict: (a, b) => a.mode === WRITE.mode || b.mode === WRITE.mode,
+  isForOne: ({ mode }) => mode === WRITE.mode,
   isHarmless: ({ mode }) => mode === READ.mode,
 };
 

@@ -12,16 +12,29 @@ const BYTES = 256;
 const NAMED_BYTES = 65_536;
 const MOST = 2 ** 31 - 1;
 
-/** All permits are alike. The table's first word says how many there are, held or not. */
+/**
+ * All permits are alike. The table's first word says how many there are, held or not; its second, how many of those that are
+ * held by sleepers who do not know yet have been paid for. Who wakes up to one of those has acquired it, and owes nothing.
+ */
 const PERMIT: Grant = { mode: 1, low: 0, high: 0 };
 const RULES: Rules = {
   kind: 0,
-  allows: (_, table, granted) => permitsOf(table) - table.held - granted.length > 0,
+  allows: (_, table, granted) => freeOf(table) - granted.length > 0,
   conflict: () => true,
+  isForOne: () => true,
 };
 
 function permitsOf(table: Holders): number {
-  return Atomics.load(table.words, table.first);
+  return table.words[table.first];
+}
+
+/** How many are owed. */
+function owedOf(table: Holders): number {
+  return table.held - table.words[table.second];
+}
+
+function freeOf(table: Holders): number {
+  return permitsOf(table) - owedOf(table);
 }
 
 /**
@@ -68,12 +81,13 @@ export class Semaphore extends Shareable {
     if (!Number.isInteger(n) || n < 1)
       throw new RangeError(`Cannot release ${n} permits: give a whole number from 1 on`);
     this.locked(() => {
-      this.reclaim();
       const { holders } = this;
-      const surplus = Math.max(n - holders.held, 0);
+      if (this.reclaim()) this.grant();
+      const owed = owedOf(holders);
+      const surplus = Math.max(n - owed, 0);
       if (surplus > this.room(permitsOf(holders)))
         throw new LockError(
-          `Cannot release ${n} permits of ${nameOf(this.cell, this)} as only ${holders.held} are held: release what was acquired`,
+          `Cannot release ${n} permits of ${nameOf(this.cell, this)} as only ${owed} are held: release what was acquired`,
         );
       for (let i = surplus; i < n; i++) this.#payBack();
       if (surplus > 0) {
@@ -86,16 +100,34 @@ export class Semaphore extends Shareable {
 
   /** Permits that nobody holds. Stale once read. */
   getValue(): number {
-    this.check();
     return this.locked(() => {
       if (this.reclaim()) this.grant();
-      return permitsOf(this.holders) - this.holders.held;
+      return freeOf(this.holders);
     });
   }
 
   /** How many permits may be added to so many. */
   protected room(permits: number): number {
     return MOST - permits;
+  }
+
+  protected override reclaim(): boolean {
+    const reclaimed = super.reclaim();
+    if (reclaimed) this.#limitPaid();
+    return reclaimed;
+  }
+
+  protected override recount(): void {
+    super.recount();
+    this.#limitPaid();
+  }
+
+  protected override isPaid(place: number): boolean {
+    const { holders } = this;
+    if (holders.words[holders.second] === 0) return false;
+    this.#setPaid(holders.words[holders.second] - 1);
+    holders.remove(place);
+    return true;
   }
 
   #payBack(): void {
@@ -105,7 +137,22 @@ export class Semaphore extends Shareable {
       this.holders.remove(guard.place);
       return;
     }
-    this.holders.remove(this.holders.find(() => true));
+    const place = this.holders.find(({ flow }) => flow !== 0);
+    if (place !== 0) this.holders.remove(place);
+    else this.#setPaid(this.holders.words[this.holders.second] + 1);
+  }
+
+  #setPaid(count: number): void {
+    Atomics.store(this.holders.words, this.holders.second, count);
+    this.holders.changed();
+  }
+
+  /** After a death: no more can be paid for than are held by sleepers. */
+  #limitPaid(): void {
+    const paid = this.holders.words[this.holders.second];
+    if (paid === 0) return;
+    const sleepers = this.holders.all().filter(({ flow }) => flow === 0).length;
+    if (paid > sleepers) this.#setPaid(sleepers);
   }
 }
 

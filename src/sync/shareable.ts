@@ -3,7 +3,7 @@ import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import type { Cell } from './cell.js';
 import { BlockedWatch, NOTE_KIND_SHIFT, type Owner, registerBlockers, watchWait } from './deadlocks.js';
 import { Entered, EnteredList } from './entered.js';
-import { Flow, type Holding } from './flow.js';
+import { Flow, type Holding, newFlowId } from './flow.js';
 import type { Guard, Guarded } from './guard.js';
 import { type Grant, type Holder, Holders } from './holders.js';
 import { nowGivenBack, nowHeld } from './holding.js';
@@ -16,15 +16,20 @@ import { SharedObject } from './shared-object.js';
  *
  * Who holds what stands in a table (holders.ts). Who wants something takes the object's inner lock for a moment, and is entered if
  * the rules allow it; else it waits in line. After each release the one who released goes down the line, first come
- * first, and enters for those who wait what they are to get: so nobody overtakes one with whom it is in conflict.
+ * first, and enters for those who wait what they are to get: so nobody overtakes one with whom it is in conflict. Who leaves
+ * the line with nothing does the same for those behind it.
  *
- * An entry bears the tag of the thread that holds it. What a dead one held is found when somebody else wants it, and each death
- * makes those who wait look.
+ * An entry bears the tag of the thread that holds it, and the number of the flow that does: 0, if that was asleep when another
+ * entered it, and does not know yet. What a dead one held is found when somebody else wants it; and after each death those
+ * who wait take it back and go down the line, as it may have been that one's turn to do so.
  */
 
 /** What a waiter is told when it is woken. */
 const ENTERED = 1;
 const CLOSED = 2;
+
+/** When a thread has more guards than that, and twice as many as were valid once, it looks for those that others have paid. */
+const MANY_GUARDS = 64;
 
 /** The rules of a kind of object. */
 export interface Rules {
@@ -34,6 +39,8 @@ export interface Rules {
   allows?(wanted: Grant, table: Holders, granted: readonly Grant[]): boolean;
   /** Do the two exclude each other, so that the later one has to stay behind the earlier one in line? */
   conflict(a: Grant, b: Grant): boolean;
+  /** Does it conflict with whatever else may be wanted? */
+  isForOne(grant: Grant): boolean;
   /** Is all in order when one dies who holds this? Default: no, so who comes next is told. */
   isHarmless?(grant: Grant): boolean;
 }
@@ -41,27 +48,38 @@ export interface Rules {
 export abstract class Shareable extends SharedObject implements Guarded<Entered>, Holding {
   protected readonly holders: Holders;
   readonly #rules: Rules;
-  readonly #recover = () => this.holders.recount();
+  readonly #recover = () => {
+    if (this.cell.isThere) this.recount();
+  };
   /** This thread's guards that are not released. */
   protected readonly guards = new EnteredList();
+  #mostGuards = MANY_GUARDS;
+  #willLook = false;
 
   constructor(cell: Cell, rules: Rules) {
     super(cell);
     this.#rules = rules;
-    this.holders = new Holders(cell.words, cell.at);
+    const holders = new Holders(cell.words, cell.at);
+    this.holders = holders;
+    cell.attached = () => holders.blocks;
   }
 
   /** Frees it, for all who have it; who waits for it is rejected with ClosedError. */
   override [Symbol.dispose](): void {
     if (!this.cell.isThere) return;
-    if (this.cell.shared === undefined)
-      this.cell.home.wake(this.holders.sequence, Number.POSITIVE_INFINITY, { token: CLOSED });
-    while (this.guards.latest) this.forget(this.guards.latest);
+    for (let guard = this.guards.latest; guard; guard = this.guards.latest) {
+      if (this.cell.shared) guard.release();
+      else this.forget(guard);
+    }
     super[Symbol.dispose]();
   }
 
-  protected override attached(): readonly number[] {
-    return this.holders.blocks;
+  protected override farewell(): void {
+    const { home } = this.cell;
+    home.lock(this.holders.lock, this.#recover);
+    this.holders.changed();
+    home.wake(this.holders.sequence, Number.POSITIVE_INFINITY, { token: CLOSED, passOn: false });
+    home.unlock(this.holders.lock);
   }
 
   /** @internal */
@@ -74,56 +92,68 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
   /** @internal */
   takeBack(guard: Entered): void {
     this.forget(guard);
-    if (!this.cell.isThere) return;
-    this.lock();
+    if (!this.cell.isThere || !this.#lock()) return;
     try {
       if (this.isEntered(guard)) {
         this.holders.remove(guard.place);
         this.grant();
       }
     } finally {
-      this.unlock();
+      this.#unlock();
     }
   }
 
   /** Waits until `wanted` is granted. */
   protected obtain(wanted: Grant, options?: WaitOptions): Promise<Guard> {
+    if (this.#rules.kind === 0) return this.#obtain(wanted, newFlowId(), undefined, options);
     const flow = new Flow(this);
-    return flow.startsAt(this.#obtain(wanted, flow, options));
+    return flow.startsAt(this.#obtain(wanted, flow.id, flow, options));
   }
 
-  async #obtain(wanted: Grant, flow: Flow, options: WaitOptions = {}): Promise<Entered> {
+  async #obtain(
+    wanted: Grant,
+    id: number,
+    flow: Flow | undefined,
+    options: WaitOptions = {},
+  ): Promise<Entered> {
     const timeout = timeoutOf(options);
     const { signal } = options;
     signal?.throwIfAborted();
-    this.check();
-    const now = this.#enter(wanted, flow.id, false);
+    const now = this.#enter(wanted, id, false);
     if (now) return now;
+    if (timeout === 0) throw this.#tooLate(timeout);
     const deadline = performance.now() + timeout;
     const { home, shared } = this.cell;
-    const lineage = flow.parent?.lineage() ?? [];
+    const lineage = flow?.parent?.lineage() ?? [];
     for (let wasInLine = false; ; ) {
       const seen = this.#sequence();
-      const guard = this.#enter(wanted, flow.id, wasInLine);
+      const guard = this.#enter(wanted, id, wasInLine);
       if (guard) return guard;
       let forget: (() => void) | undefined;
+      let isInLine = false;
       try {
         const { outcome, token } = await home.park(this.holders.sequence, seen, {
-          timeout: timeout === 0 ? 0 : Math.max(deadline - performance.now(), 0),
+          timeout: Math.max(deadline - performance.now(), 0),
           ...(signal ? { signal } : {}),
           first: wasInLine,
           note: this.#note(wanted),
-          recheck: () => this.#isWorthwhile(wanted),
+          recheck: () => this.#lookLater(),
           queued: (node, fail) => {
-            wasInLine = true;
-            if (shared === undefined && this.#rules.kind > 0)
+            isInLine = true;
+            nowHeld(); // its place, for which others wait
+            if (shared === undefined && flow)
               forget = watchWait(node, { flow, lineage, deadline, fail, waitsFor: nameOf(this.cell, this) });
           },
         });
+        wasInLine ||= isInLine;
         if (outcome === 'timeout') throw this.#tooLate(timeout);
-        const given = outcome === 'woken' ? this.#given(wanted, flow.id, token) : undefined;
+        const given = outcome === 'woken' ? this.#given(wanted, id, token) : undefined;
         if (given) return given;
+      } catch (error) {
+        if (isInLine) this.#lookDownTheLine();
+        throw error;
       } finally {
+        if (isInLine) nowGivenBack();
         forget?.();
       }
     }
@@ -132,9 +162,9 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
   /** The same, blocking this thread. */
   protected obtainSync(wanted: Grant, flow: number, options?: { timeout?: number }): Guard {
     const timeout = timeoutOf(options);
-    this.check();
     const now = this.#enter(wanted, flow, false);
     if (now) return now;
+    if (timeout === 0) throw this.#tooLate(timeout);
     const deadline = performance.now() + timeout;
     const { home, shared } = this.cell;
     const isWatched = shared === undefined && this.#rules.kind > 0;
@@ -143,21 +173,26 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
       const seen = this.#sequence();
       const guard = this.#enter(wanted, flow, wasInLine);
       if (guard) return guard;
+      let isInLine = false;
       try {
         const { outcome, token } = home.parkSync(this.holders.sequence, seen, {
-          timeout: timeout === 0 ? 0 : Math.max(deadline - performance.now(), 0),
+          timeout: Math.max(deadline - performance.now(), 0),
           first: wasInLine,
           note: this.#note(wanted),
-          recheck: () => this.#isWorthwhile(wanted),
+          recheck: () => this.#lookDownTheLine() && this.#unseen(wanted) === 0,
           queued: node => {
-            wasInLine = true;
+            isInLine = true;
             watch.begin(node);
           },
           ...(isWatched ? { looks: watch.looks } : {}),
         });
+        wasInLine ||= isInLine;
         if (outcome === 'timeout') throw this.#tooLate(timeout);
         const given = outcome === 'woken' ? this.#given(wanted, flow, token) : undefined;
         if (given) return given;
+      } catch (error) {
+        if (isInLine) this.#lookDownTheLine();
+        throw error;
       } finally {
         watch.end();
       }
@@ -166,7 +201,6 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
 
   /** Takes it if that can be done without waiting. */
   protected obtainNow(wanted: Grant, flow: number): Guard | null {
-    this.check();
     return this.#enter(wanted, flow, false) ?? null;
   }
 
@@ -177,23 +211,23 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
 
   /** Enters for those who wait what the rules allow now. Needs the inner lock. */
   protected grant(): void {
-    const { holders } = this;
-    const { home } = this.cell;
-    const waiting = home.waiting(holders.sequence);
-    if (waiting.length === 0) return;
-    holders.reserve(waiting.length, this.cell);
+    const { cell, holders } = this;
+    const { home } = cell;
+    const rules = this.#rules;
+    if (!home.someWait(holders.sequence, anyone)) return;
     const granted: Grant[] = [];
     const passedBy: Grant[] = [];
-    home.wake(holders.sequence, waiting.length, {
+    home.wake(holders.sequence, Number.POSITIVE_INFINITY, {
       token: ENTERED,
       passOn: false, // the table says who got what
       choose: ({ note }) => {
         const wanted = grantIn(note);
-        const stays = passedBy.some(earlier => this.#rules.conflict(earlier, wanted));
-        if (!stays && this.#allows(wanted, granted)) {
+        const stays = passedBy.some(earlier => rules.conflict(earlier, wanted));
+        if (!stays && this.#allows(wanted, granted) && this.#hasRoom(granted.length + 1)) {
           granted.push(wanted);
           return true;
         }
+        if (rules.isForOne(wanted)) return undefined;
         passedBy.push(wanted);
         return false;
       },
@@ -203,22 +237,13 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
     });
   }
 
-  /** Takes the object's inner lock, for a moment. */
-  protected lock(): void {
-    this.cell.home.lock(this.holders.lock, this.#recover);
-  }
-
-  protected unlock(): void {
-    this.cell.home.unlock(this.holders.lock);
-  }
-
-  /** Runs with the inner lock held. */
+  /** Runs with the inner lock held. @throws {ClosedError} */
   protected locked<T>(run: () => T): T {
-    this.lock();
+    if (!this.#lock()) throw this.closed();
     try {
       return run();
     } finally {
-      this.unlock();
+      this.#unlock();
     }
   }
 
@@ -230,11 +255,44 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
     );
   }
 
-  #allows(wanted: Grant, granted: readonly Grant[] = []): boolean {
+  /** The one who had the inner lock has died with it: brings all into order. Needs the lock. */
+  protected recount(): void {
+    this.holders.recount();
+    this.holders.changed();
+  }
+
+  /** Was what a sleeper has been given paid for meanwhile? If so, that is settled now. Needs the inner lock. */
+  protected isPaid(_place: number): boolean {
+    return false;
+  }
+
+  /** Takes the object's inner lock, for a moment. False: it is gone. */
+  #lock(): boolean {
+    const { cell } = this;
+    cell.home.lock(this.holders.lock, this.#recover);
+    if (cell.isThere) return true;
+    this.#unlock();
+    return false;
+  }
+
+  #unlock(): void {
+    this.cell.home.unlock(this.holders.lock);
+  }
+
+  #hasRoom(count: number): boolean {
+    try {
+      this.holders.reserve(count, this.cell);
+      return true;
+    } catch {
+      return false; // so it waits on, until one has left the table
+    }
+  }
+
+  #allows(wanted: Grant, granted: readonly Grant[] = NOTHING): boolean {
     const rules = this.#rules;
     if (rules.allows) return rules.allows(wanted, this.holders, granted);
-    if (granted.some(other => rules.conflict(other, wanted))) return false;
-    return this.holders.find(holder => rules.conflict(holder, wanted)) === 0;
+    if (granted.length > 0 && granted.some(other => rules.conflict(other, wanted))) return false;
+    return this.holders.held === 0 || this.holders.find(holder => rules.conflict(holder, wanted)) === 0;
   }
 
   #sequence(): number {
@@ -243,7 +301,8 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
 
   /** Enters this thread if the rules and those in line allow it. */
   #enter(wanted: Grant, flow: number, overtakes: boolean): Entered | undefined {
-    this.lock();
+    this.check();
+    if (!this.#lock()) throw this.closed();
     try {
       if (!this.#mayEnter(wanted, overtakes)) {
         if (!this.reclaim()) return undefined;
@@ -253,39 +312,58 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
       this.holders.reserve(1, this.cell);
       return this.#guard(wanted, this.holders.add(this.cell.home.self(), flow, wanted), flow);
     } finally {
-      this.unlock();
+      this.#unlock();
     }
   }
 
   #mayEnter(wanted: Grant, overtakes: boolean): boolean {
     if (!this.#allows(wanted)) return false;
-    if (overtakes) return true;
-    const waiting = this.cell.home.waiting(this.holders.sequence);
-    return waiting.length === 0 || !waiting.some(({ note }) => this.#rules.conflict(grantIn(note), wanted));
+    return (
+      overtakes ||
+      !this.cell.home.someWait(this.holders.sequence, ({ note }) =>
+        this.#rules.conflict(grantIn(note), wanted),
+      )
+    );
   }
 
   /** What another has entered for a wait of this thread's. Undefined: it has not, so look again. */
   #given(wanted: Grant, flow: number, token: number): Entered | undefined {
-    if (token === CLOSED || !this.cell.isThere) throw this.closed();
+    if (token === CLOSED) throw this.closed();
     if (token !== ENTERED) return undefined;
     return this.locked(() => {
-      const me = this.cell.home.self();
-      const place = this.holders.find(
-        holder => holder.tag === me && holder.flow === 0 && isSame(holder, wanted),
-      );
-      if (place === 0) return undefined;
+      const place = this.#unseen(wanted);
+      if (place === 0) return undefined; // who was about to enter it has died
+      if (this.isPaid(place)) {
+        const guard = new Entered(this, false, 0, flow);
+        guard.lapse();
+        return guard;
+      }
       this.holders.setFlow(place, flow);
       return this.#guard(wanted, place, flow);
     });
   }
 
+  /** Where this thread has been entered and has not seen it; 0: nowhere. */
+  #unseen(wanted: Grant): number {
+    const me = this.cell.home.self();
+    return this.holders.find(holder => holder.tag === me && holder.flow === 0 && isSame(holder, wanted));
+  }
+
   #guard(wanted: Grant, place: number, flow: number): Entered {
-    const abandoned =
-      this.holders.hasEstates && this.holders.settleEstates(estate => this.#rules.conflict(estate, wanted));
+    const abandoned = this.holders.hasEstates && this.#inherits(wanted);
     const guard = new Entered(this, abandoned, place, flow);
     this.guards.add(guard);
     nowHeld();
+    if (this.guards.size > this.#mostGuards) this.#forgetPaid();
     return guard;
+  }
+
+  /** Did one die who had something of this? Where all are alike, each death is told for one of them. */
+  #inherits(wanted: Grant): boolean {
+    const rules = this.#rules;
+    return this.holders.settleEstates(estate => rules.conflict(estate, wanted), {
+      onlyOne: rules.kind === 0,
+    });
   }
 
   /** A guard of this thread's is void. */
@@ -295,9 +373,37 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
     nowGivenBack();
   }
 
-  /** After somebody's death: is there nothing to do but wait? */
-  #isWorthwhile(wanted: Grant): boolean {
-    return !this.holders.hasDead(this.cell.home.isKnownDead) && !this.#allows(wanted);
+  #forgetPaid(): void {
+    for (let guard = this.guards.oldest; guard; ) {
+      const { above } = guard;
+      if (!this.isEntered(guard)) this.forget(guard);
+      guard = above;
+    }
+    this.#mostGuards = Math.max(MANY_GUARDS, this.guards.size * 2);
+  }
+
+  /** After somebody's death, or when one has left the line: does what that one may have had to do. False: it is gone. */
+  #lookDownTheLine(): boolean {
+    if (!this.cell.isThere || !this.#lock()) return false;
+    try {
+      this.reclaim();
+      this.grant();
+      return true;
+    } finally {
+      this.#unlock();
+    }
+  }
+
+  /** The same soon, once for all async waits of this thread. */
+  #lookLater(): boolean {
+    if (!this.#willLook) {
+      this.#willLook = true;
+      queueMicrotask(() => {
+        this.#willLook = false;
+        this.#lookDownTheLine();
+      });
+    }
+    return this.cell.isThere;
   }
 
   #note({ mode, low, high }: Grant): readonly number[] {
@@ -312,6 +418,8 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
 }
 
 const MODE_MASK = (1 << NOTE_KIND_SHIFT) - 1;
+const NOTHING: readonly Grant[] = [];
+const anyone = () => true;
 
 function grantIn(note: readonly number[]): Grant {
   return { mode: note[0] & MODE_MASK, low: note[1], high: note[2] };

@@ -51,13 +51,11 @@ export abstract class SharedObject implements Disposable {
     if (!this.cell.isThere || this.whole) return;
     collected.unregister(this);
     known.delete(keyOf(this.cell));
-    this.cell.free(this.attached());
+    this.cell.free(() => this.farewell());
   }
 
-  /** Blocks that hang on its cell. */
-  protected attached(): readonly number[] {
-    return [];
-  }
+  /** It is gone, and its memory is not yet: tells those who wait. */
+  protected farewell(): void {}
 
   /** @throws {ClosedError} It has been disposed of, here or elsewhere. */
   protected check(): void {
@@ -73,7 +71,7 @@ export abstract class SharedObject implements Disposable {
   /** @internal */
   passOn(): CellHandle {
     this.check();
-    const handle = this.cell.passOn(this.attached());
+    const handle = this.cell.passOn();
     known.set(keyOf(this.cell), new WeakRef(this));
     return handle;
   }

@@ -18,6 +18,7 @@ const RULES: Rules = {
     if (a.mode === ROW && b.mode === ROW) return a.low === b.low && a.high === b.high;
     return a.mode !== SHARED.mode || b.mode !== SHARED.mode;
   },
+  isForOne: ({ mode }) => mode === EXCLUSIVE.mode,
   isHarmless: ({ mode }) => mode === SHARED.mode,
 };
 
@@ -55,12 +56,12 @@ export class TableLock extends Shareable {
    * @throws {DeadlockError} The wait would never end.
    */
   row(key: string | number, options?: WaitOptions): Promise<Guard> {
-    return this.obtain(rowOf(key), options);
+    return rejecting(() => this.obtain(rowOf(key), options));
   }
 
   /** Waits until nobody has any row, or the table in a way that excludes `mode`. Throws as row() does. */
   table(options?: TableOptions): Promise<Guard> {
-    return this.obtain(grantOf(options), options);
+    return rejecting(() => this.obtain(grantOf(options), options));
   }
 
   /** row(), blocking this thread. */
@@ -86,6 +87,15 @@ function grantOf(options: TableOptions | undefined): Grant {
   if (mode !== 'exclusive' && mode !== 'shared')
     throw new RangeError(`Cannot lock the table in mode ${String(mode)}: give 'shared' or 'exclusive'`);
   return mode === 'shared' ? SHARED : EXCLUSIVE;
+}
+
+/** What is wrong with the arguments rejects, as all else does. */
+function rejecting<T>(make: () => Promise<T>): Promise<T> {
+  try {
+    return make();
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 registerRules(RULES);
