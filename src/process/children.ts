@@ -3,7 +3,7 @@ import { words } from '../memory/commons.js';
 import { HEADER, REASON } from '../memory/layout.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { depart } from '../wait/depart.js';
-import { blockUntil, onRing } from '../wait/doorbell.js';
+import { blockUntil, onBlock, onRing } from '../wait/doorbell.js';
 import type { Process } from './process.js';
 import { letServerGo, onGuardianExit } from './server.js';
 import type { Thread } from './thread.js';
@@ -78,6 +78,15 @@ function watchOver(): void {
   clearInterval(watch);
   watch = undefined;
 }
+
+/** How often to look after those that this thread has spawned, while it blocks, ms. */
+const LOOK_AFTER_SPAWNED = 20;
+
+onBlock(() => {
+  let isThereAny = false;
+  for (const child of children) isThereAny = child.lookWhileBlocked() || isThereAny;
+  return isThereAny ? LOOK_AFTER_SPAWNED : undefined;
+});
 
 let seen = false;
 

@@ -321,6 +321,18 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     (this.#spawned as unknown as NodeHandle)._handle?.onexit(exitCode ?? 0, signalCode ?? '');
   }
 
+  /**
+   * While this thread blocks, its event loop, which learns of the end of those that it spawned, does not run: tells all others
+   * of it. Is there more to look after?
+   */
+  lookWhileBlocked(): boolean {
+    if (!this.#spawned || this.end) return false;
+    const status = native.awaitExit(this.#pid ?? 0, 0, 0);
+    if (status < 0) return true;
+    this.#reaped(status);
+    return false;
+  }
+
   /** Takes note of what has happened to it, its end included if the event loop has not run since. */
   #look(): void {
     this.#reap(0);

@@ -264,6 +264,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
         told.delete(entry);
         entry.lock.#passOn(entry.token);
       }
+      return undefined;
     });
   }
 

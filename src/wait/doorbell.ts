@@ -13,7 +13,9 @@ type Listener = () => void;
 const listeners: { reason: number; listener: Listener }[] = [];
 /** Those who are rung by programs of other families too, which cannot say why. */
 const others: Listener[] = [];
-const uneasy: Listener[] = [];
+/** Those who have something to do before this thread sleeps; what they return is after how many ms they must be asked again. */
+type Uneasy = () => number | undefined;
+const uneasy: Uneasy[] = [];
 /** What there are or were listeners for. Other rings wait until somebody listens. */
 let heard = 0;
 let bell: number | undefined;
@@ -56,9 +58,10 @@ export function onEveryRing(listener: Listener): () => void {
 
 /**
  * Calls `listener` whenever this thread is about to sleep in a blocking wait, and each time it is rung while it does: the
- * place to pass on what code that the event loop cannot run now was to receive. Register as your module is loaded.
+ * place to pass on what code that the event loop cannot run now was to receive. It is asked again after as many ms as it
+ * returns, if any. Register as your module is loaded.
  */
-export function onBlock(listener: Listener): void {
+export function onBlock(listener: Uneasy): void {
   uneasy.push(listener);
 }
 
@@ -109,16 +112,21 @@ function answer(asked: number): void {
   for (const { reason, listener } of listeners.slice()) if ((reasons & reason) !== 0) listener();
 }
 
-/** For threads that block by other means than blockUntil(), each time before they sleep: does what cannot wait for the event loop. */
-export function answerBlocked(): void {
-  if (bell === undefined) return;
+/**
+ * For threads that block by other means than blockUntil(), each time before they sleep: does what cannot wait for the event
+ * loop. It is to be called again after so many ms.
+ */
+export function answerBlocked(): number {
+  let again = Number.POSITIVE_INFINITY;
+  if (bell === undefined) return again;
   const reasons = heard & (REASON.DEATH | REASON.WAKE);
   do {
     answer(reasons);
     if (others.length > 0) for (const listener of others.slice()) listener();
-    for (const listener of uneasy) listener();
+    for (const listener of uneasy) again = Math.min(again, listener() ?? again);
     // What they do may wake other waits of this thread, which ringSelf() would have the event loop see to.
   } while ((Atomics.load(words, bell + PARTICIPANT.REASONS) & reasons) !== 0);
+  return again;
 }
 
 /**
@@ -133,12 +141,13 @@ export function blockUntil(done: () => boolean, timeout = Number.POSITIVE_INFINI
   try {
     for (;;) {
       const seen = Atomics.load(words, at + PARTICIPANT.SIGNAL);
-      answerBlocked();
+      const again = answerBlocked();
       Atomics.store(words, at + PARTICIPANT.SLEEPING, 1); // each time, as a listener may have blocked in between
       if (done()) return true;
       const left = deadline - performance.now();
       if (left <= 0) return false;
-      native.futexWait(at + PARTICIPANT.SIGNAL, seen, left === Number.POSITIVE_INFINITY ? -1 : left);
+      const sleep = Math.min(left, again);
+      native.futexWait(at + PARTICIPANT.SIGNAL, seen, sleep === Number.POSITIVE_INFINITY ? -1 : sleep);
     }
   } finally {
     Atomics.store(words, at + PARTICIPANT.SLEEPING, 0);
