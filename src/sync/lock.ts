@@ -202,7 +202,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     while (this.latest) this.forget(this.latest);
   }
 
-  /** @internal */
+  /** Asked by flow.ts: does that flow of this thread hold it? */
   isHeldBy(flow: number): boolean {
     const { words, at } = this.cell;
     return words[at + LOCK.FLOW] === flow && this.isHeldHere && this.cell.isThere;
@@ -219,7 +219,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     return (seen & TAG) === this.cell.home.self() && !isUnseen(seen);
   }
 
-  /** @internal */
+  /** Called by a guard that is released. */
   takeBack(guard: Held): void {
     if (!this.forget(guard) && this.#isOwed(guard)) return;
     const { words, at, home, isThere } = this.cell;
