@@ -4,7 +4,7 @@ import { type Builtin, builtinOf, isErrorPrototype, isIndex, ourPrototype, remot
 import { isImportable, kindOf, nameOf, nativeFailure, refuseNative } from './classes.js';
 import { describeFunction } from './functions/describe.js';
 import type { Reference, Source } from './functions/description.js';
-import { handleOf } from './handles.js';
+import { handleBelow, handleOf } from './handles.js';
 import { intrinsicName } from './intrinsics.js';
 import { rememberClass } from './known-classes.js';
 import { capture, Failure, index, onTheWay, property, toFailure } from './path.js';
@@ -464,6 +464,13 @@ function writerFor(prototype: object, object: object): WriteObject {
       encoder.string(handle.id);
       encoder.write(handle.out(each));
     };
+  }
+  const below = handleBelow(prototype);
+  if (below) {
+    throw new Failure(
+      `its class ${prototype.constructor.name} extends ${below.type.name}, of which only what is shared crosses`,
+      `send a ${below.type.name}, and make a ${prototype.constructor.name} that has it over there`,
+    );
   }
   const builtin = builtinOf(prototype);
   if (builtin) return (encoder, each) => writeBuiltin(encoder, builtin, each);

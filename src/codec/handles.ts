@@ -42,6 +42,15 @@ export function handleOf(prototype: object): HandleType | undefined {
   return byPrototype.get(prototype);
 }
 
+/** For the prototype of a subclass: that of the registered class below it. */
+export function handleBelow(prototype: object): HandleType | undefined {
+  for (let below = Object.getPrototypeOf(prototype); below; below = Object.getPrototypeOf(below)) {
+    const handle = byPrototype.get(below);
+    if (handle) return handle;
+  }
+  return undefined;
+}
+
 export function handleNamed(id: string): HandleType | undefined {
   return byId.get(id);
 }

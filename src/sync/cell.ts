@@ -67,10 +67,18 @@ export class Cell {
     return new Cell(commons, offsetOf(blocks[0]) / 4, ownerWordAt(blocks[0]), me, blocks, undefined);
   }
 
-  /** That of another thread. @throws {RangeError} It has been disposed of. */
+  /** That of another thread. If it has been disposed of, it is not there. */
   static at([mark, ...blocks]: CellHandle): Cell {
     self();
-    return new Cell(commons, offsetOf(blocks[0]) / 4, ownerWordAt(blocks[0]), mark, blocks, undefined);
+    let at = 0;
+    let proof = 0;
+    try {
+      at = offsetOf(blocks[0]) / 4;
+      proof = ownerWordAt(blocks[0]);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+    }
+    return new Cell(commons, at, proof, proof === 0 ? GONE : mark, blocks, undefined);
   }
 
   /** One that unrelated programs share: NAMED_HEAD words of which the first is never 0, then its own. */

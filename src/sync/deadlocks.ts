@@ -226,7 +226,7 @@ function circleFrom(node: number): Wait[] | undefined {
   const seen = new Set([node]);
   const follow = (wait: Wait): Wait[] | undefined => {
     for (const owner of ownersBefore(wait)) {
-      if (isStuckBy(own, owner) && (wait !== own || (own.isBlocked && own.endless))) return [wait];
+      if (isStuckBy(own, owner) && (wait !== own || isStuckAlone(own))) return [wait];
       for (const next of waitsOf(owner)) {
         if (seen.has(next.node)) continue;
         seen.add(next.node);
@@ -254,6 +254,11 @@ function waitsOf(owner: Owner): Wait[] {
     if (wait && isStuckBy(wait, owner)) waits.push(wait);
   }
   return waits;
+}
+
+/** Is it for ever that it waits for its own owner alone? A Lock may be released by anyone, if its thread is not blocked. */
+function isStuckAlone({ node, isBlocked, endless }: Wait): boolean {
+  return endless && (isBlocked || words[node + NODE.NOTE] >>> NOTE_KIND_SHIFT !== 0);
 }
 
 /** Does this owner give nothing back while `wait` lasts? */

@@ -97,7 +97,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
   /** The latest of this thread's guards that are not released. */
   protected latest: Held | undefined = undefined;
   /** Those that have given it up for a while. */
-  readonly #suspended = new Set<Standing>();
+  private readonly suspended = new Set<Standing>();
 
   constructor(options?: NamedOptions);
   /** @internal On the first words of a cell: its own, or that of the object that it is part of. */
@@ -229,7 +229,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
 
   /** Is it one of those who have given the lock up for a while? Then it is given back when they have it again. */
   #isOwed(guard: Held): boolean {
-    for (const standing of this.#suspended) {
+    for (const standing of this.suspended) {
       const all: Held[] = [];
       for (let one = standing.latest; one; one = one.below) all.push(one);
       if (!all.includes(guard)) continue;
@@ -277,7 +277,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
       latest: this.latest,
       owed: 0,
     };
-    this.#suspended.add(standing);
+    this.suspended.add(standing);
     this.latest = undefined;
     words[at + LOCK.LEVELS] = 0;
     this.letGo();
@@ -289,7 +289,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     try {
       this.#resume(standing, await this.#wait(new Flow(this), {}));
     } finally {
-      this.#suspended.delete(standing);
+      this.suspended.delete(standing);
     }
   }
 
@@ -298,7 +298,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     try {
       this.#resume(standing, this.#waitSync({}));
     } finally {
-      this.#suspended.delete(standing);
+      this.suspended.delete(standing);
     }
   }
 

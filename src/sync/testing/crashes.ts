@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { self } from '../../memory/participants.js';
 import type { Carrier, Peer } from '../../testing/carriers.js';
 import { waitUntil } from '../../testing/processes.js';
+import type { Guard } from '../guard.js';
 import type { Lock } from '../lock.js';
 import { random } from './random.js';
-import { count, enterAs, leaveAs } from './tools.js';
+import { abandonments, count, enterAs, leaveAs } from './tools.js';
 
 /** How one may end that holds something. kill: by its starter, as abruptly as can be. */
 export const CRASHES = ['kill', 'process.exit()', 'an uncaught error', 'returning'] as const;
@@ -29,14 +30,13 @@ export async function contend(
   seed: number,
   tasks: number,
   end: { isSet(): boolean },
-): Promise<number> {
+): Promise<void> {
   const next = random(seed);
   const tag = self();
-  const inside = () => {
-    enterAs(lock, tag);
+  const inside = (guard: Guard) => {
+    enterAs(lock, tag, guard.abandoned);
     if (next() < 0.1) for (const until = performance.now() + next(); performance.now() < until; );
   };
-  let abandoned = 0;
   const blocking = () => {
     const how = next();
     const timeout = how < 0.3 ? next() * 3 : how < 0.4 ? 0 : undefined;
@@ -44,8 +44,7 @@ export async function contend(
       const guard =
         how < 0.5 ? lock.acquireSync(timeout === undefined ? undefined : { timeout }) : lock.tryAcquire();
       if (!guard) return;
-      if (guard.abandoned) abandoned++;
-      inside();
+      inside(guard);
       leaveAs(lock, tag);
       guard.release();
     } catch (error) {
@@ -61,9 +60,8 @@ export async function contend(
     if (how >= 0.3 && how < 0.5) setTimeout(() => controller.abort(new Error('enough')), next() * 3);
     try {
       const guard = await lock.acquire(options);
-      if (guard.abandoned) abandoned++;
       assert.equal(flows++, 0);
-      inside();
+      inside(guard);
       if (next() < 0.3) await new Promise(resolve => setImmediate(resolve));
       leaveAs(lock, tag);
       flows--;
@@ -81,7 +79,6 @@ export async function contend(
     }
   };
   await Promise.all(Array.from({ length: tasks }, task));
-  return abandoned;
 }
 
 /** Kills those who contend, at random moments, and starts new ones. Faults are counted beside the lock. */
@@ -102,7 +99,7 @@ export async function storm({
   using end = new EventFlag();
   const next = random(seed);
   const start = () => carrier.start(contend, lock, Math.floor(next() * 2 ** 32), 3, end);
-  const crowd: Peer<number>[] = Array.from({ length: peers }, start);
+  const crowd: Peer<void>[] = Array.from({ length: peers }, start);
   let kills = 0;
   const gone: Promise<unknown>[] = [];
   for (const deadline = performance.now() + duration; performance.now() < deadline; ) {
@@ -122,8 +119,8 @@ export async function storm({
     await victim.join();
   }
   end.set();
-  const abandoned = await Promise.all(crowd.map(peer => peer.result({ timeout: 60_000 })));
+  await Promise.all(crowd.map(peer => peer.result({ timeout: 60_000 })));
   await Promise.all(crowd.map(peer => peer.join()));
   await Promise.all(gone);
-  return { kills, turns: count(lock), abandoned: abandoned.reduce((a, b) => a + b, 0) };
+  return { kills, turns: count(lock), abandoned: abandonments(lock) };
 }

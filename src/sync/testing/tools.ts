@@ -26,7 +26,7 @@ export function inLine(object: SharedObject, count: number): Promise<void> {
 }
 
 /** Words of an object's block that it does not use itself. */
-const SPARE = { COUNT: 8, INSIDE: 9, FAULTS: 10 } as const;
+const SPARE = { COUNT: 8, INSIDE: 9, FAULTS: 10, ABANDONED: 11 } as const;
 
 /** In shared memory, beside the lock. Two that change it at once corrupt it. */
 export function count({ cell: { words, at } }: SharedObject): number {
@@ -48,13 +48,19 @@ export function faults({ cell: { words, at } }: SharedObject): number {
 }
 
 /** With the lock held, of an owner who may die at any moment: notes who is inside, and finds those that should not be. */
-export function enterAs({ cell: { words, at } }: SharedObject, tag: number): void {
+export function enterAs({ cell: { words, at } }: SharedObject, tag: number, abandoned: boolean): void {
+  if (abandoned) words[at + SPARE.ABANDONED]++;
   words[at + SPARE.INSIDE] = tag;
 }
 
 export function leaveAs({ cell: { words, at } }: SharedObject, tag: number): void {
   if (words[at + SPARE.INSIDE] !== tag) Atomics.add(words, at + SPARE.FAULTS, 1);
   words[at + SPARE.COUNT]++;
+}
+
+/** How often it came from a dead owner. */
+export function abandonments({ cell: { words, at } }: SharedObject): number {
+  return words[at + SPARE.ABANDONED];
 }
 
 /** The code of the error that `fn` throws or rejects with; what it gives if it does neither. */

@@ -1,3 +1,4 @@
+import { warmUp } from '../../pool/fixtures/carriers.js';
 import { carriers } from '../../testing/carriers.js';
 import { EventFlag } from '../event-flag.js';
 
@@ -10,4 +11,10 @@ export async function warm(): Promise<void> {
     await Promise.all([flag.wait(), peer.result(), peer.join()]);
     flag.clear();
   }
+}
+
+/** The same, for those who use pools. */
+export async function warmPools(): Promise<void> {
+  await warm();
+  await warmUp();
 }
