@@ -458,7 +458,39 @@ test('guards that others have paid for do not pile up', LIMIT, async () => {
   }
 });
 
+test('a thread that blocks passes on what its async waits have been given', LIMIT, async () => {
+  using semaphore = new BoundedSemaphore(1);
+  const guard = semaphore.acquireSync();
+  const wait = semaphore.acquire();
+  guard.release(); // the wait has it, and cannot know before this thread goes on
+  const own = semaphore.acquireSync({ timeout: 10_000 });
+  own.release();
+  (await wait).release();
+  assertFree(semaphore, 1);
+});
+
 for (const crowd of crowds) {
+  test(`so that ${crowd.name} have it`, LIMIT, async () => {
+    using semaphore = new Semaphore(1);
+    using done = new Semaphore(0);
+    const guard = semaphore.acquireSync();
+    const wait = semaphore.acquire();
+    const peer = crowd.start(
+      (there: Semaphore, tell: Semaphore) => {
+        there.acquireSync().release();
+        tell.release();
+      },
+      semaphore,
+      done,
+    );
+    await untilWaiting(semaphore, 2);
+    guard.release();
+    done.acquireSync({ timeout: 10_000 });
+    (await wait).release();
+    await ended(peer);
+    assertFree(semaphore, 1);
+  });
+
   test(`signals from here reach ${crowd.name}, each one once`, LIMIT, async () => {
     using semaphore = new Semaphore(0);
     using count = numbers();

@@ -1,4 +1,5 @@
 import { TimeoutError } from '../errors/errors.js';
+import { onBlock } from '../wait/doorbell.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import type { Cell } from './cell.js';
 import { BlockedWatch, NOTE_KIND_SHIFT, type Owner, registerBlockers, watchWait } from './deadlocks.js';
@@ -28,8 +29,22 @@ import { SharedObject } from './shared-object.js';
 const ENTERED = 1;
 const CLOSED = 2;
 
+/** An async wait of this thread that has been given what it wants, and whose code has not gone on yet. */
+interface Given {
+  readonly wanted: Grant;
+  /** Somebody has paid for it meanwhile, so that nothing is owed. */
+  isPaid: boolean;
+}
+
 /** When a thread has more guards than that, and twice as many as were valid once, it looks for those that others have paid. */
 const MANY_GUARDS = 64;
+
+const withGiven = new Set<Shareable>();
+
+// While it blocks, what its async waits have been given is of no use to anyone, and those behind, perhaps itself, wait for it.
+onBlock(() => {
+  for (const object of withGiven) object.passOnGiven();
+});
 
 /** The rules of a kind of object. */
 export interface Rules {
@@ -55,6 +70,7 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
   protected readonly guards = new EnteredList();
   #mostGuards = MANY_GUARDS;
   #willLook = false;
+  readonly #given = new Set<Given>();
 
   constructor(cell: Cell, rules: Rules) {
     super(cell);
@@ -131,6 +147,7 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
       if (guard) return guard;
       let forget: (() => void) | undefined;
       let isInLine = false;
+      const given: Given = { wanted, isPaid: false };
       try {
         const { outcome, token } = await home.park(this.holders.sequence, seen, {
           timeout: Math.max(deadline - performance.now(), 0),
@@ -138,6 +155,9 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
           first: wasInLine,
           note: this.#note(wanted),
           recheck: () => this.#lookLater(),
+          woken: how => {
+            if (how === ENTERED) this.#noteGiven(given);
+          },
           queued: (node, fail) => {
             isInLine = true;
             nowHeld(); // its place, for which others wait
@@ -147,13 +167,15 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
         });
         wasInLine ||= isInLine;
         if (outcome === 'timeout') throw this.#tooLate(timeout);
-        const given = outcome === 'woken' ? this.#given(wanted, id, token) : undefined;
-        if (given) return given;
+        if (given.isPaid) return this.#owesNothing(id);
+        const guard = outcome === 'woken' ? this.#takeGiven(wanted, id, token) : undefined;
+        if (guard) return guard;
       } catch (error) {
         if (isInLine) this.#lookDownTheLine();
         throw error;
       } finally {
         if (isInLine) nowGivenBack();
+        if (this.#given.delete(given) && this.#given.size === 0) withGiven.delete(this);
         forget?.();
       }
     }
@@ -162,8 +184,10 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
   /** The same, blocking this thread. */
   protected obtainSync(wanted: Grant, flow: number, options?: { timeout?: number }): Guard {
     const timeout = timeoutOf(options);
-    const now = this.#enter(wanted, flow, false);
-    if (now) return now;
+    return this.#enter(wanted, flow, false) ?? this.#waitSync(wanted, flow, timeout);
+  }
+
+  #waitSync(wanted: Grant, flow: number, timeout: number): Entered {
     if (timeout === 0) throw this.#tooLate(timeout);
     const deadline = performance.now() + timeout;
     const { home, shared } = this.cell;
@@ -188,8 +212,8 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
         });
         wasInLine ||= isInLine;
         if (outcome === 'timeout') throw this.#tooLate(timeout);
-        const given = outcome === 'woken' ? this.#given(wanted, flow, token) : undefined;
-        if (given) return given;
+        const guard = outcome === 'woken' ? this.#takeGiven(wanted, flow, token) : undefined;
+        if (guard) return guard;
       } catch (error) {
         if (isInLine) this.#lookDownTheLine();
         throw error;
@@ -211,10 +235,13 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
 
   /** Enters for those who wait what the rules allow now. Needs the inner lock. */
   protected grant(): void {
+    if (this.cell.home.someWait(this.holders.sequence, anyone)) this.#grantInLine();
+  }
+
+  #grantInLine(): void {
     const { cell, holders } = this;
     const { home } = cell;
     const rules = this.#rules;
-    if (!home.someWait(holders.sequence, anyone)) return;
     const granted: Grant[] = [];
     const passedBy: Grant[] = [];
     home.wake(holders.sequence, Number.POSITIVE_INFINITY, {
@@ -289,10 +316,17 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
   }
 
   #allows(wanted: Grant, granted: readonly Grant[] = NOTHING): boolean {
+    const { holders } = this;
     const rules = this.#rules;
-    if (rules.allows) return rules.allows(wanted, this.holders, granted);
-    if (granted.length > 0 && granted.some(other => rules.conflict(other, wanted))) return false;
-    return this.holders.held === 0 || this.holders.find(holder => rules.conflict(holder, wanted)) === 0;
+    if (rules.allows) return rules.allows(wanted, holders, granted);
+    if (holders.held === 0 && granted.length === 0) return true;
+    return !this.#conflicts(wanted, granted);
+  }
+
+  #conflicts(wanted: Grant, granted: readonly Grant[]): boolean {
+    const rules = this.#rules;
+    if (granted.some(other => rules.conflict(other, wanted))) return true;
+    return this.holders.find(holder => rules.conflict(holder, wanted)) !== 0;
   }
 
   #sequence(): number {
@@ -318,29 +352,58 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
 
   #mayEnter(wanted: Grant, overtakes: boolean): boolean {
     if (!this.#allows(wanted)) return false;
-    return (
-      overtakes ||
-      !this.cell.home.someWait(this.holders.sequence, ({ note }) =>
-        this.#rules.conflict(grantIn(note), wanted),
-      )
+    return overtakes || !this.cell.home.someWait(this.holders.sequence, anyone) || !this.#isBehind(wanted);
+  }
+
+  /** Does anyone wait who has to be served first? */
+  #isBehind(wanted: Grant): boolean {
+    const rules = this.#rules;
+    return this.cell.home.someWait(this.holders.sequence, ({ note }) =>
+      rules.conflict(grantIn(note), wanted),
     );
   }
 
   /** What another has entered for a wait of this thread's. Undefined: it has not, so look again. */
-  #given(wanted: Grant, flow: number, token: number): Entered | undefined {
+  #takeGiven(wanted: Grant, flow: number, token: number): Entered | undefined {
     if (token === CLOSED) throw this.closed();
     if (token !== ENTERED) return undefined;
     return this.locked(() => {
       const place = this.#unseen(wanted);
       if (place === 0) return undefined; // who was about to enter it has died
-      if (this.isPaid(place)) {
-        const guard = new Entered(this, false, 0, flow);
-        guard.lapse();
-        return guard;
-      }
+      if (this.isPaid(place)) return this.#owesNothing(flow);
       this.holders.setFlow(place, flow);
       return this.#guard(wanted, place, flow);
     });
+  }
+
+  #owesNothing(flow: number): Entered {
+    const guard = new Entered(this, false, 0, flow);
+    guard.lapse();
+    return guard;
+  }
+
+  #noteGiven(given: Given): void {
+    this.#given.add(given);
+    withGiven.add(this);
+  }
+
+  /** @internal This thread blocks: takes back what its async waits have been given, which wait again then, and are first. */
+  passOnGiven(): void {
+    withGiven.delete(this);
+    const all = [...this.#given];
+    this.#given.clear();
+    if (!this.cell.isThere || !this.#lock()) return;
+    try {
+      for (const given of all) {
+        const place = this.#unseen(given.wanted);
+        if (place === 0) continue;
+        given.isPaid = this.isPaid(place);
+        if (!given.isPaid) this.holders.remove(place);
+      }
+      this.grant();
+    } finally {
+      this.#unlock();
+    }
   }
 
   /** Where this thread has been entered and has not seen it; 0: nowhere. */
