@@ -212,120 +212,125 @@ async function work(
   lock: RWLock,
   table: TableLock,
   seen: Numbers,
-  [me, most, seed, permits]: readonly [number, number, number, number],
+  [first, most, firstSeed, permits]: readonly [number, number, number, number],
 ): Promise<void> {
   const { view } = seen;
   const [STOP, FAULTS, WRITER, ROWS, WORKERS] = [0, 1, 2, 8, 16];
   const [STAMP, DEAD, OPS, WORDS] = [0, 1, 2, 3];
-  const own = WORKERS + me * WORDS;
-  let state = seed | 0;
-  // Source: xorshift by G. Marsaglia.
-  const random = (n: number) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % n;
-  };
-  const isDead = (id: number) => Atomics.load(view, WORKERS + id * WORDS + DEAD) === 1;
-  const fault = (what: number) => Atomics.compareExchange(view, FAULTS, 0, what);
-  /** Another has left its mark, which is in order only if it was killed: that is told a little later. */
-  const mustBeDead = async (id: number, at: number) => {
-    const end = performance.now() + 20_000;
-    while (!isDead(id) && Atomics.load(view, at) === id + 1 && performance.now() < end)
-      await new Promise(resolve => setTimeout(resolve, 1));
-    if (!isDead(id)) fault(id * 10 + 1);
-  };
-  const alone = async (at: number) => {
-    const before = Atomics.exchange(view, at, me + 1);
-    if (before !== 0 && !isDead(before - 1)) {
+  /** One that does both forms by turns, or one of each: the blocking one must not wait for the other for ever. */
+  const loop = async (me: number, form: 'any' | 'async' | 'blocking') => {
+    const own = WORKERS + me * WORDS;
+    let state = (firstSeed + me) | 1;
+    // Source: xorshift by G. Marsaglia.
+    const random = (n: number) => {
+      state ^= state << 13;
+      state ^= state >>> 17;
+      state ^= state << 5;
+      return (state >>> 0) % n;
+    };
+    const isDead = (id: number) => Atomics.load(view, WORKERS + id * WORDS + DEAD) === 1;
+    const fault = (what: number) => Atomics.compareExchange(view, FAULTS, 0, what);
+    /** Another has left its mark, which is in order only if it was killed: that is told a little later. */
+    const mustBeDead = async (id: number, at: number) => {
       const end = performance.now() + 20_000;
-      while (!isDead(before - 1) && performance.now() < end)
+      while (!isDead(id) && Atomics.load(view, at) === id + 1 && performance.now() < end)
         await new Promise(resolve => setTimeout(resolve, 1));
-      if (!isDead(before - 1)) fault(before * 10 + 2);
-    }
-  };
-  const noMore = (at: number) => {
-    if (Atomics.compareExchange(view, at, me + 1, 0) !== me + 1) fault(me * 10 + 3);
-  };
-  const holders = () => {
-    const found = new Map<number, number>();
-    for (let id = 0; id <= Math.min(most, me + 50); id++) {
-      const stamp = Atomics.load(view, WORKERS + id * WORDS + STAMP);
-      if (stamp !== 0 && !isDead(id)) found.set(id, stamp);
-    }
-    return found;
-  };
-  /** All that are found twice with the same stamp have had their permits at the same moment. */
-  const count = async () => {
-    const first = holders();
-    const both = [...holders()].filter(([id, stamp]) => first.get(id) === stamp);
-    if (both.length <= permits) return;
-    let alive = 1;
-    for (const [id, stamp] of both) {
-      if (id === me) continue;
-      const end = performance.now() + 20_000;
-      const hasStamp = () => Atomics.load(view, WORKERS + id * WORDS + STAMP) === stamp;
-      while (hasStamp() && !isDead(id) && performance.now() < end)
-        await new Promise(resolve => setTimeout(resolve, 1));
-      if (!isDead(id)) alive++;
-    }
-    if (alive > permits) fault(me * 10 + 4);
-  };
-  const dwell = async (blocking: boolean) => {
-    const spins = random(200);
-    for (let i = 0; i < spins; i++) Atomics.load(view, STOP);
-    if (!blocking && random(4) === 0) await new Promise(resolve => setTimeout(resolve, random(3)));
-  };
-  while (Atomics.load(view, STOP) === 0) {
-    const blocking = random(2) === 0;
-    const options =
-      random(4) !== 0
-        ? {}
-        : random(2) === 0 || blocking
-          ? { timeout: random(20) }
-          : { signal: AbortSignal.timeout(random(20)) };
-    const what = random(8);
-    const row = random(3);
-    try {
-      if (what < 3) {
-        const guard = blocking ? semaphore.acquireSync(options) : await semaphore.acquire(options);
-        Atomics.store(view, own + STAMP, 1 + random(2 ** 30));
-        await count();
-        await dwell(blocking);
-        Atomics.store(view, own + STAMP, 0);
-        guard.release();
-      } else if (what < 5) {
-        const guard = blocking ? lock.readSync(options) : await lock.read(options);
-        const writer = Atomics.load(view, WRITER);
-        if (writer !== 0) await mustBeDead(writer - 1, WRITER);
-        await dwell(blocking);
-        guard.release();
-      } else if (what === 5) {
-        const guard = blocking ? lock.writeSync(options) : await lock.write(options);
-        await alone(WRITER);
-        await dwell(blocking);
-        noMore(WRITER);
-        guard.release();
-      } else if (what === 6) {
-        const guard = blocking ? table.rowSync(row, options) : await table.row(row, options);
-        await alone(ROWS + row);
-        await dwell(blocking);
-        noMore(ROWS + row);
-        guard.release();
-      } else {
-        const guard = blocking ? table.tableSync(options) : await table.table(options);
-        for (let i = 0; i < 3; i++) await alone(ROWS + i);
-        await dwell(blocking);
-        for (let i = 0; i < 3; i++) noMore(ROWS + i);
-        guard.release();
+      if (!isDead(id)) fault(id * 10 + 1);
+    };
+    const alone = async (at: number) => {
+      const before = Atomics.exchange(view, at, me + 1);
+      if (before !== 0 && !isDead(before - 1)) {
+        const end = performance.now() + 20_000;
+        while (!isDead(before - 1) && performance.now() < end)
+          await new Promise(resolve => setTimeout(resolve, 1));
+        if (!isDead(before - 1)) fault(before * 10 + 2);
       }
-    } catch (error) {
-      const { code, name } = error as NodeJS.ErrnoException;
-      if (code !== 'ERR_TIMEOUT' && name !== 'TimeoutError') throw error;
+    };
+    const noMore = (at: number) => {
+      if (Atomics.compareExchange(view, at, me + 1, 0) !== me + 1) fault(me * 10 + 3);
+    };
+    const holders = () => {
+      const found = new Map<number, number>();
+      for (let id = 0; id <= Math.min(most, me + 100); id++) {
+        const stamp = Atomics.load(view, WORKERS + id * WORDS + STAMP);
+        if (stamp !== 0 && !isDead(id)) found.set(id, stamp);
+      }
+      return found;
+    };
+    /** All that are found twice with the same stamp have had their permits at the same moment. */
+    const count = async () => {
+      const first = holders();
+      const both = [...holders()].filter(([id, stamp]) => first.get(id) === stamp);
+      if (both.length <= permits) return;
+      let alive = 1;
+      for (const [id, stamp] of both) {
+        if (id === me) continue;
+        const end = performance.now() + 20_000;
+        const hasStamp = () => Atomics.load(view, WORKERS + id * WORDS + STAMP) === stamp;
+        while (hasStamp() && !isDead(id) && performance.now() < end)
+          await new Promise(resolve => setTimeout(resolve, 1));
+        if (!isDead(id)) alive++;
+      }
+      if (alive > permits) fault(me * 10 + 4);
+    };
+    const dwell = async (blocking: boolean) => {
+      const spins = random(200);
+      for (let i = 0; i < spins; i++) Atomics.load(view, STOP);
+      if (!blocking && random(4) === 0) await new Promise(resolve => setTimeout(resolve, random(3)));
+    };
+    while (Atomics.load(view, STOP) === 0) {
+      const blocking = form === 'any' ? random(2) === 0 : form === 'blocking';
+      const options =
+        form !== 'blocking' && random(4) !== 0
+          ? {}
+          : random(2) === 0 || blocking
+            ? { timeout: random(20) }
+            : { signal: AbortSignal.timeout(random(20)) };
+      const what = random(8);
+      const row = random(3);
+      try {
+        if (what < 3) {
+          const guard = blocking ? semaphore.acquireSync(options) : await semaphore.acquire(options);
+          Atomics.store(view, own + STAMP, 1 + random(2 ** 30));
+          await count();
+          await dwell(blocking);
+          Atomics.store(view, own + STAMP, 0);
+          guard.release();
+        } else if (what < 5) {
+          const guard = blocking ? lock.readSync(options) : await lock.read(options);
+          const writer = Atomics.load(view, WRITER);
+          if (writer !== 0) await mustBeDead(writer - 1, WRITER);
+          await dwell(blocking);
+          guard.release();
+        } else if (what === 5) {
+          const guard = blocking ? lock.writeSync(options) : await lock.write(options);
+          await alone(WRITER);
+          await dwell(blocking);
+          noMore(WRITER);
+          guard.release();
+        } else if (what === 6) {
+          const guard = blocking ? table.rowSync(row, options) : await table.row(row, options);
+          await alone(ROWS + row);
+          await dwell(blocking);
+          noMore(ROWS + row);
+          guard.release();
+        } else {
+          const guard = blocking ? table.tableSync(options) : await table.table(options);
+          for (let i = 0; i < 3; i++) await alone(ROWS + i);
+          await dwell(blocking);
+          for (let i = 0; i < 3; i++) noMore(ROWS + i);
+          guard.release();
+        }
+      } catch (error) {
+        const { code, name } = error as NodeJS.ErrnoException;
+        if (code !== 'ERR_TIMEOUT' && name !== 'TimeoutError') throw error;
+      }
+      Atomics.add(view, own + OPS, 1);
+      if (random(10) === 0 || form !== 'any') await new Promise(setImmediate);
     }
-    Atomics.add(view, own + OPS, 1);
-    if (random(10) === 0) await new Promise(setImmediate);
-  }
+  };
+  if (first % 4 === 0) await Promise.all([loop(first, 'async'), loop(first + 1, 'blocking')]);
+  else await loop(first, 'any');
 }
 
 test(`nobody gets stuck and nobody has too much while some are killed (seed ${SEED})`, {
@@ -346,7 +351,8 @@ test(`nobody gets stuck and nobody has too much while some are killed (seed ${SE
   const crew: { id: number; peer: Peer<void>; ops: number; since: number; name: string }[] = [];
   let born = 0;
   const hire = () => {
-    const id = born++;
+    const id = born;
+    born += 2;
     // Spawned processes take long to come: fewer of them.
     const carrier = carriers[[0, 0, 1, 1, 1, 1, 2][random(7)]];
     const peer = carrier.start(work, semaphore, lock, table, seen, [
@@ -365,7 +371,7 @@ test(`nobody gets stuck and nobody has too much while some are killed (seed ${SE
   const bury = async ({ id, peer }: (typeof crew)[number]) => {
     peer.kill();
     await peer.join();
-    Atomics.store(view, AT.WORKERS + id * WORKER.WORDS + WORKER.DEAD, 1);
+    for (const one of [id, id + 1]) Atomics.store(view, AT.WORKERS + one * WORKER.WORDS + WORKER.DEAD, 1);
   };
   const lookForStuck = () => {
     const now = performance.now();
