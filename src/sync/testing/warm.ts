@@ -1,4 +1,3 @@
-import { warmUp } from '../../pool/fixtures/carriers.js';
 import { carriers } from '../../testing/carriers.js';
 import { EventFlag } from '../event-flag.js';
 
@@ -11,10 +10,4 @@ export async function warm(): Promise<void> {
     await Promise.all([flag.wait(), peer.result(), peer.join()]);
     flag.clear();
   }
-}
-
-/** The same, for those who use pools. */
-export async function warmPools(): Promise<void> {
-  await warm();
-  await warmUp();
 }

@@ -1,20 +1,26 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Pool } from '../pool/pool.js';
-import { Process } from '../process/process.js';
-import { type Carrier, carriers, mixed } from '../testing/carriers.js';
-import { collect } from '../testing/collect.js';
-import { leavesNoBlocks } from '../testing/commons.js';
-import { leavesNothing } from '../testing/leaks.js';
-import { Condition } from './condition.js';
-import { EventFlag } from './event-flag.js';
-import { Lock } from './lock.js';
-import { RLock } from './rlock.js';
-import { LIMIT, outcomeOf } from './testing/tools.js';
-import { warmPools } from './testing/warm.js';
+import { warmUp } from './pool/fixtures/carriers.js';
+import { Pool } from './pool/pool.js';
+import { Process } from './process/process.js';
+import { Condition } from './sync/condition.js';
+import { EventFlag } from './sync/event-flag.js';
+import { Lock } from './sync/lock.js';
+import { RLock } from './sync/rlock.js';
+import { LIMIT, outcomeOf } from './sync/testing/tools.js';
+import { warm } from './sync/testing/warm.js';
+import { type Carrier, carriers, mixed } from './testing/carriers.js';
+import { collect } from './testing/collect.js';
+import { leavesNoBlocks } from './testing/commons.js';
+import { leavesNothing } from './testing/leaks.js';
 
 /* How objects get to other threads and processes, and what becomes of them. */
-leavesNothing({ warm: warmPools });
+leavesNothing({
+  warm: async () => {
+    await warm();
+    await warmUp();
+  },
+});
 leavesNoBlocks();
 
 const over: readonly Carrier[] = [...carriers, mixed()];
