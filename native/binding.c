@@ -150,6 +150,12 @@ static napi_value ring_all(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+static napi_value drop_bells(napi_env env, napi_callback_info info) {
+  (void)env, (void)info;
+  mh_drop_bells();
+  return NULL;
+}
+
 static napi_value bell_open(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
   return result_or_throw(env, "pipe", mh_loop_open_bell(loop_of(env), (uint32_t)number(&c, 0), c.args[1]));
@@ -484,6 +490,7 @@ NAPI_MODULE_INIT() {
       FUNCTION("futexWake", futex_wake),
       FUNCTION("ring", ring),
       FUNCTION("ringAll", ring_all),
+      FUNCTION("dropBells", drop_bells),
       FUNCTION("bellOpen", bell_open),
       FUNCTION("bellClose", bell_close),
       FUNCTION("bellHold", bell_hold),

@@ -60,6 +60,7 @@ int mh_futex_wake(uint32_t *word, int count);
 int mh_pipe_inode(int fd, uint32_t *inode);
 int mh_ring(uint32_t participant, uint32_t reasons);
 void mh_ring_all(uint32_t reasons);
+void mh_drop_bells(void);
 
 /* participants.c: how a thread comes to use the commons, and what is told when it ends without a word. */
 int mh_join(uint32_t *tag);

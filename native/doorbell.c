@@ -88,6 +88,13 @@ static void drop_bell(uint32_t index) {
   pthread_mutex_unlock(&bells_mutex);
 }
 
+/* Closes what is kept for all that are gone. */
+void mh_drop_bells(void) {
+  uint32_t used = mh_load(&mh_header()->participants_used);
+  for (uint32_t i = 1; i < used && i < MH_MAX_PARTICIPANTS; i++)
+    if (mh_load(&mh_participant(i)->state) != MH_PARTICIPANT_LIVE) drop_bell(i);
+}
+
 static int strike(uint32_t index, bool keep) {
   pthread_mutex_lock(&bells_mutex);
   int fd = find_bell(index, &keep);

@@ -57,6 +57,8 @@ export interface Native {
   /** Wakes a participant wherever it sleeps. Negative: it is gone. */
   ring(participant: number, reasons: number): number;
   ringAll(reasons: number): void;
+  /** Closes what this process keeps for ringing participants that are gone. */
+  dropBells(): void;
   /** Opens this thread's doorbell: `listener` runs on its event loop at each ring. It does not keep the loop alive. */
   bellOpen(participant: number, listener: () => void): void;
   bellClose(): void;

@@ -176,6 +176,7 @@ export class Condition extends SharedObject {
   #checkHeld(act: string): void {
     this.check();
     if (this.lock.isMine) return;
+    this.check(); // it may have been disposed of meanwhile, with the lock
     throw new LockError(
       `Cannot ${act} this Condition as its ${nameOf(this.lock.cell, this.lock)} is not held by the caller: acquire() it first`,
     );

@@ -15,6 +15,7 @@ import {
   untilWaiting,
   warmCarriers,
 } from '../testing/sharing.js';
+import { EventFlag } from './event-flag.js';
 import type { Guard } from './guard.js';
 import { RWLock } from './rw-lock.js';
 
@@ -326,12 +327,19 @@ for (const crowd of crowds) {
     test('so they do behind one that exits', LIMIT, async () => {
       using lock = new RWLock();
       const reader = lock.readSync();
-      const peer = crowd.start((there: RWLock) => {
-        there.write().catch(() => {});
-        setTimeout(() => process.exit(0), 50);
-      }, lock);
+      using leave = new EventFlag();
+      const peer = crowd.start(
+        async (there: RWLock, told: EventFlag) => {
+          there.write().catch(() => {});
+          await told.wait();
+          process.exit(0);
+        },
+        lock,
+        leave,
+      );
       await untilWaiting(lock, 1);
       const behind = lock.read();
+      leave.set();
       (await behind).release();
       await peer.join();
       reader.release();

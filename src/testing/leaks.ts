@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, beforeEach } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { native } from '../native/native.js';
 import { descendants, inspectProcess, marked } from './processes.js';
 
 /** Carried by every process a test file gives birth to, so that orphans are found too. The test script sets the first part. */
@@ -92,6 +93,7 @@ async function openWhatNodeOpensLazily(): Promise<void> {
 
 function inventory(mark: string, temporary: string): Inventory {
   const found: Inventory = new Map();
+  if (native.arenaFd() >= 0) native.dropBells(); // of those that have left in order: kept until their place is taken
   for (const { pid, startTime, state, command } of [...descendants(), ...marked(MARK, mark)]) {
     if (isInReserve(pid)) continue;
     found.set(

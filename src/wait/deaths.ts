@@ -33,7 +33,10 @@ export function onDeath(sweeper: Sweeper): void {
 export function watchDeaths(): void {
   if (watching) return;
   watching = true;
-  onRing(REASON.DEATH, sweepDead);
+  onRing(REASON.DEATH, () => {
+    sweepDead();
+    native.dropBells();
+  });
 }
 
 /** Sweeps after all that are known to be dead, unless another thread is doing so. */
