@@ -24,7 +24,7 @@ const NAMED_BYTES = 65_536;
  * A lock for many readers or one writer, among all threads and processes that have it.
  *
  * Order: of arrival. Readers that come while a writer waits stay behind it, so writers are not starved, nor are readers.
- * It is not re-entrant: who reads and wants to write waits for itself, which is a deadlock.
+ * It is not re-entrant: who reads and wants to write waits for itself. In the blocking form that is a DeadlockError.
  *
  * Death: what a thread held when it ended comes back. After a writer's death the next guard has `abandoned` true.
  * Deadlocks are found as Lock's.
