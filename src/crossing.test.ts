@@ -8,16 +8,16 @@ import { EventFlag } from './sync/event-flag.js';
 import { Lock } from './sync/lock.js';
 import { RLock } from './sync/rlock.js';
 import { LIMIT, outcomeOf } from './sync/testing/tools.js';
-import { warm } from './sync/testing/warm.js';
 import { type Carrier, carriers, mixed } from './testing/carriers.js';
 import { collect } from './testing/collect.js';
 import { leavesNoBlocks } from './testing/commons.js';
 import { leavesNothing } from './testing/leaks.js';
+import { warmCarriers } from './testing/sharing.js';
 
 /* How objects get to other threads and processes, and what becomes of them. */
 leavesNothing({
   warm: async () => {
-    await warm();
+    await warmCarriers();
     await warmUp();
   },
 });

@@ -4,14 +4,14 @@ import { ClosedError, LockError } from '../errors/errors.js';
 import { type Carrier, carriers, mixed, type Peer } from '../testing/carriers.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
+import { warmCarriers } from '../testing/sharing.js';
 import { Condition } from './condition.js';
 import { EventFlag } from './event-flag.js';
 import { Lock } from './lock.js';
 import { RLock } from './rlock.js';
 import { FORMS, type Form, inLine, LIMIT, outcomeOf } from './testing/tools.js';
-import { warm } from './testing/warm.js';
 
-leavesNothing({ warm });
+leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
 
 const over: readonly Carrier[] = [...carriers, mixed()];

@@ -7,6 +7,7 @@ import { DeadlockError, TimeoutError } from '../errors/errors.js';
 import { type Carrier, carriers, mixed, type Peer } from '../testing/carriers.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
+import { warmCarriers } from '../testing/sharing.js';
 import { EventFlag } from './event-flag.js';
 import { Lock } from './lock.js';
 import { RLock } from './rlock.js';
@@ -14,10 +15,9 @@ import { RWLock } from './rw-lock.js';
 import { TableLock } from './table-lock.js';
 import { random } from './testing/random.js';
 import { FORMS, type Form, LIMIT } from './testing/tools.js';
-import { warm } from './testing/warm.js';
 
 /* MANYHANDS_SOAK: how long the search for false alarms lasts, in ms, for each carrier. */
-leavesNothing({ warm });
+leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
 
 const DURATION = Number(process.env.MANYHANDS_SOAK ?? 500);

@@ -4,17 +4,17 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { type Carrier, carriers, mixed, type Peer } from '../testing/carriers.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
+import { warmCarriers } from '../testing/sharing.js';
 import { EventFlag } from './event-flag.js';
 import { Lock } from './lock.js';
 import { CRASHES, type Crash, crash, storm } from './testing/crashes.js';
 import { acquire, count, FORMS, type Form, faults, inLine, LIMIT } from './testing/tools.js';
-import { warm } from './testing/warm.js';
 
 /*
  * What a Lock promises when owners and waiters die. MANYHANDS_SOAK: how long the storms of kills last, in ms, each of four;
  * MANYHANDS_SEED: the seed of one to repeat, as far as the machine takes part.
  */
-leavesNothing({ warm });
+leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
 
 const DURATION = Number(process.env.MANYHANDS_SOAK ?? 800);

@@ -5,6 +5,7 @@ import { ClosedError, LockError, TimeoutError } from '../errors/errors.js';
 import { type Carrier, carriers, mixed, type Peer } from '../testing/carriers.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
+import { warmCarriers } from '../testing/sharing.js';
 import { EventFlag } from './event-flag.js';
 import type { Guard } from './guard.js';
 import { Lock } from './lock.js';
@@ -19,10 +20,9 @@ import {
   LIMIT,
   outcomeOf,
 } from './testing/tools.js';
-import { warm } from './testing/warm.js';
 
 /* What a Lock promises while nobody dies; lock-deaths.test.ts has the rest. */
-leavesNothing({ warm });
+leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
 
 const over: readonly Carrier[] = [...carriers, mixed()];

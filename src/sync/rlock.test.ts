@@ -6,14 +6,14 @@ import { LockError, TimeoutError } from '../errors/errors.js';
 import { type Carrier, carriers, mixed } from '../testing/carriers.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
+import { warmCarriers } from '../testing/sharing.js';
 import { EventFlag } from './event-flag.js';
 import { Lock } from './lock.js';
 import { RLock } from './rlock.js';
 import { count, FORMS, type Form, faults, increment, inLine, LIMIT, outcomeOf } from './testing/tools.js';
-import { warm } from './testing/warm.js';
 
 /* What an RLock promises beyond a Lock: who its owner is, and its levels. */
-leavesNothing({ warm });
+leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
 
 const over: readonly Carrier[] = [...carriers, mixed()];
