@@ -1,3 +1,4 @@
+export { type Channel, Queue } from './channel/queue.js';
 export * from './errors/errors.js';
 export { cpuCount } from './platform/platform.js';
 export { AsyncResult } from './pool/async-result.js';

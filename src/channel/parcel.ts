@@ -5,7 +5,7 @@ export const INLINE_BYTES = 2048;
 
 /**
  * An item on its way: one that is encoded and not yet in the channel, or out of it and not yet decoded. One object serves many
- * items.
+ * items: see borrow().
  */
 export class Parcel {
   /** Its bytes from 0 on, if it has no block. */
@@ -14,21 +14,44 @@ export class Parcel {
   length = 0;
   /** The block that has its bytes, which is this thread's; 0: none. */
   handle = 0;
+  /** Its bytes, while there is no memory for the block that they are to have. */
+  waiting: Uint8Array | undefined = undefined;
   /** Is it bytes as they are, rather than an encoded value? */
   raw = false;
   /** The lower, the sooner it comes out, where that matters. */
   rank = 0;
 
-  /** The item's bytes, good until the parcel is used again or let go of. */
+  /** The item's bytes, good until the parcel is given back. */
   content(space: Space): Uint8Array {
     if (this.handle === 0) return this.bytes.subarray(0, this.length);
-    return space.at(this.handle, this.length).bytes.subarray(0, this.length);
+    return space.at(this.handle, this.length).bytes;
   }
 
-  /** Frees its block, if it has one. */
-  drop(space: Space): void {
-    if (this.handle === 0) return;
-    space.free(this.handle);
-    this.handle = 0;
+  /** What is too long to lie in line gets its block, if it has none yet. @throws {OutOfMemoryError} */
+  settle(space: Space): void {
+    if (this.waiting === undefined) return;
+    this.handle = space.allocate(this.length);
+    space.at(this.handle, this.length).bytes.set(this.waiting);
+    this.waiting = undefined;
   }
+}
+
+const idle: Parcel[] = [];
+
+/** A parcel for one item. What is encoded or decoded may use channels itself, so one for all would not do. */
+export function borrow(): Parcel {
+  return idle.pop() ?? new Parcel();
+}
+
+/** Empties the parcel: what is in it is not wanted any more. */
+export function release(parcel: Parcel, space: Space): void {
+  if (parcel.handle !== 0) space.free(parcel.handle);
+  parcel.handle = 0;
+  parcel.waiting = undefined;
+  parcel.raw = false;
+}
+
+export function giveBack(parcel: Parcel, space: Space): void {
+  release(parcel, space);
+  idle.push(parcel);
 }

@@ -1,3 +1,4 @@
+import type { Batch } from './batch.js';
 import type { Parcel } from './parcel.js';
 
 /**
@@ -12,6 +13,10 @@ export interface Store {
   push(parcel: Parcel): void;
   /** Takes the next item out, into `parcel`: its block, if it has one, is this thread's from now on. There must be one. */
   pull(parcel: Parcel): void;
+  /** Puts in the first `count` of the batch. If this throws, those are in that are no longer in the batch. */
+  pushMany(batch: Batch, count: number, parcel: Parcel): void;
+  /** Takes out the next `count`, into `batch`. There must be so many. */
+  pullMany(batch: Batch, count: number, parcel: Parcel): void;
   /** Bytes that it and its items take, about. */
   readonly held: number;
   /** Brings all into order from whatever step its last user died at; how many items there are. Can be interrupted and done again. */

@@ -30,6 +30,30 @@ export class ClosedError extends ManyhandsError {
   override readonly code: string = 'ERR_CLOSED';
 }
 
+/** Nothing was in the queue in time. */
+export class QueueEmptyError extends TimeoutError {
+  static {
+    name(this, 'QueueEmptyError');
+  }
+  override readonly code: string = 'ERR_QUEUE_EMPTY';
+}
+
+/** The queue had no room in time. What was to be put was not; `putMany` tells by `put` how many had gone in before. */
+export class QueueFullError extends TimeoutError {
+  static {
+    name(this, 'QueueFullError');
+  }
+  override readonly code: string = 'ERR_QUEUE_FULL';
+}
+
+/** The queue was shut down: nothing goes in any more, or nothing is left in it. */
+export class QueueShutDownError extends ClosedError {
+  static {
+    name(this, 'QueueShutDownError');
+  }
+  override readonly code: string = 'ERR_QUEUE_SHUT_DOWN';
+}
+
 /** The barrier was broken: a party ran out of time, gave up, ended, or called abort() or reset(). */
 export class BrokenBarrierError extends ManyhandsError {
   static {

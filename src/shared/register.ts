@@ -1,4 +1,4 @@
 /* Loads all that registers its objects with the codec: whoever receives one must know its class. */
-import '../sync/register.js';
+import '../channel/register.js';
 import './shared-array.js';
 import './value.js';

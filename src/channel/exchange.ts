@@ -1,0 +1,460 @@
+import { availableParallelism } from 'node:os';
+import { OutOfMemoryError } from '../errors/errors.js';
+import type { Cell } from '../sync/cell.js';
+import { timeoutOf, type WaitOptions } from '../wait/options.js';
+import type { Batch } from './batch.js';
+import type { Parcel } from './parcel.js';
+import { lengthAt } from './record.js';
+import type { Space } from './space.js';
+import type { Store } from './store.js';
+
+/*
+ * Where those who put and those who get meet: a store of items under a lock, and two lines of waiters.
+ *
+ * PUTS counts what came in, and those who find nothing wait at it; TAKES counts what went out, and those who find no room wait
+ * at it. Each item calls the one that has waited longest for one, each gap too. Who is called competes with those who come
+ * running; if it comes too late, it writes its thread into TURN and waits again, now first in line, and newcomers stand behind it
+ * from then on, also if there is something for them. So nobody is overtaken twice by the same, as with locks (sync/lock.ts).
+ * Whoever has been called calls the next, if there is something left for it.
+ *
+ * Death: the lock's next holder has the store recover, and counts anew. What a dead one was called for is passed on, and all who
+ * wait look again. TURN of a dead thread counts for nothing.
+ */
+export const EXCHANGE = {
+  LOCK: 0,
+  PUTS: 1,
+  TAKES: 2,
+  /** One of STATE. */
+  STATE: 3,
+  /** Items in the store. */
+  COUNT: 4,
+  /** Most items; 0: as many as there is memory for. */
+  BOUND: 5,
+  /** Most memory, in KiB. One item is let in however large it is. */
+  LIMIT: 6,
+  GET_TURN: 7,
+  PUT_TURN: 8,
+  /** Never changes: those wait there who want to know that there is something to get, and do not get it. */
+  WATCH: 9,
+  WORDS: 12,
+} as const;
+
+export const STATE = {
+  OPEN: 0,
+  /** Nothing comes in any more. */
+  DRAINING: 1,
+  /** And all that was in it was dropped. */
+  SHUT: 2,
+} as const;
+
+/** What an attempt came to. */
+export const OUTCOME = {
+  DONE: 0,
+  /** Nothing to get, or no room. */
+  NOT_NOW: 1,
+  /** There will never be. */
+  NEVER: 2,
+  /** The channel has been disposed of. */
+  GONE: 3,
+} as const;
+export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
+const { DONE, NOT_NOW, NEVER, GONE } = OUTCOME;
+
+/** Looks at the word before a thread goes to sleep: sleeping and being woken cost as much as thousands of them. */
+const MOST_SPINS = availableParallelism() > 1 ? 20_000 : 0;
+const LEAST_SPINS = MOST_SPINS / 64;
+/** Items of a batch that go in without asking anew how much memory is left. */
+const AT_ONCE = 64;
+
+/** Those who get or those who put. */
+interface Side {
+  /** What they wait at. */
+  readonly word: number;
+  readonly turn: number;
+  /** Adjusts to how long it took lately. */
+  spins: number;
+}
+
+/** What else is to be done with each item, under the lock, and what ends a side for good. */
+export interface Terms {
+  /** Before items are taken, after so many were, and when who took them has died: `missing` have left uncounted. */
+  readonly ledger?: { begin(): void; end(count: number): void; recover(missing: number): void };
+  /** Are all gone that could put, or take? Asked before a wait, and after each death. */
+  readonly noMorePuts?: () => boolean;
+  readonly noMoreTakes?: () => boolean;
+}
+
+export class Exchange {
+  readonly #cell: Cell;
+  readonly #at: number;
+  readonly #words: Int32Array;
+  readonly #terms: Terms;
+  readonly #getting: Side;
+  readonly #putting: Side;
+  /** Ends async waits of this thread. */
+  readonly #waits = new Set<(reason: unknown) => void>();
+
+  constructor(
+    cell: Cell,
+    at: number,
+    readonly space: Space,
+    readonly store: Store,
+    terms: Terms = {},
+  ) {
+    this.#cell = cell;
+    this.#at = at;
+    this.#words = cell.words;
+    this.#terms = terms;
+    this.#getting = { word: at + EXCHANGE.PUTS, turn: at + EXCHANGE.GET_TURN, spins: LEAST_SPINS };
+    this.#putting = { word: at + EXCHANGE.TAKES, turn: at + EXCHANGE.PUT_TURN, spins: LEAST_SPINS };
+  }
+
+  /** Sets up the words of a new one. `limit`: bytes. */
+  static prepare(words: Int32Array, at: number, bound: number, limit: number): void {
+    words[at + EXCHANGE.BOUND] = bound;
+    words[at + EXCHANGE.LIMIT] = Math.min(2 ** 31 - 1, Math.ceil(limit / 1024));
+  }
+
+  /** How many items are in it at this instant. */
+  get count(): number {
+    return Atomics.load(this.#words, this.#at + EXCHANGE.COUNT);
+  }
+
+  /** Most items; 0: no such limit. */
+  get bound(): number {
+    return this.#words[this.#at + EXCHANGE.BOUND];
+  }
+
+  get state(): number {
+    return Atomics.load(this.#words, this.#at + EXCHANGE.STATE);
+  }
+
+  /** Takes the next item out, if there is one. `called`: by one who waited for it. */
+  take(parcel: Parcel, called: boolean): Outcome {
+    const w = this.#words;
+    const at = this.#at;
+    if (!this.#cell.isThere) return GONE;
+    if (Atomics.load(w, at + EXCHANGE.COUNT) === 0)
+      return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
+    if (!called && w[at + EXCHANGE.GET_TURN] !== 0 && this.#isTaken(at + EXCHANGE.GET_TURN)) return NOT_NOW;
+    this.lock();
+    const count = w[at + EXCHANGE.COUNT];
+    if (count > 0) {
+      const { ledger } = this.#terms;
+      ledger?.begin();
+      this.store.pull(parcel);
+      ledger?.end(1);
+      w[at + EXCHANGE.COUNT] = count - 1;
+      w[at + EXCHANGE.TAKES]++;
+    }
+    this.unlock();
+    if (count === 0) return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
+    this.#cell.home.wake(at + EXCHANGE.TAKES, 1);
+    return DONE;
+  }
+
+  /** The same for up to `most` items. */
+  takeMany(batch: Batch, most: number, parcel: Parcel, called: boolean): Outcome {
+    const w = this.#words;
+    const at = this.#at;
+    if (!this.#cell.isThere) return GONE;
+    if (Atomics.load(w, at + EXCHANGE.COUNT) === 0)
+      return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
+    if (!called && w[at + EXCHANGE.GET_TURN] !== 0 && this.#isTaken(at + EXCHANGE.GET_TURN)) return NOT_NOW;
+    this.lock();
+    const count = w[at + EXCHANGE.COUNT];
+    const taken = Math.min(count, most);
+    if (taken > 0) {
+      const { ledger } = this.#terms;
+      ledger?.begin();
+      this.store.pullMany(batch, taken, parcel);
+      ledger?.end(taken);
+      w[at + EXCHANGE.COUNT] = count - taken;
+      w[at + EXCHANGE.TAKES]++;
+    }
+    this.unlock();
+    if (taken === 0) return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
+    this.#cell.home.wake(at + EXCHANGE.TAKES, taken);
+    return DONE;
+  }
+
+  /** Puts an item in, if there is room. @throws {OutOfMemoryError} There is no memory, and no item to wait for. */
+  offer(parcel: Parcel, called: boolean): Outcome {
+    const w = this.#words;
+    const at = this.#at;
+    if (!this.#cell.isThere) return GONE;
+    if (Atomics.load(w, at + EXCHANGE.STATE) !== STATE.OPEN) return NEVER;
+    if (!called && w[at + EXCHANGE.PUT_TURN] !== 0 && this.#isTaken(at + EXCHANGE.PUT_TURN)) return NOT_NOW;
+    const bound = w[at + EXCHANGE.BOUND];
+    if (bound > 0 && w[at + EXCHANGE.COUNT] >= bound) return NOT_NOW;
+    let outcome: Outcome = NOT_NOW;
+    this.lock();
+    try {
+      const count = w[at + EXCHANGE.COUNT];
+      if (w[at + EXCHANGE.STATE] !== STATE.OPEN) outcome = NEVER;
+      else if ((bound === 0 || count < bound) && this.#fits(count, parcel.length)) {
+        parcel.settle(this.space);
+        this.store.push(parcel);
+        w[at + EXCHANGE.COUNT] = count + 1;
+        w[at + EXCHANGE.PUTS]++;
+        outcome = DONE;
+      }
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError) || w[at + EXCHANGE.COUNT] === 0) throw error;
+    } finally {
+      this.unlock();
+    }
+    if (outcome === DONE) this.#announce(1);
+    return outcome;
+  }
+
+  /** Puts in as many of the batch as there is room for. DONE: all of them. */
+  offerMany(batch: Batch, parcel: Parcel, called: boolean): Outcome {
+    const w = this.#words;
+    const at = this.#at;
+    if (!this.#cell.isThere) return GONE;
+    if (Atomics.load(w, at + EXCHANGE.STATE) !== STATE.OPEN) return NEVER;
+    if (!called && w[at + EXCHANGE.PUT_TURN] !== 0 && this.#isTaken(at + EXCHANGE.PUT_TURN)) return NOT_NOW;
+    const before = batch.count;
+    let isOpen = true;
+    this.lock();
+    try {
+      isOpen = w[at + EXCHANGE.STATE] === STATE.OPEN;
+      if (isOpen) this.#pushWhatFits(batch, parcel);
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError) || w[at + EXCHANGE.COUNT] === 0) throw error;
+    } finally {
+      const put = before - batch.count;
+      w[at + EXCHANGE.COUNT] += put;
+      if (put > 0) w[at + EXCHANGE.PUTS]++;
+      this.unlock();
+      if (put > 0) this.#announce(put);
+    }
+    if (!isOpen) return NEVER;
+    return batch.count === 0 ? DONE : NOT_NOW;
+  }
+
+  #pushWhatFits(batch: Batch, parcel: Parcel): void {
+    const w = this.#words;
+    const at = this.#at;
+    const bound = w[at + EXCHANGE.BOUND];
+    let count = w[at + EXCHANGE.COUNT];
+    let room = bound === 0 ? batch.count : Math.min(batch.count, bound - count);
+    while (room > 0) {
+      // Some at a time, so that memory is asked about now and then.
+      const some = Math.min(room, AT_ONCE);
+      if (!this.#fits(count, lengthAt(batch.words, batch.start))) return;
+      this.store.pushMany(batch, some, parcel);
+      count += some;
+      room -= some;
+    }
+  }
+
+  #fits(count: number, bytes: number): boolean {
+    return count === 0 || this.store.held + bytes <= this.#words[this.#at + EXCHANGE.LIMIT] * 1024;
+  }
+
+  /** Calls those who wait for items. */
+  #announce(items: number): void {
+    const { home } = this.#cell;
+    home.wake(this.#at + EXCHANGE.PUTS, items);
+    home.wake(this.#at + EXCHANGE.WATCH, Number.POSITIVE_INFINITY);
+  }
+
+  /** Nothing comes in from now on; what is in it is dropped if asked for. Wakes all who wait. */
+  shutDown(immediate: boolean): void {
+    const w = this.#words;
+    const at = this.#at;
+    this.lock();
+    const state = immediate ? STATE.SHUT : Math.max(w[at + EXCHANGE.STATE], STATE.DRAINING);
+    Atomics.store(w, at + EXCHANGE.STATE, state);
+    if (immediate) {
+      this.store.clear();
+      w[at + EXCHANGE.COUNT] = 0;
+    }
+    this.unlock();
+    this.wakeAll();
+  }
+
+  /** All who wait look again. */
+  wakeAll(): void {
+    const { home } = this.#cell;
+    for (const word of [EXCHANGE.PUTS, EXCHANGE.TAKES]) {
+      Atomics.add(this.#words, this.#at + word, 1);
+      home.wake(this.#at + word, Number.POSITIVE_INFINITY);
+    }
+    home.wake(this.#at + EXCHANGE.WATCH, Number.POSITIVE_INFINITY);
+  }
+
+  /** Async waits of this thread end with an error, unless they have got what they waited for. */
+  failWaits(reason: unknown): void {
+    for (const fail of [...this.#waits]) fail(reason);
+  }
+
+  lock(): void {
+    this.#cell.home.lock(this.#at + EXCHANGE.LOCK, this.#recover);
+  }
+
+  unlock(): void {
+    this.#cell.home.unlock(this.#at + EXCHANGE.LOCK);
+  }
+
+  readonly #recover = () => {
+    const w = this.#words;
+    const at = this.#at;
+    const count = this.store.recover();
+    this.#terms.ledger?.recover(w[at + EXCHANGE.COUNT] - count);
+    w[at + EXCHANGE.COUNT] = count;
+    // What the dead one had changed it may not have announced; its death has all who wait look again.
+  };
+
+  /** Waits until `attempt` of one who gets comes to something. NOT_NOW: time ran out. */
+  getSync(attempt: (called: boolean) => Outcome, timeout: number): Outcome {
+    return this.#waitSync(this.#getting, attempt, timeout);
+  }
+
+  putSync(attempt: (called: boolean) => Outcome, timeout: number): Outcome {
+    return this.#waitSync(this.#putting, attempt, timeout);
+  }
+
+  get(attempt: (called: boolean) => Outcome, options: WaitOptions): Promise<Outcome> {
+    return this.#wait(this.#getting, attempt, options);
+  }
+
+  put(attempt: (called: boolean) => Outcome, options: WaitOptions): Promise<Outcome> {
+    return this.#wait(this.#putting, attempt, options);
+  }
+
+  #waitSync(side: Side, attempt: (called: boolean) => Outcome, timeout: number): Outcome {
+    const { home } = this.#cell;
+    const recheck = () => !this.#isWorthALook(side);
+    let called = false;
+    let deadline = 0;
+    for (;;) {
+      const seen = Atomics.load(this.#words, side.word);
+      const outcome = this.#attempt(side, attempt, called);
+      if (outcome !== NOT_NOW || timeout === 0) return outcome;
+      if (called) this.#askForTurn(side);
+      else if (this.#spin(side, seen) && timeout === Number.POSITIVE_INFINITY) continue;
+      if (deadline === 0) deadline = performance.now() + timeout;
+      const left = Math.max(0, deadline - performance.now());
+      const parked = home.parkSync(side.word, seen, { timeout: left, first: called, recheck });
+      if (parked.outcome === 'timeout') {
+        this.#giveUp(side);
+        return NOT_NOW;
+      }
+      called ||= parked.outcome === 'woken';
+    }
+  }
+
+  async #wait(side: Side, attempt: (called: boolean) => Outcome, options: WaitOptions): Promise<Outcome> {
+    const { signal } = options;
+    const timeout = timeoutOf(options);
+    signal?.throwIfAborted();
+    const { home } = this.#cell;
+    const recheck = () => !this.#isWorthALook(side);
+    const deadline = performance.now() + timeout;
+    let called = false;
+    for (;;) {
+      const seen = Atomics.load(this.#words, side.word);
+      let outcome = this.#attempt(side, attempt, called);
+      if (outcome !== NOT_NOW || timeout === 0) return outcome;
+      if (called) this.#askForTurn(side);
+      let fail: ((reason: unknown) => void) | undefined;
+      let failure: { readonly error: unknown } | undefined;
+      try {
+        const parked = await home.park(side.word, seen, {
+          timeout: Math.max(0, deadline - performance.now()),
+          signal,
+          first: called,
+          recheck,
+          queued: (_, failing) => {
+            fail = failing;
+            this.#waits.add(failing);
+          },
+          // At once, not when the code that awaits it goes on: this thread may block before that.
+          woken: () => {
+            try {
+              outcome = this.#attempt(side, attempt, true);
+            } catch (error) {
+              failure = { error };
+            }
+          },
+        });
+        if (failure) throw failure.error;
+        if (outcome !== NOT_NOW) return outcome;
+        if (parked.outcome === 'timeout') {
+          this.#giveUp(side);
+          return NOT_NOW;
+        }
+        called ||= parked.outcome === 'woken';
+      } catch (error) {
+        if (this.#cell.isThere) this.#giveUp(side);
+        throw error;
+      } finally {
+        if (fail) this.#waits.delete(fail);
+      }
+    }
+  }
+
+  #attempt(side: Side, attempt: (called: boolean) => Outcome, called: boolean): Outcome {
+    let outcome = attempt(called);
+    if (outcome === NOT_NOW && this.#isOneSided(side)) {
+      // Nobody can have come in between any more.
+      outcome = attempt(called);
+      if (outcome === NOT_NOW) outcome = NEVER;
+    }
+    if (called && outcome !== NOT_NOW && outcome !== GONE) this.#giveUp(side, true);
+    return outcome;
+  }
+
+  /** Looks out for a while for what another may be about to do. True: something has changed. */
+  #spin(side: Side, seen: number): boolean {
+    const w = this.#words;
+    for (let i = side.spins; i > 0; i--) {
+      if (Atomics.load(w, side.word) === seen) continue;
+      side.spins = Math.min(MOST_SPINS, side.spins * 2);
+      return true;
+    }
+    side.spins = Math.max(LEAST_SPINS, side.spins >> 1);
+    return false;
+  }
+
+  /** Might one who waits find something, or learn that there will be nothing? */
+  #isWorthALook(side: Side): boolean {
+    const w = this.#words;
+    const at = this.#at;
+    if (!this.#cell.isThere || w[at + EXCHANGE.STATE] !== STATE.OPEN || this.#isOneSided(side)) return true;
+    const count = Atomics.load(w, at + EXCHANGE.COUNT);
+    if (side === this.#getting) return count > 0;
+    const bound = w[at + EXCHANGE.BOUND];
+    return count === 0 || bound === 0 || count < bound;
+  }
+
+  /** Are all gone that those of this side wait for? */
+  #isOneSided(side: Side): boolean {
+    const { noMorePuts, noMoreTakes } = this.#terms;
+    return (side === this.#getting ? noMorePuts : noMoreTakes)?.() ?? false;
+  }
+
+  /** Is it somebody's turn? */
+  #isTaken(turn: number): boolean {
+    const tag = Atomics.load(this.#words, turn);
+    return tag !== 0 && !this.#cell.home.isKnownDead(tag);
+  }
+
+  /** Was called and came too late: newcomers stand behind it from now on. */
+  #askForTurn(side: Side): void {
+    if (!this.#isTaken(side.turn)) Atomics.store(this.#words, side.turn, this.#cell.home.self());
+  }
+
+  /** Who was called has got something, or waits no more: whatever else there is is for others. */
+  #giveUp(side: Side, called = false): void {
+    const w = this.#words;
+    const me = this.#cell.home.self();
+    const hadTurn = Atomics.compareExchange(w, side.turn, me, 0) === me;
+    // They may be about to wait, having seen that it was not their turn.
+    if (hadTurn) Atomics.add(w, side.word, 1);
+    if ((hadTurn || called) && this.#isWorthALook(side)) this.#cell.home.wake(side.word, 1);
+  }
+}

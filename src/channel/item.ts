@@ -1,0 +1,91 @@
+import { decode, decodeAsync, needsModules } from '../codec/decode.js';
+import { encodeInto, takeEncoded } from '../codec/encode.js';
+import { OutOfMemoryError } from '../errors/errors.js';
+import { INLINE_BYTES, type Parcel } from './parcel.js';
+import type { Space } from './space.js';
+
+/*
+ * Between values and parcels. A long value is encoded straight into a block of about the size that it will need, if that can be
+ * guessed: from its own bytes, or from the item before.
+ */
+const ITEM = { root: 'item' };
+/** What an array of bytes takes when encoded, besides the bytes. */
+const OVERHEAD = 64;
+
+/**
+ * Encodes a value into `parcel`. `guess`: how many bytes it may take. What finds no memory for its block waits in the parcel for
+ * one.
+ * @throws {SerializationError} Something in it cannot cross.
+ */
+export function pack(value: unknown, parcel: Parcel, space: Space, guess: number): void {
+  const wanted = ArrayBuffer.isView(value) ? value.byteLength + OVERHEAD : guess;
+  if (wanted > INLINE_BYTES && packInBlock(value, parcel, space, wanted)) return;
+  const length = encodeInto(value, parcel.bytes, 0, ITEM);
+  if (length > 0) parcel.length = length;
+  else packBytes(takeEncoded(), parcel, space);
+}
+
+/** False: it did not fit, or would leave much of the block unused, or there is no block. */
+function packInBlock(value: unknown, parcel: Parcel, space: Space, wanted: number): boolean {
+  const handle = allocate(space, wanted);
+  if (handle === 0) return false;
+  let length = 0;
+  try {
+    const { bytes } = space.at(handle, space.sizeOf(handle));
+    length = encodeInto(value, bytes, 0, ITEM);
+    if (length <= INLINE_BYTES || length < wanted / 2) {
+      if (length > 0) packBytes(bytes.subarray(0, length), parcel, space);
+      else packBytes(takeEncoded(), parcel, space);
+      length = 0;
+      return true;
+    }
+  } finally {
+    if (length === 0) space.free(handle);
+  }
+  parcel.handle = handle;
+  parcel.length = length;
+  return true;
+}
+
+/** Puts bytes into `parcel`: in line or into a block, or, as long as there is no memory for that, a copy. */
+export function packBytes(bytes: Uint8Array, parcel: Parcel, space: Space): void {
+  parcel.length = bytes.length;
+  if (bytes.length <= INLINE_BYTES) {
+    parcel.bytes.set(bytes);
+    return;
+  }
+  parcel.handle = allocate(space, bytes.length);
+  if (parcel.handle === 0) parcel.waiting = bytes.slice();
+  else space.at(parcel.handle, bytes.length).bytes.set(bytes);
+}
+
+/** A block; 0: there is no memory for it now. */
+function allocate(space: Space, bytes: number): number {
+  try {
+    return space.allocate(bytes);
+  } catch (error) {
+    if (error instanceof OutOfMemoryError) return 0;
+    throw error;
+  }
+}
+
+/** The value in `parcel`. @throws {SerializationError} It cannot be decoded here. */
+export function unpack(parcel: Parcel, space: Space): unknown {
+  if (parcel.raw) return unpackBytes(parcel, space);
+  if (parcel.handle === 0) return decode(parcel.bytes, 0, parcel.length);
+  return decode(parcel.content(space));
+}
+
+/** The bytes in `parcel`, the caller's own. */
+export function unpackBytes(parcel: Parcel, space: Space): Uint8Array {
+  return new Uint8Array(parcel.content(space));
+}
+
+/** Does the value refer to modules that must be waited for? Then unpackAsync() is the way. */
+export function mustWait(parcel: Parcel, space: Space): boolean {
+  return !parcel.raw && needsModules(parcel.content(space));
+}
+
+export function unpackAsync(parcel: Parcel, space: Space): Promise<{ value: unknown }> {
+  return decodeAsync(parcel.content(space));
+}

@@ -1,0 +1,405 @@
+import { ClosedError, QueueEmptyError, QueueFullError, QueueShutDownError } from '../errors/errors.js';
+import { Cell } from '../sync/cell.js';
+import { type NamedOptions, nameOf } from '../sync/naming.js';
+import { registerShared, SharedObject } from '../sync/shared-object.js';
+import { timeoutOf, type WaitOptions } from '../wait/options.js';
+import { Batch } from './batch.js';
+import { soon } from './breath.js';
+import { type Exchange, OUTCOME, type Outcome } from './exchange.js';
+import { mustWait, pack, unpack, unpackAsync } from './item.js';
+import { borrow, giveBack, INLINE_BYTES, type Parcel, release } from './parcel.js';
+import { exchangeIn, type Order, openQueue } from './queue-cell.js';
+
+const { DONE, NOT_NOW, NEVER, GONE } = OUTCOME;
+const NOW = { timeout: 0 };
+/** Items that putMany() takes from an iterable before it puts them. */
+const AT_ONCE = 1024;
+const MOST_AT_ONCE = 2 ** 31 - 1;
+
+/** How many items had gone in before the error. */
+interface Put {
+  readonly put: number;
+}
+
+/** A way for items from one thread or process to others. */
+export interface Channel<T> extends AsyncIterable<T>, Disposable {}
+
+/**
+ * First in, first out, between any number of threads and processes that put and get. What was put is in shared memory when
+ * `put` resolves: it outlives its producer, whatever becomes of that one. Items are anything that can cross (docs/values.md): also
+ * functions, locks, other queues.
+ *
+ * Order: items of one producer stay in order. Who waits, to put or to get, is called in order of arrival; a running thread may be
+ * quicker than one that is being woken, but nobody is overtaken that way twice in a row.
+ *
+ * Room: `maxsize` items; without it, or with 0 or less, as many as there is memory for: half of what the commons had left as the
+ * queue was made. A full queue has putters wait. One item always fits, however large it is.
+ *
+ * Death: a producer that is killed leaves whole items only; a consumer that is killed takes at most those along that it was getting.
+ *
+ * Python: `multiprocessing.Queue`, whose feeder thread loses what was put when its process is killed, and holds up its end
+ * when nobody gets.
+ */
+export class Queue<T = any> extends SharedObject implements Channel<T> {
+  /** @internal */
+  protected readonly exchange: Exchange;
+  #isClosed = false;
+  /** Bytes of the last long item: the next one may be like it. */
+  #guess = 0;
+
+  constructor(maxsize?: number, options?: NamedOptions);
+  constructor(maxsize: number | Cell = 0, options: NamedOptions = {}) {
+    const { kind } = new.target.prototype;
+    super(maxsize instanceof Cell ? maxsize : openQueue(kind, maxsize, options));
+    this.exchange = exchangeIn(this.cell, this.order);
+  }
+
+  /** @internal What it is, whatever a subclass is called. */
+  protected get kind(): string {
+    return 'Queue';
+  }
+
+  /** @internal */
+  protected get order(): Order {
+    return 'first';
+  }
+
+  /**
+   * Puts an item in. When this resolves it is safe. In line by the time the call returns, if it has to wait.
+   * @throws {SerializationError} It cannot cross; the queue is as it was.
+   * @throws {QueueFullError} There was no room when `timeout` had passed.
+   * @throws {QueueShutDownError} The queue was shut down, perhaps meanwhile.
+   * @throws {ClosedError} This queue was closed or disposed of.
+   * @throws {OutOfMemoryError} There is no memory for it, even though the queue is empty.
+   */
+  put(item: T, options?: WaitOptions): Promise<void> {
+    try {
+      this.#checkAsync(options);
+      const parcel = this.#packed(item, options);
+      const outcome = this.#offered(parcel);
+      return outcome === DONE ? soon(undefined) : this.#putWaiting(parcel, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** The same, blocking this thread. */
+  putSync(item: T, options?: { timeout?: number }): void {
+    const timeout = timeoutOf(options);
+    const parcel = this.#packed(item, options);
+    let outcome = this.#offered(parcel);
+    if (outcome === DONE) return;
+    try {
+      if (timeout > 0)
+        outcome = this.exchange.putSync(called => this.exchange.offer(parcel, called), timeout);
+      if (outcome !== DONE) throw this.#notPut(outcome);
+    } finally {
+      giveBack(parcel, this.exchange.space);
+    }
+  }
+
+  /** Puts an item in if there is room. @throws {QueueFullError} There is none. */
+  putNowait(item: T): void {
+    this.putSync(item, NOW);
+  }
+
+  /**
+   * Takes the next item out. In line by the time the call returns, if it has to wait.
+   * @throws {QueueEmptyError} There was none when `timeout` had passed.
+   * @throws {QueueShutDownError} There is none, and never will be.
+   * @throws {SerializationError} It cannot be decoded here; it is out of the queue.
+   * @throws {ClosedError} This queue was closed or disposed of.
+   */
+  get(options?: WaitOptions): Promise<T> {
+    try {
+      this.#checkAsync(options);
+      const parcel = borrow();
+      const outcome = this.#taken(parcel);
+      if (outcome === DONE && !mustWait(parcel, this.exchange.space)) return soon(this.#unpacked(parcel));
+      return this.#getWaiting(parcel, outcome, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** The same, blocking this thread. @throws {SerializationError} Also if it refers to modules that must be awaited. */
+  getSync(options?: { timeout?: number }): T {
+    const timeout = timeoutOf(options);
+    const parcel = borrow();
+    let outcome = this.#taken(parcel);
+    if (outcome === NOT_NOW && timeout > 0)
+      outcome = this.exchange.getSync(called => this.exchange.take(parcel, called), timeout);
+    if (outcome === DONE) return this.#unpacked(parcel);
+    giveBack(parcel, this.exchange.space);
+    throw this.#notGot(outcome);
+  }
+
+  /** Takes the next item out if there is one. @throws {QueueEmptyError} There is none. */
+  getNowait(): T {
+    return this.getSync(NOW);
+  }
+
+  /**
+   * As many items as are there, at least one, at most `max`, in one step.
+   * @throws {SerializationError} One of them cannot be decoded here. `items` has the others, in order: they are out of the queue.
+   */
+  async getMany(max: number, options?: WaitOptions): Promise<T[]> {
+    if (typeof max !== 'number') throw new TypeError(`Cannot get ${typeof max} items: give a number`);
+    if (!(max >= 1)) throw new RangeError(`Cannot get ${max} items: give a number from 1 on`);
+    this.#checkAsync(options);
+    const most = Math.min(Math.floor(max), MOST_AT_ONCE);
+    const { space } = this.exchange;
+    const batch = new Batch();
+    const parcel = borrow();
+    try {
+      const attempt = (called: boolean) => this.exchange.takeMany(batch, most, parcel, called);
+      let outcome: Outcome = attempt(false);
+      if (outcome === NOT_NOW) outcome = await this.exchange.get(attempt, options ?? {});
+      if (outcome !== DONE) throw this.#notGot(outcome);
+      parcel.handle = 0; // the batch has it
+      return await this.#unpackedAll(batch, parcel);
+    } finally {
+      batch.drop(space);
+      giveBack(parcel, space);
+    }
+  }
+
+  /**
+   * Puts all items in, in order, others' perhaps in between; as many in one step as there is room for, and waits for more.
+   * All of an array are encoded first, so that one that cannot cross changes nothing. Of other iterables 1,024 at a time are.
+   * @throws {QueueFullError} Not all were put when `timeout` had passed: `put` tells how many. The same goes for all errors.
+   */
+  async putMany(items: Iterable<T>, options?: WaitOptions): Promise<void> {
+    this.#checkAsync(options);
+    const deadline = performance.now() + timeoutOf(options);
+    let put = 0;
+    for (const group of groups(items)) {
+      put += await this.#putGroup(group, deadline, options).catch(error => {
+        throw Object.assign(error as object, { put: put + ((error as Partial<Put>).put ?? 0) });
+      });
+    }
+  }
+
+  /** How many items are in it at this instant. */
+  qsize(): number {
+    this.check();
+    return this.exchange.count;
+  }
+
+  /** Has it no items at this instant? */
+  empty(): boolean {
+    return this.qsize() === 0;
+  }
+
+  /** Has it `maxsize` items at this instant? */
+  full(): boolean {
+    const count = this.qsize();
+    const { bound } = this.exchange;
+    return bound > 0 && count >= bound;
+  }
+
+  /**
+   * Nothing goes in any more, from anywhere: `put` throws QueueShutDownError, also for those who wait. What is in it can still be
+   * got, and then `get` throws it too; `immediate` drops what is in it. A second call may be the immediate one.
+   */
+  shutdown({ immediate = false }: { immediate?: boolean } = {}): void {
+    this.check();
+    this.exchange.shutDown(immediate);
+  }
+
+  /** This thread is done with it: its waits end with ClosedError. Others go on. A second call does nothing. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.exchange.failWaits(this.closed());
+  }
+
+  /** Each item as it comes, until the queue is shut down and has no more. */
+  async *[Symbol.asyncIterator](): AsyncIterator<T> {
+    for (;;) {
+      let item: T;
+      try {
+        item = await this.get();
+      } catch (error) {
+        if (error instanceof QueueShutDownError) return;
+        throw error;
+      }
+      yield item;
+    }
+  }
+
+  protected override check(): void {
+    if (this.#isClosed) throw this.closed();
+    super.check();
+  }
+
+  protected override closed(): ClosedError {
+    if (!this.#isClosed) return super.closed();
+    return new ClosedError(
+      `Cannot use ${nameOf(this.cell, this)} as this thread has closed it: close it when you are done`,
+    );
+  }
+
+  protected override farewell(): void {
+    this.exchange.wakeAll();
+  }
+
+  /** @internal The lower, the sooner it comes out, where that matters. */
+  protected rankOf(_options: WaitOptions | undefined): number {
+    return 0;
+  }
+
+  #checkAsync(options: WaitOptions | undefined): void {
+    if (this.#isClosed) throw this.closed();
+    if (options === undefined) return;
+    timeoutOf(options);
+    options.signal?.throwIfAborted();
+  }
+
+  #packed(item: T, options?: WaitOptions): Parcel {
+    if (this.#isClosed) throw this.closed();
+    const parcel = borrow();
+    try {
+      parcel.rank = this.rankOf(options);
+      pack(item, parcel, this.exchange.space, this.#guess);
+    } catch (error) {
+      giveBack(parcel, this.exchange.space);
+      throw error;
+    }
+    this.#guess = parcel.length > INLINE_BYTES ? parcel.length : 0;
+    return parcel;
+  }
+
+  /** Gives the parcel back unless it must wait. */
+  #offered(parcel: Parcel): Outcome {
+    let outcome: Outcome = NEVER;
+    try {
+      outcome = this.exchange.offer(parcel, false);
+    } finally {
+      if (outcome !== NOT_NOW) giveBack(parcel, this.exchange.space);
+    }
+    if (outcome === DONE || outcome === NOT_NOW) return outcome;
+    throw this.#notPut(outcome);
+  }
+
+  #taken(parcel: Parcel): Outcome {
+    return this.#isClosed ? GONE : this.exchange.take(parcel, false);
+  }
+
+  async #putWaiting(parcel: Parcel, options: WaitOptions = {}): Promise<void> {
+    try {
+      const outcome = await this.exchange.put(called => this.exchange.offer(parcel, called), options);
+      if (outcome !== DONE) throw this.#notPut(outcome);
+    } finally {
+      giveBack(parcel, this.exchange.space);
+    }
+  }
+
+  async #getWaiting(parcel: Parcel, first: Outcome, options: WaitOptions = {}): Promise<T> {
+    const { exchange } = this;
+    const { space } = exchange;
+    try {
+      let outcome = first;
+      if (outcome === NOT_NOW) outcome = await exchange.get(called => exchange.take(parcel, called), options);
+      if (outcome !== DONE) throw this.#notGot(outcome);
+      if (mustWait(parcel, space)) return (await unpackAsync(parcel, space)).value as T;
+      return unpack(parcel, space) as T;
+    } finally {
+      giveBack(parcel, space);
+    }
+  }
+
+  #unpacked(parcel: Parcel): T {
+    try {
+      return unpack(parcel, this.exchange.space) as T;
+    } finally {
+      giveBack(parcel, this.exchange.space);
+    }
+  }
+
+  async #unpackedAll(batch: Batch, parcel: Parcel): Promise<T[]> {
+    const { space } = this.exchange;
+    const items: T[] = [];
+    let failure: { readonly error: unknown } | undefined;
+    while (batch.count > 0) {
+      batch.next(parcel);
+      try {
+        if (mustWait(parcel, space)) items.push((await unpackAsync(parcel, space)).value as T);
+        else items.push(unpack(parcel, space) as T);
+      } catch (error) {
+        failure ??= { error };
+      }
+      release(parcel, space);
+    }
+    if (failure) throw Object.assign(failure.error as object, { items });
+    return items;
+  }
+
+  async #putGroup(group: Iterable<T>, deadline: number, options: WaitOptions | undefined): Promise<number> {
+    const { exchange } = this;
+    const { space } = exchange;
+    const batch = new Batch();
+    const parcel = borrow();
+    let all = 0;
+    try {
+      for (const item of group) {
+        parcel.rank = this.rankOf(options);
+        pack(item, parcel, space, this.#guess);
+        parcel.settle(space);
+        this.#guess = parcel.length > INLINE_BYTES ? parcel.length : 0;
+        batch.add(parcel);
+        parcel.handle = 0;
+        all++;
+      }
+      const attempt = (called: boolean) => exchange.offerMany(batch, parcel, called);
+      let outcome: Outcome = attempt(false);
+      if (outcome === NOT_NOW) {
+        const left = { ...options, timeout: Math.max(0, deadline - performance.now()) };
+        outcome = await exchange.put(attempt, left);
+      }
+      if (outcome !== DONE) throw this.#notPut(outcome);
+      return all;
+    } catch (error) {
+      throw Object.assign(error as object, { put: all - batch.count });
+    } finally {
+      batch.drop(space);
+      giveBack(parcel, space);
+    }
+  }
+
+  #notPut(outcome: Outcome): Error {
+    if (outcome === GONE) return this.closed();
+    const name = nameOf(this.cell, this);
+    if (outcome === NEVER)
+      return new QueueShutDownError(`Cannot put into ${name} as it was shut down: nothing goes in any more`);
+    return new QueueFullError(`Cannot put into ${name} as it had no room in time: get more, or wait longer`);
+  }
+
+  #notGot(outcome: Outcome): Error {
+    if (outcome === GONE) return this.closed();
+    const name = nameOf(this.cell, this);
+    if (outcome === NEVER)
+      return new QueueShutDownError(`Cannot get from ${name} as it was shut down and nothing is left in it`);
+    return new QueueEmptyError(
+      `Cannot get from ${name} as nothing was in it in time: put more, or wait longer`,
+    );
+  }
+}
+
+/** Parts of an iterable: an array is one. */
+function* groups<T>(items: Iterable<T>): Iterable<Iterable<T>> {
+  if (Array.isArray(items) || ArrayBuffer.isView(items)) {
+    yield items;
+    return;
+  }
+  let group: T[] = [];
+  for (const item of items) {
+    group.push(item);
+    if (group.length < AT_ONCE) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
+}
+
+registerShared('Queue', Queue, { open: name => new Queue(0, { name }) });

@@ -1,0 +1,3 @@
+/* Loads all that registers its objects with the codec: whoever receives one must know its class. */
+import '../sync/register.js';
+import './queue.js';
