@@ -61,8 +61,10 @@ export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
 const { DONE, NOT_NOW, NEVER, GONE } = OUTCOME;
 
 /** Looks at the word before a thread goes to sleep: sleeping and being woken cost as much as thousands of them. */
-const MOST_SPINS = availableParallelism() > 1 ? 20_000 : 0;
-const LEAST_SPINS = MOST_SPINS / 64;
+const MOST_SPINS = availableParallelism() > 1 ? 3_000 : 0;
+const LEAST_SPINS = MOST_SPINS / 16;
+/** A sleep no longer than this, ms, would better have been spent looking. */
+const SHORT_SLEEP = 0.2;
 /** Items of a batch that go in without asking anew how much memory is left. */
 const AT_ONCE = 64;
 
@@ -71,7 +73,7 @@ interface Side {
   /** What they wait at. */
   readonly word: number;
   readonly turn: number;
-  /** Adjusts to how long it took lately. */
+  /** How often to look before sleeping: adjusts to how long sleeps took lately. */
   spins: number;
 }
 
@@ -336,9 +338,12 @@ export class Exchange {
       if (outcome !== NOT_NOW || timeout === 0) return outcome;
       if (called) this.#askForTurn(side);
       else if (this.#spin(side, seen) && timeout === Number.POSITIVE_INFINITY) continue;
-      if (deadline === 0) deadline = performance.now() + timeout;
-      const left = Math.max(0, deadline - performance.now());
+      const now = performance.now();
+      if (deadline === 0) deadline = now + timeout;
+      const left = Math.max(0, deadline - now);
       const parked = home.parkSync(side.word, seen, { timeout: left, first: called, recheck });
+      const isShort = performance.now() - now < SHORT_SLEEP;
+      side.spins = isShort ? Math.min(MOST_SPINS, side.spins * 2) : Math.max(LEAST_SPINS, side.spins >> 1);
       if (parked.outcome === 'timeout') {
         this.#giveUp(side);
         return NOT_NOW;
@@ -411,12 +416,7 @@ export class Exchange {
   /** Looks out for a while for what another may be about to do. True: something has changed. */
   #spin(side: Side, seen: number): boolean {
     const w = this.#words;
-    for (let i = side.spins; i > 0; i--) {
-      if (Atomics.load(w, side.word) === seen) continue;
-      side.spins = Math.min(MOST_SPINS, side.spins * 2);
-      return true;
-    }
-    side.spins = Math.max(LEAST_SPINS, side.spins >> 1);
+    for (let i = side.spins; i > 0; i--) if (Atomics.load(w, side.word) !== seen) return true;
     return false;
   }
 
