@@ -39,6 +39,166 @@ const better = (times, than, words) => ({ times, than, words });
 /** No worse than this, in the row's unit. The figure is of an idle machine; the ratios say more. */
 const reach = value => ({ value });
 
+/** One producer and one consumer unless `pairs` says otherwise, in two processes. */
+const flow = { unit: 'k/s', better: 'higher', measure: 'stream', columns: ['behind'] };
+const cpythonQueues = maxsize => [
+  python('CPython Queue', { of: 'Queue', maxsize }),
+  python('CPython SimpleQueue', { of: 'SimpleQueue' }),
+];
+const flowNote =
+  'behind: ms that the consumers took to get what was left when the producers had stopped; they count.';
+
+const channelRows = [
+  ...[
+    ['sync', 'one at a time, blocking', [reach(1_000), better(5, /^CPython/, "the best of CPython's")]],
+    ['async', 'one at a time, async', [reach(500), better(1, /./, 'the best peer')]],
+    ['many', '100 at a time, async', [reach(2_000), better(4, /./, 'the best peer, one at a time')]],
+  ].map(([form, words, targets]) => ({
+    ...flow,
+    id: `queue-small-${form}`,
+    title: `Queue: numbers from one process to another, ${words}`,
+    options: { ms: 1_000, item: 'number' },
+    contenders: [
+      ours('manyhands', { of: 'Queue', form }),
+      ours('manyhands, at most 1,024 held', { of: 'Queue', form, maxsize: 1_024 }),
+      ...cpythonQueues(),
+      node('process.send', 'peer', {}),
+      node('MessagePort, between threads', 'floor', { kind: 'thread' }),
+    ],
+    targets,
+    note: `${flowNote} Peers put one at a time.`,
+  })),
+  {
+    ...flow,
+    id: 'queue-object',
+    title: 'Queue: small objects from one process to another',
+    options: { ms: 1_000, item: 'object' },
+    contenders: [
+      ours('manyhands, blocking', { of: 'Queue', form: 'sync' }),
+      ours('manyhands, async', { of: 'Queue', form: 'async' }),
+      ours('manyhands, 100 at a time', { of: 'Queue', form: 'many' }),
+      ...cpythonQueues(),
+      node('process.send', 'peer', {}),
+    ],
+    targets: [],
+    note: '{ id, name, done }: a number, 12 letters, a boolean.',
+  },
+  {
+    ...flow,
+    id: 'queue-small-4to4',
+    title: 'Queue: numbers from 4 processes to 4 others',
+    options: { ms: 1_000, item: 'number', pairs: 4 },
+    contenders: [
+      ours('manyhands, blocking', { of: 'Queue', form: 'sync' }),
+      ours('manyhands, async', { of: 'Queue', form: 'async' }),
+      ours('manyhands, 100 at a time', { of: 'Queue', form: 'many' }),
+      ...cpythonQueues(),
+    ],
+    targets: [better(4, /./, "the best of CPython's")],
+    note: flowNote,
+  },
+  {
+    ...flow,
+    id: 'queue-small-threads',
+    title: 'Queue: numbers from one thread to another',
+    options: { ms: 1_000, item: 'number', kind: 'thread' },
+    contenders: [
+      ours('manyhands, blocking', { of: 'Queue', form: 'sync' }),
+      ours('manyhands, async', { of: 'Queue', form: 'async' }),
+      ours('manyhands, 100 at a time', { of: 'Queue', form: 'many' }),
+      node('MessagePort', 'peer', {}),
+      python('CPython queue.Queue', { of: 'queue.Queue' }),
+      python('CPython queue.SimpleQueue', { of: 'queue.SimpleQueue' }),
+    ],
+    targets: [],
+    note: "CPython's queues of threads pass a reference within one process, under its interpreter lock.",
+  },
+  {
+    ...flow,
+    id: 'queue-64k',
+    title: 'Queue: 64 KiB of bytes an item, from one process to another',
+    unit: 'GB/s',
+    measure: 'bytesStream',
+    options: { ms: 1_000, size: 65_536 },
+    columns: ['rate', 'behind'],
+    contenders: [
+      ours('manyhands, blocking', { of: 'Queue', form: 'sync' }),
+      ours('manyhands, async', { of: 'Queue', form: 'async' }),
+      ours('manyhands, blocking, at most 64 held', { of: 'Queue', form: 'sync', maxsize: 64 }),
+      ours('manyhands Pipe, blocking', { of: 'Pipe', form: 'pipe, sync' }),
+      ...cpythonQueues(256),
+      python('CPython Pipe, bytes', { of: 'Pipe, bytes' }),
+      node('process.send', 'peer', {}),
+      node('MessagePort, between threads', 'floor', { kind: 'thread' }),
+    ],
+    targets: [reach(2.5), better(1.5, /./, 'the best peer')],
+    note: "rate: k items/s. CPython's Queue holds 256 at most: more than its consumer can take in time are put otherwise.",
+  },
+  ...['one core', 'anywhere'].flatMap(where => tripRows(where)),
+];
+
+/** Both sides on one core, or wherever the kernel puts them: docs/benchmarks.md says why. */
+function tripRows(where) {
+  const row = {
+    oneCore: where === 'one core',
+    unit: 'µs',
+    better: 'lower',
+    measure: 'pingPong',
+    columns: ['p99'],
+  };
+  const place = where === 'one core' ? 'on one core' : 'wherever the kernel puts them';
+  const id = name => (where === 'one core' ? name : `${name}-anywhere`);
+  const cpython = cpythonQueues();
+  const pipe = python('CPython Pipe', { of: 'Pipe' });
+  const send = node('process.send', 'peer', { kind: 'process' });
+  return [
+    {
+      ...row,
+      id: id('queue-latency-sync'),
+      title: `Two queues: an item there and back between two processes, blocking, ${place}`,
+      options: { ms: 500 },
+      contenders: [ours('manyhands', { of: 'Queue' }), ...cpython],
+      targets: [better(2, /./, "the best of CPython's")],
+    },
+    {
+      ...row,
+      id: id('queue-latency-async'),
+      title: `Two queues: an item there and back between two processes, async, ${place}`,
+      options: { ms: 500 },
+      contenders: [ours('manyhands', { of: 'Queue, async' }), ...cpython, send],
+      targets: [better(1, /./, 'the best peer')],
+    },
+    {
+      ...row,
+      id: id('pipe-pingpong-sync'),
+      title: `Pipe: a number there and back between two processes, blocking, ${place}`,
+      options: { ms: 500 },
+      contenders: [ours('manyhands', { of: 'Pipe' }), pipe],
+      targets: [reach(15), better(2, /./, "CPython's")],
+    },
+    {
+      ...row,
+      id: id('pipe-pingpong-async'),
+      title: `Pipe: a number there and back between two processes, async, ${place}`,
+      options: { ms: 500 },
+      contenders: [ours('manyhands', { of: 'Pipe, async' }), pipe, send],
+      targets: [reach(40), better(1, /./, 'the best peer')],
+    },
+    {
+      ...row,
+      id: id('pipe-bytes'),
+      title: `Pipe: 64 bytes there and back between two processes, ${place}`,
+      options: { ms: 500, size: 64 },
+      contenders: [
+        ours('manyhands sendBytes, async', { of: 'Pipe, bytes' }),
+        python('CPython send_bytes, blocking', { of: 'Pipe, bytes' }),
+        send,
+      ],
+      targets: [],
+    },
+  ];
+}
+
 export const scenarios = [
   {
     id: 'start',
@@ -292,6 +452,7 @@ export const scenarios = [
     targets: [reach(60)],
     note: "'q' is added to with 1n. CPython's Value has no step of its own that is atomic.",
   },
+  ...channelRows,
   ...[
     ['event', 'EventFlag', 'Event'],
     ['condition', 'Condition', 'Condition'],

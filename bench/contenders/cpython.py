@@ -1,7 +1,9 @@
 """harness/measures.mjs for CPython's multiprocessing: same names, same loops, one line of JSON."""
+import itertools
 import json
 import multiprocessing
 import os
+import queue
 import signal
 import statistics
 import sys
@@ -13,6 +15,7 @@ MIB = 2**20
 REPEATED = 5_000
 HEAD_START = 0.03
 CHECK = 20e-6
+BATCH = 100
 
 
 def nothing():
@@ -180,15 +183,19 @@ def take_part(lock, shares, folder, processes, seconds, warm_up, hold):
     shares.put(count(lock, start + warm_up, until, hold))
 
 
-def meet(file, processes):
-    with open(file, "a") as marker:
-        marker.write(".")
-    while os.path.getsize(file) < processes:
-        time.sleep(0.001)
-    start = os.path.getmtime(file) + HEAD_START
+def meet(file, parties):
+    start = arrive(file, parties)
     while time.time() < start:
         time.sleep(0.001)
     return start
+
+
+def arrive(file, parties):
+    with open(file, "a") as marker:
+        marker.write(".")
+    while os.path.getsize(file) < parties:
+        time.sleep(0.001)
+    return os.path.getmtime(file) + HEAD_START
 
 
 def check_exclusion(lock, file, until):
@@ -234,8 +241,8 @@ def spin(seconds):
         pass
 
 
-def pingPong(ms, of, **_):
-    trip, other, parts = {"Event": event_sides, "Condition": condition_sides}[of]()
+def pingPong(ms, of, size=None, **_):
+    trip, other, parts = SIDES[of](size)
     ready = multiprocessing.Event()
     child = multiprocessing.Process(target=other, args=(ready, *parts), daemon=True)
     child.start()
@@ -283,6 +290,119 @@ def condition_other(ready, condition):
         while True:
             condition.wait()
             condition.notify()
+
+
+def channel_sides(ends, size):
+    (send, receive), far = ends
+    trips = itertools.count()
+
+    def trip():
+        message = next(trips) if size is None else bytes([next(trips) & 255]) * size
+        send(message)
+        check(receive() == message)
+
+    return trip, send_back, far
+
+
+def send_back(ready, send, receive):
+    ready.set()
+    while True:
+        send(receive())
+
+
+def queue_ends(make):
+    there, back = make(), make()
+    return (there.put, back.get), (back.put, there.get)
+
+
+def pipe_ends(send, receive):
+    return tuple((getattr(end, send), getattr(end, receive)) for end in multiprocessing.Pipe())
+
+
+SIDES = {
+    "Event": lambda _: event_sides(),
+    "Condition": lambda _: condition_sides(),
+    "Queue": lambda size: channel_sides(queue_ends(multiprocessing.Queue), size),
+    "SimpleQueue": lambda size: channel_sides(queue_ends(multiprocessing.SimpleQueue), size),
+    "Pipe": lambda size: channel_sides(pipe_ends("send", "recv"), size),
+    "Pipe, bytes": lambda size: channel_sides(pipe_ends("send_bytes", "recv_bytes"), size),
+}
+
+
+def stream(ms, **options):
+    rate, behind = rate_of(ms=ms, **options)
+    return {"value": rate, "behind": behind}
+
+
+def bytesStream(ms, size, **options):
+    rate, behind = rate_of(ms=ms, size=size, item="bytes", **options)
+    return {"value": rate * size / 1e6, "rate": rate, "behind": behind}
+
+
+def rate_of(ms, of, item, size=None, pairs=1, maxsize=0, **_):
+    """harness/stream.mjs says how."""
+    put, get, end = channel(of, maxsize)
+    make, read = items(item, size)
+    party, shares = (
+        (threading.Thread, queue.SimpleQueue())
+        if of.startswith("queue.")
+        else (multiprocessing.get_context("fork").Process, multiprocessing.SimpleQueue())
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        lengths = {"warm-up": ms / 2e3, "measured": ms / 1e3}
+        passes = [(os.path.join(folder, name), 2 * pairs, length) for name, length in lengths.items()]
+        roles = [(consume, (get, end, read)), (produce, (put, end, make, read))] * pairs
+        parties = [party(target=role, args=(shares, passes, *args)) for role, args in roles]
+        for one in parties:
+            one.start()
+        parts = [shares.get() for _ in parties]
+        for one in parties:
+            one.join()
+    was_put, put_sum, got, got_sum = (sum(column) for column in list(zip(*parts))[:4])
+    check(was_put == got > 0 and put_sum == got_sum)
+    took = max(part[4] for part in parts) * 1e3
+    return got / took, took - ms
+
+
+def produce(shares, passes, put, end, make, read):
+    for file, parties, seconds in passes:
+        until, count = meet(file, parties) + seconds, 0
+        while time.time() < until:
+            for i in range(count, count + BATCH):
+                put(make(i))
+            count += BATCH
+        put(end)
+    shares.put((count, sum(read(make(i)) for i in range(count)), 0, 0, 0))
+
+
+def consume(shares, passes, get, end, read):
+    for file, parties, _ in passes:
+        start, count, total = arrive(file, parties), 0, 0
+        while (item := get()) != end:
+            count += 1
+            total += read(item)
+        took = time.time() - start
+    shares.put((0, 0, count, total, took))
+
+
+def channel(of, maxsize):
+    """How to put into it, to get from it, and what says that nothing follows."""
+    if of.startswith("Pipe"):
+        source, sink = multiprocessing.Pipe(duplex=False)
+        return (sink.send_bytes, source.recv_bytes, b"") if of == "Pipe, bytes" else (sink.send, source.recv, None)
+    module, name = (queue, of.removeprefix("queue.")) if of.startswith("queue.") else (multiprocessing, of)
+    made = getattr(module, name)(*([maxsize] if maxsize else []))
+    return made.put, made.get, None
+
+
+def items(item, size):
+    """Each tells which it is; bytes, which it would take a copy to change, have to be as many as were put."""
+    if item == "bytes":
+        data = bytes(size)
+        return (lambda _: data), (lambda got: check(len(got) == size) or 0)
+    if item == "object":
+        return (lambda i: {"id": i, "name": "a small item", "done": False}), (lambda got: got["id"])
+    return (lambda i: i), (lambda got: got)
 
 
 def start_and_join(method):

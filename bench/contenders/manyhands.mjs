@@ -2,13 +2,25 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import idleTask from '../workers/idle.cjs';
 import { blocking, waiting } from '../workers/locks.mjs';
+import { ends, isBlocking } from '../workers/ping-pong.mjs';
 import { echo, increment, nothing } from '../workers/tasks.mjs';
 
 const require = createRequire(import.meta.url);
 const dist = path.resolve(process.env.MANYHANDS_DIST ?? path.join(import.meta.dirname, '../../dist'));
-const { Condition, EventFlag, Lock, Pool, Process, RLock, Semaphore, setStartMethod, Value } = require(
-  path.join(dist, 'index.js'),
-);
+const {
+  Condition,
+  EventFlag,
+  Lock,
+  Pipe,
+  Pool,
+  Process,
+  Queue,
+  RLock,
+  Semaphore,
+  setStartMethod,
+  Thread,
+  Value,
+} = require(path.join(dist, 'index.js'));
 
 /** `sync`: join by blocking, not by the event loop. `target`: 'imported' for a function that the child has to import. */
 export function lifecycle({ method, target, sync = false }) {
@@ -101,6 +113,22 @@ export async function contend(options) {
   return shares;
 }
 
+/** `kind` of both ends: 'process' or 'thread'. `maxsize`: how many the queue holds at most. */
+export async function stream({ kind, of, maxsize, ...options }) {
+  const queue = of === 'Queue' && new Queue(maxsize);
+  const [source, sink] = queue ? [queue, queue] : Pipe({ duplex: false });
+  const Execution = kind === 'thread' ? Thread : Process;
+  const start = (name, end) =>
+    new Execution({ target: worker('channels.mjs', name), args: [end, options] }).start();
+  const parties = Array.from({ length: options.pairs }, () => [
+    start('consume', source),
+    start('produce', sink),
+  ]).flat();
+  const parts = await Promise.all(parties.map(party => party.result()));
+  await Promise.all(parties.map(party => party.join()));
+  return parts;
+}
+
 const sides = {
   EventFlag() {
     const parts = [new EventFlag(), new EventFlag()];
@@ -123,9 +151,40 @@ const sides = {
   },
 };
 
+/** What goes there and back, a number that tells which trip it is of, or `size` bytes. */
+function channelSides(of, size) {
+  const [here, far] = of.startsWith('Queue') ? queueEnds() : Pipe().map(end => ({ end }));
+  const { send, receive } = ends[of](here);
+  let trips = 0;
+  const message = size ? () => new Uint8Array(size).fill(trips) : () => trips;
+  const check = answer => {
+    if ((size ? answer[size - 1] : answer) !== (size ? trips & 255 : trips))
+      throw new Error('a wrong answer');
+    trips++;
+  };
+  const trip = isBlocking(of)
+    ? () => {
+        send(message());
+        check(receive());
+      }
+    : async () => {
+        await send(message());
+        check(await receive());
+      };
+  return { parts: far, begin() {}, trip };
+}
+
+function queueEnds() {
+  const [one, other] = [new Queue(), new Queue()];
+  return [
+    { there: one, back: other },
+    { there: other, back: one },
+  ];
+}
+
 /** `marker.file` is one byte longer when the other side is there. */
-export async function openPingPong({ of, marker }) {
-  const { parts, begin, trip } = sides[of]();
+export async function openPingPong({ of, size, marker }) {
+  const { parts, begin, trip } = of in ends ? channelSides(of, size) : sides[of]();
   const target = worker('ping-pong.mjs', 'pingPong');
   const child = new Process({ target, args: [of, parts, marker.file] }).start();
   await marker.reached(1);

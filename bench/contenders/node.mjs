@@ -5,6 +5,10 @@ import { closeSync, openSync, unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { inForks } from '../harness/contention.mjs';
+import { produce } from '../harness/stream.mjs';
+
+/** So many batches may be under way in a port: enough that the consumer never waits. */
+const BATCHES_AHEAD = 16;
 
 const file = name => path.join(import.meta.dirname, '../workers', name);
 
@@ -92,6 +96,60 @@ export function openLock({ folder }) {
       unlinkSync(file);
     },
   };
+}
+
+/** This process produces. Sockets take what they can hold, and say so; ports take all, so they are kept from it. */
+export async function stream({ kind, ...options }) {
+  const { consumer, fill } = kind === 'thread' ? threadStream(options) : processStream(options);
+  const [put, [got]] = await Promise.all([produce(fill, options), once(consumer, 'end')]);
+  return [put, got];
+}
+
+function processStream(options) {
+  const child = fork(file('consume.mjs'), [JSON.stringify(options)], {
+    serialization: options.item === 'bytes' ? 'advanced' : 'json',
+  });
+  child.on('message', part => child.emit('end', part));
+  const fill = (make, from, to) =>
+    new Promise((resolve, reject) => {
+      for (let i = from; i < to - 1; i++) child.send(make(i));
+      child.send(make(to - 1), error => (error ? reject(error) : resolve()));
+    });
+  return { consumer: child, fill };
+}
+
+function threadStream(options) {
+  const worker = new Worker(file('consume.mjs'), { workerData: options });
+  let ahead = 0;
+  let goOn;
+  worker.on('message', message => {
+    if (message !== 'taken') return worker.emit('end', message);
+    ahead--;
+    goOn?.();
+  });
+  const fill = async (make, from, to) => {
+    for (let i = from; i < to; i++) worker.postMessage(make(i));
+    ahead++;
+    while (ahead > BATCHES_AHEAD)
+      await new Promise(resolve => {
+        goOn = resolve;
+      });
+  };
+  return { consumer: worker, fill };
+}
+
+/** Numbers there and back, or `size` bytes; the channel's own answer to ours, without a queue or a pipe between. */
+export async function openPingPong({ kind, size }) {
+  const { echo, close } = await openPool({ kind, workers: 1 });
+  let trips = 0;
+  const trip = async () => {
+    const message = size ? new Uint8Array(size).fill(trips) : trips;
+    const answer = await echo(message);
+    if ((size ? answer[size - 1] : answer) !== (size ? trips & 255 : trips))
+      throw new Error('a wrong answer');
+    trips++;
+  };
+  return { trip, close };
 }
 
 function threadEnd() {

@@ -67,13 +67,18 @@ export async function takePart(lock, { folder, processes, tasks = 1, warmUp, ms,
     : Promise.all(Array.from({ length: tasks }, () => waitInTurn(lock, { from, to, hold })));
 }
 
-/** When the last has arrived, which is what the time of the file says, all know when to start. */
-async function meet(file, processes) {
-  appendFileSync(file, '.');
-  while (statSync(file).size < processes) await sleep(1);
-  const start = Math.ceil(statSync(file).mtimeMs) + HEAD_START;
+/** When the last has arrived, which is what the time of the file says, all know when to start, and start. */
+export async function meet(file, parties) {
+  const start = await arrive(file, parties);
   while (Date.now() < start) await sleep(1);
   return start;
+}
+
+/** Goes on as soon as all have arrived, for those who prepare until the start. */
+export async function arrive(file, parties) {
+  appendFileSync(file, '.');
+  while (statSync(file).size < parties) await sleep(1);
+  return Math.ceil(statSync(file).mtimeMs) + HEAD_START;
 }
 
 /** While it has the lock, a file is its own: openSync throws if it is there already. */

@@ -7,6 +7,7 @@ import * as node from '../contenders/node.mjs';
 import { contentionOf } from './contention.mjs';
 import { descriptorsOf, memoryOf, processesMarked, zombiesOf } from './proc.mjs';
 import { median, quantile } from './statistics.mjs';
+import { rateOf } from './stream.mjs';
 
 /** By the name that scenarios.mjs gives them. */
 export const measures = {
@@ -22,6 +23,8 @@ export const measures = {
   contention,
   fairness,
   pingPong,
+  stream,
+  bytesStream,
   soak,
 };
 
@@ -164,7 +167,7 @@ async function fairness(contender, options) {
   return { value: longest, rate, least };
 }
 
-/** Two processes that wake one another in turn, both blocking, µs there and back. */
+/** Two that wake one another in turn, µs there and back. */
 async function pingPong({ openPingPong }, { ms, ...options }) {
   return withMarker(async marker => {
     const { trip, close } = await openPingPong({ ...options, marker });
@@ -172,6 +175,18 @@ async function pingPong({ openPingPong }, { ms, ...options }) {
     await close();
     return { value: quantile(times, 0.5) * 1e3, p99: quantile(times, 0.99) * 1e3, n: times.length };
   });
+}
+
+/** Items put at one end of a channel and got at the other, thousands a second. */
+async function stream(contender, options) {
+  const { rate, behind } = await rateOf(contender, { warmUp: options.ms / 2, pairs: 1, ...options });
+  return { value: rate, behind };
+}
+
+/** The same with items of many bytes, GB a second. */
+async function bytesStream(contender, options) {
+  const { value, behind } = await stream(contender, { item: 'bytes', ...options });
+  return { value: (value * options.size) / 1e6, rate: value, behind };
 }
 
 /**
