@@ -385,18 +385,25 @@ static void unmap(napi_env env, void *base, void *bytes) {
   munmap(base, (size_t)(uintptr_t)bytes);
 }
 
+/* (fd, size[, offset, bytes]) */
 static napi_value memory_map(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
-  size_t bytes = (size_t)number(&c, 1);
+  uint64_t size = (uint64_t)number(&c, 1);
+  size_t bytes = c.count > 3 ? (size_t)number(&c, 3) : (size_t)size;
   napi_value result = NULL;
   void *base = NULL;
-  int error = mh_memory_map((int)number(&c, 0), bytes, &base);
+  int error = mh_memory_map((int)number(&c, 0), size, (uint64_t)number(&c, 2), bytes, &base);
   if (error < 0) return result_or_throw(env, "mmap", error);
   if (napi_create_external_arraybuffer(env, base, bytes, unmap, (void *)(uintptr_t)bytes, &result) != napi_ok) {
     munmap(base, bytes);
     napi_throw_error(env, NULL, "external ArrayBuffers are not allowed here");
   }
   return result;
+}
+
+static napi_value memory_punch(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "fallocate", mh_memory_punch((int)number(&c, 0), (uint64_t)number(&c, 1), (uint64_t)number(&c, 2)));
 }
 
 static napi_value name_bind(napi_env env, napi_callback_info info) {
@@ -518,6 +525,7 @@ NAPI_MODULE_INIT() {
       FUNCTION("closeGuarded", close_guarded_fd),
       FUNCTION("memoryCreate", memory_create),
       FUNCTION("memoryMap", memory_map),
+      FUNCTION("memoryPunch", memory_punch),
       FUNCTION("nameBind", name_bind),
       FUNCTION("nameHolder", name_holder),
       FUNCTION("futexWaitIn", futex_wait_in),

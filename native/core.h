@@ -86,7 +86,8 @@ struct mh_holder {
   uid_t uid;
 };
 int mh_memory_create(const char *name, uint64_t bytes);
-int mh_memory_map(int fd, uint64_t bytes, void **base);
+int mh_memory_map(int fd, uint64_t size, uint64_t offset, size_t bytes, void **base);
+int mh_memory_punch(int fd, uint64_t offset, uint64_t bytes);
 int mh_name_bind(const char *name);
 int mh_name_holder(const char *name, struct mh_holder *holder);
 

@@ -1,6 +1,7 @@
 /* Memory that unrelated programs share, and the names by which they find it: both go with the last process that has them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -35,14 +36,21 @@ int mh_memory_create(const char *name, uint64_t bytes) {
   return -err;
 }
 
-/* Maps it. -EINVAL: it is not of that size, or might shrink under the mapping. */
-int mh_memory_map(int fd, uint64_t bytes, void **base) {
+/* Maps `bytes` from `offset` on. -EINVAL: the file is not of that size, or might shrink under the mapping. */
+int mh_memory_map(int fd, uint64_t size, uint64_t offset, size_t bytes, void **base) {
   struct stat st;
   if (fstat(fd, &st) != 0) return -errno;
   int seals = fcntl(fd, F_GET_SEALS);
-  if ((uint64_t)st.st_size != bytes || seals < 0 || !(seals & F_SEAL_SHRINK)) return -EINVAL;
-  *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if ((uint64_t)st.st_size != size || seals < 0 || !(seals & F_SEAL_SHRINK)) return -EINVAL;
+  if (offset > size || bytes > size - offset) return -EINVAL;
+  *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
   return *base == MAP_FAILED ? -errno : 0;
+}
+
+/* Gives what lies there back to the kernel: it reads as zero from now on, wherever it is mapped. */
+int mh_memory_punch(int fd, uint64_t offset, uint64_t bytes) {
+  int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  return fallocate(fd, mode, (off_t)offset, (off_t)bytes) == 0 ? 0 : -errno;
 }
 
 /* An abstract address: no file, and gone with the last descriptor of the socket. Returns its length; 0: too long. */

@@ -115,8 +115,13 @@ export interface Native {
   closeGuarded(fd: number): void;
   /** Makes a memory file of zeros with a name for people to read. Its size is final. */
   memoryCreate(name: string, bytes: number): number;
-  /** Maps it for this thread, until the buffer is collected. EINVAL: it is not such a file of that size. */
-  memoryMap(fd: number, bytes: number): ArrayBuffer;
+  /**
+   * Maps it, or `bytes` of it from `offset` on, a multiple of the kernel's page size, for this thread, until the buffer is
+   * collected. EINVAL: it is not such a file of that size.
+   */
+  memoryMap(fd: number, size: number, offset?: number, bytes?: number): ArrayBuffer;
+  /** Gives a part of it back to the kernel: it reads as zero from now on. */
+  memoryPunch(fd: number, offset: number, bytes: number): void;
   /** Takes a name among all programs (an abstract socket): it is held by the descriptor. EADDRINUSE: it is taken. */
   nameBind(name: string): number;
   /** Who holds it? Undefined: nobody, or it could not be learned now. */

@@ -11,6 +11,8 @@ import { type Parked, type ParkOptions, type ParkSyncOptions, park, parkSync } f
  */
 export interface Home {
   readonly words: Int32Array;
+  /** Memory behind the words of a name that was opened with some. */
+  readonly extent: Extent | undefined;
   /** What marks this thread as an owner here, 1 to 2³⁰ − 1; never that of another, also after its end. */
   self(): number;
   /** Is the thread with this mark known to have ended? Cheap. "Yes" is final, "no" may be late. */
@@ -25,8 +27,22 @@ export interface Home {
   someWait(word: number, matches: (waiter: Waiter) => boolean): boolean;
 }
 
+/** Memory that costs nothing until it is touched, and is seen through what is mapped of it. All of it is zero at first. */
+export interface Extent {
+  readonly bytes: number;
+  /**
+   * A part of it, seen until the buffer is collected. V8 takes the buffer's length for memory in use, and collects garbage
+   * accordingly: let it be about what is needed, and keep it. `offset` is a multiple of 64 KiB.
+   * @throws {OutOfMemoryError} The limits of this process forbid it.
+   */
+  map(offset: number, bytes: number): ArrayBuffer;
+  /** Gives a part back to the kernel: it reads as zero from now on, for everyone. */
+  punch(offset: number, bytes: number): void;
+}
+
 /* A class, as V8 is slow with an object literal that has a getter. */
 class Commons implements Home {
+  readonly extent = undefined;
   readonly self = self;
   readonly isKnownDead = isKnownDead;
   readonly lock = lock;

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { constants, fstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { NameInUseError, TimeoutError } from '../errors/errors.js';
+import { NameInUseError, OutOfMemoryError, TimeoutError } from '../errors/errors.js';
 import { native } from '../native/native.js';
+import { GRANULE, NamedExtent, within } from './named-extent.js';
 import { HEADER, MAGIC, OBJECT, VERSION } from './named-layout.js';
 
 /*
@@ -10,13 +11,14 @@ import { HEADER, MAGIC, OBJECT, VERSION } from './named-layout.js';
 
 /** How long opening a name waits for others that open it, ms. */
 const PATIENCE = 5_000;
-const PAGE_BYTES = 4096;
 
 /** What is shared by a name. */
 export interface Wanted {
   readonly kind: string;
   readonly name: string;
   readonly words: number;
+  /** Bytes of memory behind the words. */
+  readonly extent: number;
   /** Fills in the words of a new one; `at` is the index of the first. */
   readonly init: (words: Int32Array, at: number) => void;
 }
@@ -24,28 +26,31 @@ export interface Wanted {
 /** The memory of one name, as one thread has it. */
 export class NamedFile {
   readonly words: Int32Array;
+  readonly extent: NamedExtent | undefined;
   readonly #address: Address;
   readonly #fd: number;
   /** The socket by which others find this thread. */
   #sign: number;
 
-  private constructor(address: Address, fd: number, words: Int32Array) {
+  private constructor(address: Address, fd: number, words: Int32Array, wanted: Wanted) {
     this.#address = address;
     this.#fd = fd;
     this.words = words;
+    if (wanted.extent > 0)
+      this.extent = new NamedExtent(nameOf(wanted), fd, bytesFor(wanted.words), wanted.extent);
     this.#sign = address.putUpSign(fd);
   }
 
   /**
    * Finds the memory or makes it. `joined` runs before anyone else can open that name.
-   * @throws {NameInUseError | TimeoutError}
+   * @throws {NameInUseError | TimeoutError | OutOfMemoryError}
    */
   static open(wanted: Wanted, joined: (file: NamedFile) => void): NamedFile {
     const address = new Address(wanted.name);
     return address.alone(() => {
       const [fd, words] = find(address, wanted) ?? make(wanted);
       try {
-        const file = new NamedFile(address, fd, words);
+        const file = new NamedFile(address, fd, words, wanted);
         try {
           joined(file);
         } catch (error) {
@@ -73,6 +78,7 @@ export class NamedFile {
   }
 
   close(): void {
+    this.extent?.close();
     native.closeGuarded(this.#sign);
     native.closeGuarded(this.#fd);
   }
@@ -161,11 +167,13 @@ class Address {
   }
 }
 
-function make({ kind, name, words: count, init }: Wanted): [fd: number, words: Int32Array] {
-  const bytes = bytesFor(count);
-  const fd = native.memoryCreate(`manyhands:${kind}:${name}`, bytes);
+function make(wanted: Wanted): [fd: number, words: Int32Array] {
+  const { kind, name, words: count, init } = wanted;
+  const whose = nameOf(wanted);
+  const size = sizeFor(wanted);
+  const fd = within(whose, size, () => native.memoryCreate(`manyhands:${kind}:${name}`, size));
   try {
-    const words = new Int32Array(native.memoryMap(fd, bytes));
+    const words = mapWords(fd, size, wanted);
     words[HEADER.VERSION] = VERSION;
     words[HEADER.WORDS] = count;
     words[HEADER.MEMBERS_USED] = 1;
@@ -178,8 +186,22 @@ function make({ kind, name, words: count, init }: Wanted): [fd: number, words: I
   }
 }
 
+function mapWords(fd: number, size: number, wanted: Wanted): Int32Array {
+  const bytes = Math.min(size, bytesFor(wanted.words));
+  return new Int32Array(within(nameOf(wanted), bytes, () => native.memoryMap(fd, size, 0, bytes)));
+}
+
+/** Bytes that so many words of an object take, with the header before them; what lies behind them can be mapped from there. */
 function bytesFor(words: number): number {
-  return Math.ceil(((OBJECT + words) * 4) / PAGE_BYTES) * PAGE_BYTES;
+  return Math.ceil(((OBJECT + words) * 4) / GRANULE) * GRANULE;
+}
+
+function sizeFor({ words, extent }: Wanted): number {
+  return bytesFor(words) + extent;
+}
+
+function nameOf({ kind, name }: Wanted): string {
+  return `${kind} "${name}"`;
 }
 
 /** The memory, if any process has it. To be called while nobody else opens the name. */
@@ -269,29 +291,25 @@ function kindAt(path: string, name: string): string | undefined {
   }
 }
 
-function check(
-  fd: number,
-  size: number,
-  kind: string,
-  pid: string,
-  { kind: wantedKind, name, words: count }: Wanted,
-): Int32Array | undefined {
+function check(fd: number, size: number, kind: string, pid: string, wanted: Wanted): Int32Array | undefined {
+  const { kind: wantedKind, name } = wanted;
   if (kind !== wantedKind)
     throw new NameInUseError(
       `Cannot open the ${wantedKind} "${name}" as process ${pid} has a ${kind} of that name: take another name for one of them`,
     );
   let words: Int32Array;
   try {
-    words = new Int32Array(native.memoryMap(fd, size));
+    words = mapWords(fd, size, wanted);
   } catch (cause) {
+    if (cause instanceof OutOfMemoryError) throw cause;
     throw notOurs(kind, name, pid, { cause });
   }
   if (words[HEADER.MAGIC] === 0) return undefined; // its maker died over it
   if (
     words[HEADER.MAGIC] !== MAGIC ||
     words[HEADER.VERSION] !== VERSION ||
-    words[HEADER.WORDS] !== count ||
-    size !== bytesFor(count)
+    words[HEADER.WORDS] !== wanted.words ||
+    size !== sizeFor(wanted)
   )
     throw notOurs(kind, name, pid);
   return words;

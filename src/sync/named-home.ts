@@ -3,7 +3,7 @@ import { lock, unlock } from '../memory/robust-lock.js';
 import { answerBlocked, onEveryRing } from '../wait/doorbell.js';
 import type { Waiter, WakeOptions } from '../wait/line.js';
 import { type Parked, Parking, type ParkOptions, type ParkSyncOptions } from '../wait/parking.js';
-import type { Home } from './home.js';
+import type { Extent, Home } from './home.js';
 import { NamedFile, type Wanted } from './named-file.js';
 import { HEADER, NODE, NODE_STATE } from './named-layout.js';
 import { NamedLine } from './named-line.js';
@@ -15,6 +15,7 @@ const LOOK_EVERY = 50;
 /** The memory of a name as one thread uses it. */
 export class NamedHome implements Home {
   readonly words: Int32Array;
+  readonly extent: Extent | undefined;
   readonly kind: string;
   readonly #name: string;
   readonly #file: NamedFile;
@@ -28,7 +29,7 @@ export class NamedHome implements Home {
   #looking: NodeJS.Timeout | undefined;
   #stopListening: (() => void) | undefined;
 
-  /** @throws {NameInUseError | TimeoutError} */
+  /** @throws {NameInUseError | TimeoutError | OutOfMemoryError} */
   constructor(wanted: Wanted) {
     this.kind = wanted.kind;
     this.#name = wanted.name;
@@ -38,6 +39,7 @@ export class NamedHome implements Home {
       members.join();
     });
     this.words = this.#file.words;
+    this.extent = this.#file.extent;
     this.#members = members as unknown as Members;
     this.#line = new NamedLine(this.#members, () => this.#hear());
     const line = this.#line;

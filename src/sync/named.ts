@@ -28,22 +28,26 @@ const open = new Map<string, { home: NamedHome; users: number }>();
  * Finds the memory of a name, or makes it: then `init` fills in the words, once, before anyone else can see them. It is gone
  * when the last thread that has it open is done with it or has ended, however it ended.
  *
- * Names are those of one user: what another user calls the same is something else. `words` must be the same for all of a kind.
+ * Names are those of one user: what another user calls the same is something else. `words` must be the same for all of a kind,
+ * and so must `extent`: bytes of memory behind the words (`Home.extent`), a multiple of 64 KiB, which cost nothing until they
+ * are touched.
  *
  * @throws {TypeError | RangeError} The name is none.
  * @throws {NameInUseError} It is that of another kind of object, of another version of the library, or held by another user.
  * @throws {TimeoutError} Somebody has been opening it for 5 s.
+ * @throws {OutOfMemoryError} The limits of this process forbid a file, or a mapping, of that size.
  */
 export function openNamed(
   kind: string,
   name: string,
   words: number,
   init: (words: Int32Array, at: number) => void,
+  extent = 0,
 ): Named {
   checkName(kind, name);
   let entry = open.get(name);
   if (entry === undefined) {
-    entry = { home: new NamedHome({ kind, name, words, init }), users: 0 };
+    entry = { home: new NamedHome({ kind, name, words, extent, init }), users: 0 };
     open.set(name, entry);
   } else if (entry.home.kind !== kind) {
     throw new NameInUseError(

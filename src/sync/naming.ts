@@ -11,6 +11,8 @@ export interface Needs {
   readonly bytes: number;
   /** If it is shared by a name, where it cannot grow. Default: `bytes`. */
   readonly namedBytes?: number;
+  /** If it is shared by a name: bytes of memory behind its words, in `cell.home.extent`. Default: none. */
+  readonly extent?: number;
   /** Sets first values, before anyone else can see them. */
   readonly fill?: (words: Int32Array, at: number, bytes: number) => void;
 }
@@ -19,11 +21,12 @@ export interface Needs {
  * The cell for a new object, or the one of that name.
  * @throws {TypeError | RangeError} The name is none.
  * @throws {NameInUseError} It is another kind of object's, or another version's.
+ * @throws {OutOfMemoryError} There is no room for it.
  */
 export function openCell(
   kind: string,
   options: NamedOptions,
-  { bytes, namedBytes = bytes, fill }: Needs,
+  { bytes, namedBytes = bytes, extent, fill }: Needs,
 ): Cell {
   if (typeof options !== 'object' || options === null)
     throw new TypeError(
@@ -36,10 +39,11 @@ export function openCell(
     return cell;
   }
   // The first words are a mark that is never 0: see Cell.named().
-  const { home, at, close } = openNamed(kind, name, NAMED_HEAD + namedBytes / 4, (words, start) => {
+  const init = (words: Int32Array, start: number) => {
     words[start] = 1;
     fill?.(words, start + NAMED_HEAD, namedBytes);
-  });
+  };
+  const { home, at, close } = openNamed(kind, name, NAMED_HEAD + namedBytes / 4, init, extent);
   return Cell.named(home, at, { kind, name, leave: close });
 }
 
