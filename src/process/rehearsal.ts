@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url';
 import * as v8 from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { rehearseChannels } from '../channel/rehearse.js';
 import type { SourceShell } from '../codec/functions/description.js';
 import { rebuildFunction } from '../codec/functions/rebuild.js';
 import { PROCESS } from '../memory/layout.js';
@@ -39,7 +40,12 @@ const TIMES = 8;
 
 /** Lives a child's life, from its payload to its end, and undoes what that leaves. */
 export async function rehearse(): Promise<void> {
-  for (let i = 0; i < TIMES; i++) await liveOnce(rehearseWaits);
+  for (let i = 0; i < TIMES; i++) await liveOnce(rehearseUse);
+}
+
+async function rehearseUse(): Promise<void> {
+  await rehearseWaits();
+  await rehearseChannels();
 }
 
 /** In the server's first child: does what all will do, for the server to learn which pages that takes. */
