@@ -73,8 +73,10 @@ export class Decoder extends Reader {
   override close(): void {
     super.close();
     this.#objects = this.#buffers = undefined;
+    // Setting a length costs as much as decoding a number.
     if (this.#modules.length > 0) this.#modules = [];
-    this.#layouts.length = this.#functions.length = 0;
+    if (this.#layouts.length > 0) this.#layouts.length = 0;
+    if (this.#functions.length > 0) this.#functions.length = 0;
   }
 
   read(): unknown {
