@@ -1,7 +1,7 @@
 import { allocate, free, offsetOf, sizeOf, takeOver, transfer } from '../memory/allocator.js';
 import { view, words } from '../memory/commons.js';
 import { USED } from '../memory/guard.js';
-import { PAGE_BYTES } from '../memory/layout.js';
+import { LOW_BYTES, PAGE_BYTES } from '../memory/layout.js';
 import { getLimit } from '../memory/limit.js';
 import { self } from '../memory/participants.js';
 import type { Cell } from '../sync/cell.js';
@@ -32,7 +32,7 @@ export class CommonsSpace implements Space {
   }
 
   at(handle: number, bytes: number): Block {
-    return new CommonsBlock(view(offsetOf(handle), bytes));
+    return new CommonsBlock(offsetOf(handle), bytes);
   }
 
   keep(handle: number): void {
@@ -66,22 +66,33 @@ export function commonsRoom(): number {
   return Math.max(0, getLimit() - words[USED] * PAGE_BYTES);
 }
 
-/** Most users want the bytes only, and a view costs more than all the rest of at(). */
+/** Makes the views that are asked for: they cost more than all the rest of at(). */
 class CommonsBlock implements Block {
-  readonly bytes: Uint8Array;
+  readonly #offset: number;
+  readonly #length: number;
+  #bytes: Uint8Array | undefined;
   #words: Int32Array | undefined;
 
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
+  constructor(offset: number, length: number) {
+    this.#offset = offset;
+    this.#length = length;
+  }
+
+  get bytes(): Uint8Array {
+    this.#bytes ??= view(this.#offset, this.#length);
+    return this.#bytes;
   }
 
   /** As many as the bytes touch: a block's size is a multiple of four. */
   get words(): Int32Array {
-    this.#words ??= new Int32Array(
-      this.bytes.buffer,
-      this.bytes.byteOffset,
-      Math.ceil(this.bytes.byteLength / 4),
-    );
+    this.#words ??= this.#viewWords(Math.ceil(this.#length / 4));
     return this.#words;
+  }
+
+  #viewWords(count: number): Int32Array {
+    const first = this.#offset / 4;
+    if (this.#offset < LOW_BYTES) return words.subarray(first, first + count);
+    const { buffer, byteOffset } = this.bytes;
+    return new Int32Array(buffer, byteOffset, count);
   }
 }
