@@ -1,4 +1,6 @@
+export { JoinableQueue } from './channel/joinable-queue.js';
 export { type Channel, Queue } from './channel/queue.js';
+export { SimpleQueue } from './channel/simple-queue.js';
 export * from './errors/errors.js';
 export { cpuCount } from './platform/platform.js';
 export { AsyncResult } from './pool/async-result.js';

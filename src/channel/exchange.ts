@@ -79,7 +79,10 @@ interface Side {
 
 /** What else is to be done with each item, under the lock, and what ends a side for good. */
 export interface Terms {
-  /** Before items are taken, after so many were, and when who took them has died: `missing` have left uncounted. */
+  /**
+   * Before items are taken, which this may refuse by throwing; after so many were; and when whoever had the lock has died: `missing`
+   * have left uncounted.
+   */
   readonly ledger?: { begin(): void; end(count: number): void; recover(missing: number): void };
   /** Are all gone that could put, or take? Asked before a wait, and after each death. */
   readonly noMorePuts?: () => boolean;
@@ -131,7 +134,7 @@ export class Exchange {
     return Atomics.load(this.#words, this.#at + EXCHANGE.STATE);
   }
 
-  /** Takes the next item out, if there is one. `called`: by one who waited for it. */
+  /** Takes the next item out, if there is one. `called`: by one who waited for it. @throws What the ledger throws. */
   take(parcel: Parcel, called: boolean): Outcome {
     const w = this.#words;
     const at = this.#at;
@@ -139,17 +142,21 @@ export class Exchange {
     if (Atomics.load(w, at + EXCHANGE.COUNT) === 0)
       return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
     if (!called && w[at + EXCHANGE.GET_TURN] !== 0 && this.#isTaken(at + EXCHANGE.GET_TURN)) return NOT_NOW;
+    let count = 0;
     this.lock();
-    const count = w[at + EXCHANGE.COUNT];
-    if (count > 0) {
-      const { ledger } = this.#terms;
-      ledger?.begin();
-      this.store.pull(parcel);
-      ledger?.end(1);
-      w[at + EXCHANGE.COUNT] = count - 1;
-      w[at + EXCHANGE.TAKES]++;
+    try {
+      count = w[at + EXCHANGE.COUNT];
+      if (count > 0) {
+        const { ledger } = this.#terms;
+        ledger?.begin();
+        this.store.pull(parcel);
+        ledger?.end(1);
+        w[at + EXCHANGE.COUNT] = count - 1;
+        w[at + EXCHANGE.TAKES]++;
+      }
+    } finally {
+      this.unlock();
     }
-    this.unlock();
     if (count === 0) return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
     this.#cell.home.wake(at + EXCHANGE.TAKES, 1);
     return DONE;
@@ -163,18 +170,22 @@ export class Exchange {
     if (Atomics.load(w, at + EXCHANGE.COUNT) === 0)
       return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
     if (!called && w[at + EXCHANGE.GET_TURN] !== 0 && this.#isTaken(at + EXCHANGE.GET_TURN)) return NOT_NOW;
+    let taken = 0;
     this.lock();
-    const count = w[at + EXCHANGE.COUNT];
-    const taken = Math.min(count, most);
-    if (taken > 0) {
-      const { ledger } = this.#terms;
-      ledger?.begin();
-      this.store.pullMany(batch, taken, parcel);
-      ledger?.end(taken);
-      w[at + EXCHANGE.COUNT] = count - taken;
-      w[at + EXCHANGE.TAKES]++;
+    try {
+      const count = w[at + EXCHANGE.COUNT];
+      taken = Math.min(count, most);
+      if (taken > 0) {
+        const { ledger } = this.#terms;
+        ledger?.begin();
+        this.store.pullMany(batch, taken, parcel);
+        ledger?.end(taken);
+        w[at + EXCHANGE.COUNT] = count - taken;
+        w[at + EXCHANGE.TAKES]++;
+      }
+    } finally {
+      this.unlock();
     }
-    this.unlock();
     if (taken === 0) return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
     this.#cell.home.wake(at + EXCHANGE.TAKES, taken);
     return DONE;
@@ -305,9 +316,12 @@ export class Exchange {
     const w = this.#words;
     const at = this.#at;
     const count = this.store.recover();
-    this.#terms.ledger?.recover(w[at + EXCHANGE.COUNT] - count);
+    const known = w[at + EXCHANGE.COUNT];
+    this.#terms.ledger?.recover(known - count);
     w[at + EXCHANGE.COUNT] = count;
-    // What the dead one had changed it may not have announced; its death has all who wait look again.
+    // What the dead one had changed it may not have announced. Its death has all who wait look again, but not at what they could
+    // not see before COUNT was put right.
+    if (count > known) this.#announce(count - known);
   };
 
   /** Waits until `attempt` of one who gets comes to something. NOT_NOW: time ran out. */

@@ -2,15 +2,19 @@ import type { Cell } from '../sync/cell.js';
 import { type NamedOptions, openCell } from '../sync/naming.js';
 import { CommonsSpace, commonsRoom } from './commons-space.js';
 import { EXCHANGE, Exchange } from './exchange.js';
+import { Ledger } from './ledger.js';
 import { Log } from './log.js';
 import type { Space } from './space.js';
 import type { Store } from './store.js';
 
 /*
- * A queue's cell: the words of its exchange, then those of its store.
+ * A queue's cell: the words of its exchange, then those of its store, then those of its ledger if it has one.
  */
 const STORE_AT = EXCHANGE.WORDS;
+const LEDGER_AT = STORE_AT + Log.WORDS;
 const BYTES = 256;
+/** As many as make room for the debts of some dozens of threads. */
+const JOINABLE_BYTES = 512;
 
 /** More would be beyond what a word holds. */
 const MOST_ITEMS = 2 ** 31 - 1;
@@ -18,11 +22,20 @@ const MOST_ITEMS = 2 ** 31 - 1;
 /** In what order items come out. */
 export type Order = 'first' | 'latest' | 'rank';
 
+/** What tells one class of queues from another. */
+export interface Sort {
+  /** What it is, whatever a subclass is called. */
+  readonly kind: string;
+  readonly order: Order;
+  /** Does each item that was got owe a call of taskDone()? */
+  readonly joinable: boolean;
+}
+
 /**
  * The cell of a new queue, or of the one of that name.
  * @throws {TypeError | RangeError} maxsize is no whole number.
  */
-export function openQueue(kind: string, maxsize: number, options: NamedOptions): Cell {
+export function openQueue({ kind, joinable }: Sort, maxsize: number, options: NamedOptions): Cell {
   if (typeof maxsize !== 'number')
     throw new TypeError(
       `Cannot make a ${kind} with ${typeof maxsize} as its size: give the most items that it may have, or nothing`,
@@ -32,14 +45,22 @@ export function openQueue(kind: string, maxsize: number, options: NamedOptions):
       `Cannot make a ${kind} of ${maxsize} items: give a whole number up to ${MOST_ITEMS}, or 0 for no such limit`,
     );
   return openCell(kind, options, {
-    bytes: BYTES,
+    bytes: joinable ? JOINABLE_BYTES : BYTES,
     fill: (words, at) => Exchange.prepare(words, at, Math.max(0, maxsize), commonsRoom() / 2),
   });
 }
 
-export function exchangeIn(cell: Cell, _order: Order): Exchange {
+/** What a queue works with. */
+export interface Parts {
+  readonly exchange: Exchange;
+  readonly ledger: Ledger | undefined;
+}
+
+export function partsOf(cell: Cell, { joinable }: Sort): Parts {
+  const { words, at } = cell;
   const space: Space = new CommonsSpace(cell);
-  const store: Store = new Log(cell.words, cell.at + STORE_AT, space);
-  cell.attached = () => store.blocks();
-  return new Exchange(cell, cell.at, space, store);
+  const store: Store = new Log(words, at + STORE_AT, space);
+  const ledger = joinable ? new Ledger(cell, at + LEDGER_AT, at + JOINABLE_BYTES / 4, space) : undefined;
+  cell.attached = () => (ledger ? [...store.blocks(), ...ledger.blocks()] : store.blocks());
+  return { exchange: new Exchange(cell, at, space, store, { ledger }), ledger };
 }

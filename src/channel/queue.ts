@@ -7,8 +7,9 @@ import { Batch } from './batch.js';
 import { soon } from './breath.js';
 import { type Exchange, OUTCOME, type Outcome } from './exchange.js';
 import { mustWait, pack, unpack, unpackAsync } from './item.js';
+import type { Ledger } from './ledger.js';
 import { borrow, giveBack, INLINE_BYTES, type Parcel, release } from './parcel.js';
-import { exchangeIn, type Order, openQueue } from './queue-cell.js';
+import { openQueue, partsOf, type Sort } from './queue-cell.js';
 
 const { DONE, NOT_NOW, NEVER, GONE } = OUTCOME;
 const NOW = { timeout: 0 };
@@ -20,6 +21,8 @@ const MOST_AT_ONCE = 2 ** 31 - 1;
 interface Put {
   readonly put: number;
 }
+
+const SORT: Sort = { kind: 'Queue', order: 'first', joinable: false };
 
 /** A way for items from one thread or process to others. */
 export interface Channel<T> extends AsyncIterable<T>, Disposable {}
@@ -43,25 +46,24 @@ export interface Channel<T> extends AsyncIterable<T>, Disposable {}
 export class Queue<T = any> extends SharedObject implements Channel<T> {
   /** @internal */
   protected readonly exchange: Exchange;
+  /** @internal Who owes taskDone(), where that matters. */
+  protected readonly ledger: Ledger | undefined;
   #isClosed = false;
   /** Bytes of the last long item: the next one may be like it. */
   #guess = 0;
 
   constructor(maxsize?: number, options?: NamedOptions);
   constructor(maxsize: number | Cell = 0, options: NamedOptions = {}) {
-    const { kind } = new.target.prototype;
-    super(maxsize instanceof Cell ? maxsize : openQueue(kind, maxsize, options));
-    this.exchange = exchangeIn(this.cell, this.order);
-  }
-
-  /** @internal What it is, whatever a subclass is called. */
-  protected get kind(): string {
-    return 'Queue';
+    const { sort } = new.target.prototype;
+    super(maxsize instanceof Cell ? maxsize : openQueue(sort, maxsize, options));
+    const { exchange, ledger } = partsOf(this.cell, sort);
+    this.exchange = exchange;
+    this.ledger = ledger;
   }
 
   /** @internal */
-  protected get order(): Order {
-    return 'first';
+  protected get sort(): Sort {
+    return SORT;
   }
 
   /**

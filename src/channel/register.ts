@@ -1,3 +1,5 @@
 /* Loads all that registers its objects with the codec: whoever receives one must know its class. */
 import '../sync/register.js';
+import './joinable-queue.js';
 import './queue.js';
+import './simple-queue.js';
