@@ -1,5 +1,5 @@
 import { decode, decodeAsync, needsModules } from '../codec/decode.js';
-import { encodeInto, takeEncoded } from '../codec/encode.js';
+import { type EncodeOptions, encodeInto, takeEncoded } from '../codec/encode.js';
 import { OutOfMemoryError } from '../errors/errors.js';
 import { INLINE_BYTES, type Parcel } from './parcel.js';
 import type { Space } from './space.js';
@@ -8,7 +8,9 @@ import type { Space } from './space.js';
  * Between values and parcels. A long value is encoded straight into a block of about the size that it will need, if that can be
  * guessed: from its own bytes, or from the item before.
  */
-const ITEM = { root: 'item' };
+const ITEM: EncodeOptions = { root: 'item' };
+/** In a channel that other programs have too. */
+export const ITEM_ABROAD: EncodeOptions = { root: 'item', abroad: true };
 /** What an array of bytes takes when encoded, besides the bytes. */
 const OVERHEAD = 64;
 
@@ -17,22 +19,28 @@ const OVERHEAD = 64;
  * one.
  * @throws {SerializationError} Something in it cannot cross.
  */
-export function pack(value: unknown, parcel: Parcel, space: Space, guess: number): void {
+export function pack(value: unknown, parcel: Parcel, space: Space, guess: number, how = ITEM): void {
   const wanted = ArrayBuffer.isView(value) ? value.byteLength + OVERHEAD : guess;
-  if (wanted > INLINE_BYTES && packInBlock(value, parcel, space, wanted)) return;
-  const length = encodeInto(value, parcel.bytes, 0, ITEM);
+  if (wanted > INLINE_BYTES && packInBlock(value, parcel, space, wanted, how)) return;
+  const length = encodeInto(value, parcel.bytes, 0, how);
   if (length > 0) parcel.length = length;
   else packBytes(takeEncoded(), parcel, space);
 }
 
 /** False: it did not fit, or would leave much of the block unused, or there is no block. */
-function packInBlock(value: unknown, parcel: Parcel, space: Space, wanted: number): boolean {
+function packInBlock(
+  value: unknown,
+  parcel: Parcel,
+  space: Space,
+  wanted: number,
+  how: EncodeOptions,
+): boolean {
   const handle = allocate(space, wanted);
   if (handle === 0) return false;
   let length = 0;
   try {
     const { bytes } = space.at(handle, space.sizeOf(handle));
-    length = encodeInto(value, bytes, 0, ITEM);
+    length = encodeInto(value, bytes, 0, how);
     if (length <= INLINE_BYTES || length < wanted / 2) {
       if (length > 0) packBytes(bytes.subarray(0, length), parcel, space);
       else packBytes(takeEncoded(), parcel, space);

@@ -6,7 +6,7 @@ import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import { Batch } from './batch.js';
 import { soon } from './breath.js';
 import { type Exchange, OUTCOME, type Outcome } from './exchange.js';
-import { mustWait, pack, unpack, unpackAsync } from './item.js';
+import { ITEM_ABROAD, mustWait, pack, unpack, unpackAsync } from './item.js';
 import type { Ledger } from './ledger.js';
 import { borrow, giveBack, INLINE_BYTES, type Parcel, release } from './parcel.js';
 import { openQueue, partsOf, type Sort } from './queue-cell.js';
@@ -48,6 +48,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T> {
   protected readonly exchange: Exchange;
   /** @internal Who owes taskDone(), where that matters. */
   protected readonly ledger: Ledger | undefined;
+  readonly #how = this.cell.shared ? ITEM_ABROAD : undefined;
   #isClosed = false;
   /** Bytes of the last long item: the next one may be like it. */
   #guess = 0;
@@ -247,7 +248,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T> {
   }
 
   /** @internal The lower, the sooner it comes out, where that matters. */
-  protected rankOf(_options: WaitOptions | undefined): number {
+  protected rankOf(_options: object | undefined): number {
     return 0;
   }
 
@@ -263,7 +264,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T> {
     const parcel = borrow();
     try {
       parcel.rank = this.rankOf(options);
-      pack(item, parcel, this.exchange.space, this.#guess);
+      pack(item, parcel, this.exchange.space, this.#guess, this.#how);
     } catch (error) {
       giveBack(parcel, this.exchange.space);
       throw error;
@@ -346,7 +347,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T> {
     try {
       for (const item of group) {
         parcel.rank = this.rankOf(options);
-        pack(item, parcel, space, this.#guess);
+        pack(item, parcel, space, this.#guess, this.#how);
         parcel.settle(space);
         this.#guess = parcel.length > INLINE_BYTES ? parcel.length : 0;
         batch.add(parcel);

@@ -1,11 +1,15 @@
-import { type Encoder, withEncoder } from './encoder.js';
+import { type Encoder, type EncoderSettings, withEncoder } from './encoder.js';
 import { toFailure } from './path.js';
 
 /** How a value is encoded. */
 export interface EncodeOptions {
   /** What error messages call the value, such as `args`; '' for nothing, so that paths begin with a property. Default `value`. */
   readonly root?: string;
+  /** Is it for other programs, too? Then what stands for something that they cannot reach is refused. Default false. */
+  readonly abroad?: boolean;
 }
+
+const ABROAD: EncoderSettings = { abroad: true };
 
 /** The message that did not fit its target. */
 let overflow: Uint8Array | undefined;
@@ -17,7 +21,7 @@ let overflow: Uint8Array | undefined;
  */
 export function encode(value: unknown, options?: EncodeOptions): Uint8Array {
   try {
-    return withEncoder(value, undefined, undefined, 0, copyOut);
+    return withEncoder(value, options?.abroad ? ABROAD : undefined, undefined, 0, copyOut);
   } catch (error) {
     throw toFailure(error).toError(options?.root ?? 'value');
   }
@@ -35,7 +39,7 @@ export function encodeInto(
   options?: EncodeOptions,
 ): number {
   try {
-    return withEncoder(value, undefined, target, offset, lengthInTarget);
+    return withEncoder(value, options?.abroad ? ABROAD : undefined, target, offset, lengthInTarget);
   } catch (error) {
     throw toFailure(error).toError(options?.root ?? 'value');
   }

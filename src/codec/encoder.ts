@@ -37,6 +37,8 @@ export interface EncoderSettings {
   readonly thrown?: boolean;
   /** For thrown values: properties of errors to be left out. */
   readonly omitted?: ReadonlyMap<object, ReadonlySet<string>>;
+  /** For readers in other programs as well. */
+  readonly abroad?: boolean;
 }
 
 /** Where prefixes are put together: nothing of the user's runs meanwhile. */
@@ -62,6 +64,7 @@ export function withEncoder<R>(
   try {
     encoder.open(target, offset);
     if (settings?.thrown) encoder.forThrown(settings);
+    if (settings?.abroad) encoder.abroad = true;
     encoder.message(value);
     return use(encoder, target, offset);
   } catch (error) {
@@ -75,6 +78,7 @@ export function withEncoder<R>(
 /** Writes one value after another, each as one message. */
 export class Encoder extends Writer {
   thrown = false;
+  abroad = false;
   omitted: EncoderSettings['omitted'];
 
   #message = 0;
@@ -104,7 +108,7 @@ export class Encoder extends Writer {
     this.#few.fill(undefined, 0, Math.min(this.#count, LINEAR));
     this.#shapes = this.#flags = this.#count = 0;
     this.#many = this.#functions = this.#modules = this.#views = undefined;
-    this.thrown = false;
+    this.thrown = this.abroad = false;
     this.omitted = undefined;
   }
 
@@ -460,6 +464,7 @@ function writerFor(prototype: object, object: object): WriteObject {
   const handle = handleOf(prototype);
   if (handle) {
     return (encoder, each) => {
+      if (encoder.abroad && !handle.isReachable(each)) throw unreachable(handle.type.name);
       encoder.byte(TAG.handle);
       encoder.string(handle.id);
       encoder.write(handle.out(each));
@@ -512,6 +517,13 @@ function writerFor(prototype: object, object: object): WriteObject {
       };
     }
   }
+}
+
+function unreachable(name: string): Failure {
+  return new Failure(
+    `this ${name} lies in the memory of this program, and what is sent is for other programs, too`,
+    `give the ${name} a name of its own if it can have one, or send it another way`,
+  );
 }
 
 /** Contents of the built-in class below, if there is one, then the class, then own fields. */

@@ -32,6 +32,34 @@ test('a handle crosses as what it stands for, and stays one object within a mess
   assert.equal(back.list[1].word, 5);
 });
 
+test('what goes to other programs has no handle that only this program can reach', () => {
+  class Beacon {
+    constructor(readonly isSeen: boolean) {}
+  }
+  registerHandle(
+    'beacon',
+    Beacon,
+    beacon => beacon.isSeen,
+    (isSeen: boolean) => new Beacon(isSeen),
+    beacon => beacon.isSeen,
+  );
+  const seen = new Beacon(true);
+  assert.deepEqual(decode(encode({ seen }, { abroad: true })), { seen });
+  const hidden = new Beacon(false);
+  assert.deepEqual(decode(encode({ hidden })), { hidden });
+  for (const [value, path] of [
+    [{ deep: [hidden] }, 'value.deep[0]'],
+    [() => hidden.isSeen, 'closure of a function → hidden'],
+    [new Latch(1), 'value'],
+  ])
+    assert.throws(() => encode(value, { abroad: true }), {
+      name: 'SerializationError',
+      path,
+      message: /lies in the memory of this program/,
+    });
+  assert.deepEqual(decode(encode({ hidden })), { hidden }, 'it concerns that message only');
+});
+
 test('a closure may capture a handle', () => {
   const latch = new Latch(7);
   const back = decode(encode(() => latch.word)) as () => number;

@@ -4,6 +4,8 @@ export interface HandleType {
   readonly type: AnyClass;
   out(object: object): unknown;
   back(plain: unknown): object;
+  /** Can other programs reach what the object stands for, too? */
+  isReachable(object: object): boolean;
 }
 
 type AnyClass = abstract new (...args: never) => object;
@@ -16,6 +18,7 @@ const byId = new Map<string, HandleType>();
  * makes an object over there. Within one message an object stays one object. Subclasses need a registration of their
  * own, made before the first of its objects crosses. `id` must be the same on both sides; it travels with each object, so
  * keep it short.
+ * `isReachable` says of which objects other programs can reach what they stand for: of none, unless given.
  * @throws {RangeError} The id or the type is registered already.
  */
 export function registerHandle<T extends object, P>(
@@ -23,6 +26,7 @@ export function registerHandle<T extends object, P>(
   type: abstract new (...args: never) => T,
   out: (object: T) => P,
   back: (plain: P) => T,
+  isReachable: (object: T) => boolean = () => false,
 ): void {
   const prototype: object = type.prototype;
   if (byId.has(id) || byPrototype.has(prototype)) {
@@ -33,6 +37,7 @@ export function registerHandle<T extends object, P>(
     type,
     out: object => out(object as T),
     back: plain => back(plain as P),
+    isReachable: object => isReachable(object as T),
   };
   byPrototype.set(prototype, handle);
   byId.set(id, handle);

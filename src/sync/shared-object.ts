@@ -117,5 +117,5 @@ export function registerShared<T extends SharedObject>(
     if (object.cell.isThere) known.set(key, new WeakRef(object));
     return object;
   };
-  registerHandle<T, Crossed>(id, type, out, back);
+  registerHandle<T, Crossed>(id, type, out, back, ({ cell }) => cell.shared !== undefined);
 }
