@@ -1,4 +1,6 @@
 export { JoinableQueue } from './channel/joinable-queue.js';
+export { LifoQueue } from './channel/lifo-queue.js';
+export { type Priority, PriorityQueue } from './channel/priority-queue.js';
 export { type Channel, Queue } from './channel/queue.js';
 export { SimpleQueue } from './channel/simple-queue.js';
 export * from './errors/errors.js';

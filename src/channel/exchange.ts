@@ -235,6 +235,7 @@ export class Exchange {
       isOpen = w[at + EXCHANGE.STATE] === STATE.OPEN;
       if (isOpen) this.#pushWhatFits(batch, parcel);
     } catch (error) {
+      parcel.handle = 0; // the batch still has it
       if (!(error instanceof OutOfMemoryError) || w[at + EXCHANGE.COUNT] === 0) throw error;
     } finally {
       const put = before - batch.count;

@@ -2,6 +2,7 @@ import type { Cell } from '../sync/cell.js';
 import { type NamedOptions, openCell } from '../sync/naming.js';
 import { CommonsSpace, commonsRoom } from './commons-space.js';
 import { EXCHANGE, Exchange } from './exchange.js';
+import { Heap } from './heap.js';
 import { Ledger } from './ledger.js';
 import { Log } from './log.js';
 import type { Space } from './space.js';
@@ -11,7 +12,7 @@ import type { Store } from './store.js';
  * A queue's cell: the words of its exchange, then those of its store, then those of its ledger if it has one.
  */
 const STORE_AT = EXCHANGE.WORDS;
-const LEDGER_AT = STORE_AT + Log.WORDS;
+const LEDGER_AT = STORE_AT + Math.max(Log.WORDS, Heap.WORDS);
 const BYTES = 256;
 /** As many as make room for the debts of some dozens of threads. */
 const JOINABLE_BYTES = 512;
@@ -56,10 +57,11 @@ export interface Parts {
   readonly ledger: Ledger | undefined;
 }
 
-export function partsOf(cell: Cell, { joinable }: Sort): Parts {
+export function partsOf(cell: Cell, { joinable, order }: Sort): Parts {
   const { words, at } = cell;
   const space: Space = new CommonsSpace(cell);
-  const store: Store = new Log(words, at + STORE_AT, space);
+  const store: Store =
+    order === 'first' ? new Log(words, at + STORE_AT, space) : new Heap(words, at + STORE_AT, space, order);
   const ledger = joinable ? new Ledger(cell, at + LEDGER_AT, at + JOINABLE_BYTES / 4, space) : undefined;
   cell.attached = () => (ledger ? [...store.blocks(), ...ledger.blocks()] : store.blocks());
   return { exchange: new Exchange(cell, at, space, store, { ledger }), ledger };

@@ -1,0 +1,20 @@
+import { registerShared } from '../sync/shared-object.js';
+import { JoinableQueue } from './joinable-queue.js';
+import type { Sort } from './queue-cell.js';
+
+const SORT: Sort = { kind: 'LifoQueue', order: 'latest', joinable: true };
+
+/**
+ * Last in, first out: `get` takes the item that was put last of all that are there. Of `putMany` that is the last of the iterable.
+ * Otherwise it is a `JoinableQueue`.
+ *
+ * Python: `queue.LifoQueue`, which is for threads only.
+ */
+export class LifoQueue<T = any> extends JoinableQueue<T> {
+  /** @internal */
+  protected override get sort(): Sort {
+    return SORT;
+  }
+}
+
+registerShared('LifoQueue', LifoQueue, { open: name => new LifoQueue(0, { name }) });
