@@ -3,6 +3,8 @@ export { LifoQueue } from './channel/lifo-queue.js';
 export { type Priority, PriorityQueue } from './channel/priority-queue.js';
 export { type Channel, Queue } from './channel/queue.js';
 export { SimpleQueue } from './channel/simple-queue.js';
+export { wait } from './channel/wait.js';
+export type { Waitable } from './channel/waitable.js';
 export * from './errors/errors.js';
 export { cpuCount } from './platform/platform.js';
 export { AsyncResult } from './pool/async-result.js';

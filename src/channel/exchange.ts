@@ -2,11 +2,13 @@ import { availableParallelism } from 'node:os';
 import { OutOfMemoryError } from '../errors/errors.js';
 import type { Cell } from '../sync/cell.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
+import type { LineWatch, LineWatcher } from '../wait/park.js';
 import type { Batch } from './batch.js';
 import type { Parcel } from './parcel.js';
 import { lengthAt } from './record.js';
 import type { Space } from './space.js';
 import type { Store } from './store.js';
+import type { Watch, Watcher } from './waitable.js';
 
 /*
  * Where those who put and those who get meet: a store of items under a lock, and two lines of waiters.
@@ -98,6 +100,8 @@ export class Exchange {
   readonly #putting: Side;
   /** Ends async waits of this thread. */
   readonly #waits = new Set<(reason: unknown) => void>();
+  /** Who watches, in this thread. */
+  readonly #watches = new Set<ReadWatch>();
 
   constructor(
     cell: Cell,
@@ -300,9 +304,25 @@ export class Exchange {
     home.wake(this.#at + EXCHANGE.WATCH, Number.POSITIVE_INFINITY);
   }
 
-  /** Async waits of this thread end with an error, unless they have got what they waited for. */
+  /** Might one who gets find something, or learn that there will be nothing? */
+  isReadable(): boolean {
+    return this.#isWorthALook(this.#getting);
+  }
+
+  /**
+   * Has `watcher` notified once it may have become readable, or this thread's waits were failed; once at most. Watch first, then
+   * look.
+   */
+  watch(watcher: Watcher): Watch {
+    const watch = new ReadWatch(this, this.#watches, watcher);
+    watch.place = this.#cell.home.watch(this.#at + EXCHANGE.WATCH, 0, watch);
+    return watch;
+  }
+
+  /** Async waits of this thread end with an error, unless they have got what they waited for; those who watch look. */
   failWaits(reason: unknown): void {
     for (const fail of [...this.#waits]) fail(reason);
+    for (const watch of [...this.#watches]) watch.notify();
   }
 
   lock(): void {
@@ -471,5 +491,35 @@ export class Exchange {
     // They may be about to wait, having seen that it was not their turn.
     if (hadTurn) Atomics.add(w, side.word, 1);
     if ((hadTurn || called) && this.#isWorthALook(side)) this.#cell.home.wake(side.word, 1);
+  }
+}
+
+/** One of this thread's that watches. */
+class ReadWatch implements LineWatcher, Watch {
+  readonly #exchange: Exchange;
+  readonly #all: Set<ReadWatch>;
+  readonly #watcher: Watcher;
+  /** Where it stands in line. */
+  place: LineWatch | undefined = undefined;
+
+  constructor(exchange: Exchange, all: Set<ReadWatch>, watcher: Watcher) {
+    this.#exchange = exchange;
+    this.#all = all;
+    this.#watcher = watcher;
+    all.add(this);
+  }
+
+  isWorthwhile(): boolean {
+    return !this.#exchange.isReadable();
+  }
+
+  notify(): void {
+    this.stop();
+    this.#watcher.notify();
+  }
+
+  stop(): void {
+    this.#all.delete(this);
+    this.place?.stop();
   }
 }

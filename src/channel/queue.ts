@@ -10,6 +10,7 @@ import { ITEM_ABROAD, mustWait, pack, unpack, unpackAsync } from './item.js';
 import type { Ledger } from './ledger.js';
 import { borrow, giveBack, INLINE_BYTES, type Parcel, release } from './parcel.js';
 import { openQueue, partsOf, type Sort } from './queue-cell.js';
+import { IS_READY, WATCH, type Waitable, type Watch, type Watcher } from './waitable.js';
 
 const { DONE, NOT_NOW, NEVER, GONE } = OUTCOME;
 const NOW = { timeout: 0 };
@@ -43,7 +44,7 @@ export interface Channel<T> extends AsyncIterable<T>, Disposable {}
  * Python: `multiprocessing.Queue`, whose feeder thread loses what was put when its process is killed, and holds up its end
  * when nobody gets.
  */
-export class Queue<T = any> extends SharedObject implements Channel<T> {
+export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable {
   /** @internal */
   protected readonly exchange: Exchange;
   /** @internal Who owes taskDone(), where that matters. */
@@ -215,6 +216,17 @@ export class Queue<T = any> extends SharedObject implements Channel<T> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.exchange.failWaits(this.closed());
+  }
+
+  /** Would a `get` not have to wait? See wait(). */
+  [IS_READY](): boolean {
+    this.check();
+    return this.exchange.isReadable();
+  }
+
+  [WATCH](watcher: Watcher): Watch {
+    this.check();
+    return this.exchange.watch(watcher);
   }
 
   /** Each item as it comes, until the queue is shut down and has no more. */

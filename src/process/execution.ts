@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { IS_READY, WATCH, type Waitable, type Watch, type Watcher } from '../channel/waitable.js';
 import { decode, decodeAsync, needsModules } from '../codec/decode.js';
 import { decodeThrown, joinStacks } from '../codec/errors.js';
 import { LifecycleError, TimeoutError } from '../errors/errors.js';
@@ -30,7 +31,10 @@ type Outcome<R> = { readonly value: R } | { readonly error: unknown };
  * Events: 'start' (), 'exit' (exitCode, signalCode), 'error' (what the target threw, when nothing awaits result() and
  * somebody listens).
  */
-export abstract class Execution<A extends readonly unknown[] = any[], R = unknown> extends EventEmitter {
+export abstract class Execution<A extends readonly unknown[] = any[], R = unknown>
+  extends EventEmitter
+  implements Waitable
+{
   name: string;
   #daemon: boolean;
   #referenced: boolean;
@@ -126,6 +130,17 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
     if (!this.#started) return false;
     this.block(() => true, 0);
     return this.#end.outcome === undefined;
+  }
+
+  /** Has it ended? See wait(). */
+  [IS_READY](): boolean {
+    this.#checkStarted('wait for');
+    return !this.isAlive();
+  }
+
+  [WATCH](watcher: Watcher): Watch {
+    this.#checkStarted('wait for');
+    return { stop: this.#end.watch(() => watcher.notify()) };
   }
 
   /** It keeps the parent's event loop alive: so it is unless it is a daemon. */

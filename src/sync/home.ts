@@ -2,7 +2,16 @@ import { words } from '../memory/commons.js';
 import { isKnownDead, self } from '../memory/participants.js';
 import { lock, unlock } from '../memory/robust-lock.js';
 import { someWait, type Waiter, type WakeOptions, waiting, wake } from '../wait/line.js';
-import { type Parked, type ParkOptions, type ParkSyncOptions, park, parkSync } from '../wait/park.js';
+import {
+  type LineWatch,
+  type LineWatcher,
+  type Parked,
+  type ParkOptions,
+  type ParkSyncOptions,
+  park,
+  parkSync,
+  watch,
+} from '../wait/park.js';
 
 /**
  * Where a synchronisation object lives, and how one waits there: the commons of the family, or the memory of one name
@@ -22,6 +31,7 @@ export interface Home {
   unlock(word: number): void;
   park(word: number, expected: number, options: ParkOptions): Promise<Parked>;
   parkSync(word: number, expected: number, options: ParkSyncOptions): Parked;
+  watch(word: number, expected: number, watcher: LineWatcher): LineWatch | undefined;
   wake(word: number, count: number, options?: WakeOptions): number;
   waiting(word: number): readonly Waiter[];
   someWait(word: number, matches: (waiter: Waiter) => boolean): boolean;
@@ -49,6 +59,7 @@ class Commons implements Home {
   readonly unlock = unlock;
   readonly park = park;
   readonly parkSync = parkSync;
+  readonly watch = watch;
   readonly wake = wake;
   readonly waiting = waiting;
   readonly someWait = someWait;

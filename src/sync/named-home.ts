@@ -2,7 +2,14 @@ import { ClosedError } from '../errors/errors.js';
 import { lock, unlock } from '../memory/robust-lock.js';
 import { answerBlocked, onEveryRing } from '../wait/doorbell.js';
 import type { Waiter, WakeOptions } from '../wait/line.js';
-import { type Parked, Parking, type ParkOptions, type ParkSyncOptions } from '../wait/parking.js';
+import {
+  type LineWatch,
+  type LineWatcher,
+  type Parked,
+  Parking,
+  type ParkOptions,
+  type ParkSyncOptions,
+} from '../wait/parking.js';
 import type { Extent, Home } from './home.js';
 import { NamedFile, type Wanted } from './named-file.js';
 import { HEADER, NODE, NODE_STATE } from './named-layout.js';
@@ -83,6 +90,10 @@ export class NamedHome implements Home {
 
   parkSync(word: number, expected: number, options?: ParkSyncOptions): Parked {
     return this.#parking.parkSync(word, expected, options);
+  }
+
+  watch(word: number, expected: number, watcher: LineWatcher): LineWatch | undefined {
+    return this.#parking.watch(word, expected, watcher);
   }
 
   wake(word: number, count: number, options?: WakeOptions): number {

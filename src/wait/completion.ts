@@ -24,6 +24,16 @@ export class Completion<T> {
     this.#waiters.clear();
   }
 
+  /** Has `listener` called when it happens, if it has not yet. Returns the way to stop. */
+  watch(listener: () => void): () => void {
+    // Each call counts for itself, also with the same function.
+    const waiter = () => listener();
+    if (!this.#outcome) this.#waiters.add(waiter);
+    return () => {
+      this.#waiters.delete(waiter);
+    };
+  }
+
   /**
    * Waits for it. Undefined: `timeout` ms had passed first.
    * Rejects with `signal.reason` when aborted, before the call or during the wait.

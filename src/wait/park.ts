@@ -4,9 +4,17 @@ import { forgetDeaths, watchDeaths } from './deaths.js';
 import { blockUntil, onRing } from './doorbell.js';
 import { enter, isWaiting, type Note, take, type WakeOptions, wake, withdraw } from './line.js';
 import { forgetNodes, NODE, takeFlagged } from './nodes.js';
-import { type Lines, type Parked, Parking, type ParkOptions, type ParkSyncOptions } from './parking.js';
+import {
+  type Lines,
+  type LineWatch,
+  type LineWatcher,
+  type Parked,
+  Parking,
+  type ParkOptions,
+  type ParkSyncOptions,
+} from './parking.js';
 
-export type { Parked, ParkOptions, ParkSyncOptions } from './parking.js';
+export type { LineWatch, LineWatcher, Parked, ParkOptions, ParkSyncOptions } from './parking.js';
 
 /*
  * Waiting on a word of the commons, in blocking and async form. Both stand in one line, in order of arrival.
@@ -62,6 +70,11 @@ export function park(word: number, expected: number, options?: ParkOptions): Pro
 /** The same, blocking this thread: see Parking.parkSync(). */
 export function parkSync(word: number, expected: number, options?: ParkSyncOptions): Parked {
   return parking.parkSync(word, expected, options);
+}
+
+/** Stands in line without a promise: see Parking.watch(). */
+export function watch(word: number, expected: number, watcher: LineWatcher): LineWatch | undefined {
+  return parking.watch(word, expected, watcher);
 }
 
 function listen(): void {

@@ -51,6 +51,19 @@ export interface ParkOptions extends Omit<ParkSyncOptions, 'looks' | 'queued'>, 
   ref?: boolean;
 }
 
+/** One that stands in line without a promise. */
+export interface LineWatcher {
+  /** Called once: when wake() has chosen it, when there is nothing to wait for any more, or when all waits were failed. */
+  notify(): void;
+  /** Asked after somebody's death: is there still something to wait for? It must not wait or throw. */
+  isWorthwhile(): boolean;
+}
+
+export interface LineWatch {
+  /** Leaves the line; a wake that has come meanwhile counts for nothing. */
+  stop(): void;
+}
+
 /** The lines of one memory. A wait in line is known by its node, a number that is never 0. */
 export interface Lines {
   readonly words: Int32Array;
@@ -73,6 +86,8 @@ export interface Lines {
 const CHANGED: Parked = { outcome: 'changed', token: 0 };
 const TIMED_OUT: Parked = { outcome: 'timeout', token: 0 };
 
+const NO_NOTE = {};
+
 /** Looks before sleeping: sleep and wake-up cost as much as a thousand of them. On one processor nobody could act meanwhile. */
 const SPINS = availableParallelism() > 1 ? 200 : 0;
 
@@ -80,7 +95,7 @@ const SPINS = availableParallelism() > 1 ? 200 : 0;
 export class Parking {
   readonly #lines: Lines;
   /** The async ones, by node. */
-  readonly #waits = new Map<number, Wait>();
+  readonly #waits = new Map<number, Standing>();
   /** Counts calls of lookAtAll(). */
   #alarms = 0;
 
@@ -163,6 +178,17 @@ export class Parking {
     return ended ? CHANGED : TIMED_OUT;
   }
 
+  /**
+   * Stands in line at the word, for one who stands in very many lines, at words whose wakes are for all: no promise, and the event
+   * loop is not kept alive. Undefined: the word does not hold `expected`.
+   */
+  watch(word: number, expected: number, watcher: LineWatcher): LineWatch | undefined {
+    const lines = this.#lines;
+    lines.listen('async');
+    const node = lines.enter(word, expected, NO_NOTE, false);
+    return node === 0 ? undefined : new Watch(lines, this.#waits, node, watcher);
+  }
+
   #block(
     node: number,
     isOver: () => boolean,
@@ -181,7 +207,7 @@ export class Parking {
 
   /** Ends those of the waits `nodes` that were woken, in the order in which they were. Default: of all. */
   look(nodes: Iterable<number> = this.#waits.keys()): void {
-    const woken: Wait[] = [];
+    const woken: Standing[] = [];
     for (const node of nodes) {
       const wait = this.#waits.get(node); // none: a blocking wait's, or one that has seen its wake already
       if (wait && !this.#lines.isWaiting(node)) woken.push(wait);
@@ -208,6 +234,20 @@ export class Parking {
   }
 }
 
+/** What this thread has in a line. */
+interface Standing {
+  /** Which of this thread's wakes has ended it. */
+  readonly order: number;
+  /** Ends it if it was woken. */
+  look(): void;
+  /** Ends it if, after a death, there is nothing left to wait for. */
+  recheck(): void;
+  /** Ends it with an error, unless it was woken before. */
+  fail(reason: unknown): void;
+  /** Leaves nothing of it in this thread: no timer, no listener, no hold on the event loop. */
+  forget(): void;
+}
+
 interface Terms {
   readonly node: number;
   readonly isWorthwhile: () => boolean;
@@ -218,14 +258,14 @@ interface Terms {
 }
 
 /** An async wait that is in line. */
-class Wait {
+class Wait implements Standing {
   readonly #lines: Lines;
-  readonly #all: Map<number, Wait>;
+  readonly #all: Map<number, Standing>;
   readonly #terms: Terms;
   readonly #cancelTimer: (() => void) | undefined;
   readonly #abort: (() => void) | undefined;
 
-  constructor(lines: Lines, all: Map<number, Wait>, terms: Terms) {
+  constructor(lines: Lines, all: Map<number, Standing>, terms: Terms) {
     this.#lines = lines;
     this.#all = all;
     this.#terms = terms;
@@ -241,12 +281,10 @@ class Wait {
     if (ref) hold();
   }
 
-  /** Which of this thread's wakes has ended it. */
   get order(): number {
     return this.#lines.orderOf(this.#terms.node);
   }
 
-  /** Ends it if it was woken. */
   look(): void {
     if (this.#lines.isWaiting(this.#terms.node)) return;
     this.forget();
@@ -255,12 +293,10 @@ class Wait {
     this.#terms.resolve({ outcome: 'woken', token });
   }
 
-  /** Ends it if, after a death, there is nothing left to wait for. */
   recheck(): void {
     if (!this.#terms.isWorthwhile()) this.#leave(() => this.#terms.resolve(CHANGED));
   }
 
-  /** Ends it with an error, unless it was woken before. */
   fail(reason: unknown): void {
     this.#leave(() => this.#terms.reject(reason));
   }
@@ -275,11 +311,54 @@ class Wait {
     }
   }
 
-  /** Leaves nothing of it in this thread: no timer, no listener, no hold on the event loop. */
   forget(): void {
     this.#all.delete(this.#terms.node);
     this.#cancelTimer?.();
     if (this.#abort) this.#terms.options.signal?.removeEventListener('abort', this.#abort);
     if (this.#terms.options.ref !== false) unhold();
+  }
+}
+
+/** A watch that is in line. */
+class Watch implements Standing, LineWatch {
+  readonly #lines: Lines;
+  readonly #all: Map<number, Standing>;
+  readonly #node: number;
+  readonly #watcher: LineWatcher;
+
+  constructor(lines: Lines, all: Map<number, Standing>, node: number, watcher: LineWatcher) {
+    this.#lines = lines;
+    this.#all = all;
+    this.#node = node;
+    this.#watcher = watcher;
+    all.set(node, this);
+  }
+
+  get order(): number {
+    return this.#lines.orderOf(this.#node);
+  }
+
+  look(): void {
+    if (!this.#lines.isWaiting(this.#node)) this.fail();
+  }
+
+  recheck(): void {
+    if (!this.#watcher.isWorthwhile()) this.fail();
+  }
+
+  fail(): void {
+    if (this.stop()) this.#watcher.notify();
+  }
+
+  /** False: it was over before. */
+  stop(): boolean {
+    if (this.#all.get(this.#node) !== this) return false;
+    this.forget();
+    if (!this.#lines.withdraw(this.#node)) this.#lines.take(this.#node);
+    return true;
+  }
+
+  forget(): void {
+    this.#all.delete(this.#node);
   }
 }
