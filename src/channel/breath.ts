@@ -11,3 +11,10 @@ export function soon<T>(value: T): Promise<T> {
   since = 0;
   return new Promise(resolve => setImmediate(resolve, value));
 }
+
+/** The same for what is async anyway: now and then something to await. */
+export function breath(): Promise<void> | undefined {
+  if (++since < EVERY) return undefined;
+  since = 0;
+  return new Promise(resolve => setImmediate(resolve));
+}

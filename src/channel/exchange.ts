@@ -319,9 +319,9 @@ export class Exchange {
     return watch;
   }
 
-  /** Async waits of this thread end with an error, unless they have got what they waited for; those who watch look. */
-  failWaits(reason: unknown): void {
-    for (const fail of [...this.#waits]) fail(reason);
+  /** Async waits of this thread end with an error, each with its own, unless they have got what they waited for; those who watch look. */
+  failWaits(reason: () => unknown): void {
+    for (const fail of [...this.#waits]) fail(reason());
     for (const watch of [...this.#watches]) watch.notify();
   }
 

@@ -1,6 +1,6 @@
 import { decode, decodeAsync, needsModules } from '../codec/decode.js';
 import { type EncodeOptions, encodeInto, takeEncoded } from '../codec/encode.js';
-import { OutOfMemoryError } from '../errors/errors.js';
+import { OutOfMemoryError, SerializationError } from '../errors/errors.js';
 import { INLINE_BYTES, type Parcel } from './parcel.js';
 import type { Space } from './space.js';
 
@@ -91,9 +91,24 @@ export function unpackBytes(parcel: Parcel, space: Space): Uint8Array {
 
 /** Does the value refer to modules that must be waited for? Then unpackAsync() is the way. */
 export function mustWait(parcel: Parcel, space: Space): boolean {
-  return !parcel.raw && needsModules(parcel.content(space));
+  if (parcel.raw) return false;
+  try {
+    return needsModules(parcel.content(space));
+  } catch {
+    return false; // a module threw as it was loaded: unpack() will say so
+  }
 }
 
-export function unpackAsync(parcel: Parcel, space: Space): Promise<{ value: unknown }> {
-  return decodeAsync(parcel.content(space));
+/** @throws {SerializationError} It cannot be decoded here, or a module that it refers to cannot be loaded. */
+export async function unpackAsync(parcel: Parcel, space: Space): Promise<{ value: unknown }> {
+  try {
+    return await decodeAsync(parcel.content(space));
+  } catch (error) {
+    if (error instanceof SerializationError) throw error;
+    const said = error instanceof Error ? error.message : String(error);
+    throw new SerializationError(
+      `Cannot read the item as "${said}" was thrown while a module that it refers to was loaded: see the cause`,
+      { path: 'item', cause: error },
+    );
+  }
 }

@@ -4,7 +4,7 @@ import { type NamedOptions, nameOf } from '../sync/naming.js';
 import { registerShared, SharedObject } from '../sync/shared-object.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import { Batch } from './batch.js';
-import { soon } from './breath.js';
+import { breath, soon } from './breath.js';
 import { type Exchange, OUTCOME, type Outcome } from './exchange.js';
 import { ITEM_ABROAD, mustWait, pack, unpack, unpackAsync } from './item.js';
 import type { Ledger } from './ledger.js';
@@ -18,9 +18,12 @@ const NOW = { timeout: 0 };
 const AT_ONCE = 1024;
 const MOST_AT_ONCE = 2 ** 31 - 1;
 
-/** How many items had gone in before the error. */
-interface Put {
-  readonly put: number;
+/** What came of putMany() so far, and until when it may wait. */
+interface Putting {
+  /** How many items are in. */
+  put: number;
+  readonly deadline: number;
+  readonly options: WaitOptions | undefined;
 }
 
 const SORT: Sort = { kind: 'Queue', order: 'first', joinable: false };
@@ -159,6 +162,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
       const attempt = (called: boolean) => this.exchange.takeMany(batch, most, parcel, called);
       let outcome: Outcome = attempt(false);
       if (outcome === NOT_NOW) outcome = await this.exchange.get(attempt, options ?? {});
+      await breath();
       if (outcome !== DONE) throw this.#notGot(outcome);
       parcel.handle = 0; // the batch has it
       return await this.#unpackedAll(batch, parcel);
@@ -170,18 +174,21 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
 
   /**
    * Puts all items in, in order, others' perhaps in between; as many in one step as there is room for, and waits for more.
-   * All of an array are encoded first, so that one that cannot cross changes nothing. Of other iterables 1,024 at a time are.
-   * @throws {QueueFullError} Not all were put when `timeout` had passed: `put` tells how many. The same goes for all errors.
+   * All of an array are encoded first, so that one that cannot cross changes nothing, as long as there is memory for all. Of other
+   * iterables 1,024 at a time are.
+   * @throws {QueueFullError} Not all were put when `timeout` had passed: `put` tells how many. The same goes for all errors, if
+   *   they are objects.
    */
   async putMany(items: Iterable<T>, options?: WaitOptions): Promise<void> {
-    this.#checkAsync(options);
-    const deadline = performance.now() + timeoutOf(options);
-    let put = 0;
-    for (const group of groups(items)) {
-      put += await this.#putGroup(group, deadline, options).catch(error => {
-        throw Object.assign(error as object, { put: put + ((error as Partial<Put>).put ?? 0) });
-      });
+    let putting: Putting | undefined;
+    try {
+      this.#checkAsync(options);
+      putting = { put: 0, deadline: performance.now() + timeoutOf(options), options };
+      for (const group of groups(items)) await this.#putGroup(group, putting);
+    } catch (error) {
+      throw telling(error, 'put', putting?.put ?? 0);
     }
+    await breath();
   }
 
   /** How many items are in it at this instant. */
@@ -215,7 +222,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.exchange.failWaits(this.closed());
+    this.exchange.failWaits(() => this.closed());
   }
 
   /** Would a `get` not have to wait? See wait(). */
@@ -304,6 +311,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
   async #putWaiting(parcel: Parcel, options: WaitOptions = {}): Promise<void> {
     try {
       const outcome = await this.exchange.put(called => this.exchange.offer(parcel, called), options);
+      if (outcome === NOT_NOW) await breath();
       if (outcome !== DONE) throw this.#notPut(outcome);
     } finally {
       giveBack(parcel, this.exchange.space);
@@ -316,6 +324,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
     try {
       let outcome = first;
       if (outcome === NOT_NOW) outcome = await exchange.get(called => exchange.take(parcel, called), options);
+      if (outcome === NOT_NOW) await breath();
       if (outcome !== DONE) throw this.#notGot(outcome);
       if (mustWait(parcel, space)) return (await unpackAsync(parcel, space)).value as T;
       return unpack(parcel, space) as T;
@@ -346,39 +355,52 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
       }
       release(parcel, space);
     }
-    if (failure) throw Object.assign(failure.error as object, { items });
+    if (failure) throw telling(failure.error, 'items', items);
     return items;
   }
 
-  async #putGroup(group: Iterable<T>, deadline: number, options: WaitOptions | undefined): Promise<number> {
-    const { exchange } = this;
-    const { space } = exchange;
+  async #putGroup(group: Iterable<T>, putting: Putting): Promise<void> {
+    const { space } = this.exchange;
     const batch = new Batch();
     const parcel = borrow();
-    let all = 0;
     try {
       for (const item of group) {
-        parcel.rank = this.rankOf(options);
+        parcel.rank = this.rankOf(putting.options);
         pack(item, parcel, space, this.#guess, this.#how);
-        parcel.settle(space);
         this.#guess = parcel.length > INLINE_BYTES ? parcel.length : 0;
-        batch.add(parcel);
-        parcel.handle = 0;
-        all++;
+        if (parcel.waiting === undefined) {
+          batch.add(parcel);
+          parcel.handle = 0; // the batch has it
+          continue;
+        }
+        // There is no memory for more than is in the batch: it can come from the queue only.
+        await this.#putBatch(batch, putting);
+        const outcome = await this.exchange.put(called => this.exchange.offer(parcel, called), left(putting));
+        if (outcome !== DONE) throw this.#notPut(outcome);
+        putting.put++;
       }
-      const attempt = (called: boolean) => exchange.offerMany(batch, parcel, called);
-      let outcome: Outcome = attempt(false);
-      if (outcome === NOT_NOW) {
-        const left = { ...options, timeout: Math.max(0, deadline - performance.now()) };
-        outcome = await exchange.put(attempt, left);
-      }
-      if (outcome !== DONE) throw this.#notPut(outcome);
-      return all;
-    } catch (error) {
-      throw Object.assign(error as object, { put: all - batch.count });
+      await this.#putBatch(batch, putting);
     } finally {
       batch.drop(space);
       giveBack(parcel, space);
+    }
+  }
+
+  async #putBatch(batch: Batch, putting: Putting): Promise<void> {
+    if (batch.count === 0) return;
+    const { exchange } = this;
+    const parcel = borrow();
+    parcel.rank = this.rankOf(putting.options);
+    const all = batch.count;
+    try {
+      const attempt = (called: boolean) => exchange.offerMany(batch, parcel, called);
+      let outcome: Outcome = attempt(false);
+      if (outcome === NOT_NOW) outcome = await exchange.put(attempt, left(putting));
+      if (outcome !== DONE) throw this.#notPut(outcome);
+    } finally {
+      putting.put += all - batch.count;
+      parcel.handle = 0; // the batch has it still, if it did not go in
+      giveBack(parcel, exchange.space);
     }
   }
 
@@ -399,6 +421,18 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
       `Cannot get from ${name} as nothing was in it in time: put more, or wait longer`,
     );
   }
+}
+
+/** The options of a wait that is part of putMany(). */
+function left({ options, deadline }: Putting): WaitOptions {
+  return { signal: options?.signal, timeout: Math.max(0, deadline - performance.now()) };
+}
+
+/** An error that also tells what had been done before. A signal's reason may be anything. */
+function telling(error: unknown, what: string, value: unknown): unknown {
+  const isObject = (typeof error === 'object' && error !== null) || typeof error === 'function';
+  if (isObject && Object.isExtensible(error)) Object.assign(error, { [what]: value });
+  return error;
 }
 
 /** Parts of an iterable: an array is one. */
