@@ -12,7 +12,7 @@ import { leavesNothing } from '../testing/leaks.js';
 import { openDoorbell } from '../wait/doorbell.js';
 import { CommonsSpace } from './commons-space.js';
 import { Heap, type HeapOrder } from './heap.js';
-import { Parcel } from './parcel.js';
+import { Parcel, release } from './parcel.js';
 import type { Space } from './space.js';
 import { type Item, item, numberIn, pack } from './testing/items.js';
 import { ACTS, diesAtEachStep, lacksMemoryEachTime } from './testing/store-deaths.js';
@@ -48,7 +48,7 @@ function pull({ heap, space }: Made): number {
   const parcel = new Parcel();
   heap.pull(parcel);
   const number = numberIn(parcel, space);
-  parcel.drop(space);
+  release(parcel, space);
   return number;
 }
 
@@ -97,7 +97,7 @@ for (const order of BOTH) {
             assert.equal(numberIn(parcel, made.space), wanted?.number);
             assert.equal(parcel.rank, (wanted?.rank ?? 0) + 0);
             assert.equal(ownerOf(parcel.handle), self());
-            parcel.drop(made.space);
+            release(parcel, made.space);
           }
           const { held } = made.heap;
           if (step.recover) assert.equal(made.heap.recover(), model.length);
@@ -222,7 +222,7 @@ test('ranks are any numbers', () => {
     made.heap.pull(parcel);
     assert.equal(numberIn(parcel, made.space), i);
     assert.equal(parcel.rank, rank);
-    parcel.drop(made.space);
+    release(parcel, made.space);
   }
 });
 

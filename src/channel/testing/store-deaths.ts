@@ -7,7 +7,7 @@ import { Cell } from '../../sync/cell.js';
 import { beAnother } from '../../testing/deaths.js';
 import { sweepDead } from '../../wait/deaths.js';
 import { CommonsSpace } from '../commons-space.js';
-import { Parcel } from '../parcel.js';
+import { Parcel, release } from '../parcel.js';
 import type { Space } from '../space.js';
 import type { Store } from '../store.js';
 import { type Item, item, numberIn, pack } from './items.js';
@@ -241,7 +241,7 @@ class Case<S extends Store> {
     const parcel = new Parcel();
     store.pull(parcel);
     const number = numberIn(parcel, this.#space);
-    parcel.drop(this.#space);
+    release(parcel, this.#space);
     return number;
   }
 
