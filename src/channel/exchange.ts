@@ -64,9 +64,9 @@ const { DONE, NOT_NOW, NEVER, GONE } = OUTCOME;
 
 /** Looks at the word before a thread goes to sleep: sleeping and being woken cost as much as thousands of them. */
 const MOST_SPINS = availableParallelism() > 1 ? 3_000 : 0;
-const LEAST_SPINS = MOST_SPINS / 16;
-/** A sleep no longer than this, ms, would better have been spent looking. */
-const SHORT_SLEEP = 0.2;
+const LEAST_SPINS = MOST_SPINS / 64;
+/** Where few looks were in vain, one wait of so many looks often after all: the other may have got a processor of its own. */
+const TRY_AGAIN = 16;
 /** Items of a batch that go in without asking anew how much memory is left. */
 const AT_ONCE = 64;
 
@@ -75,8 +75,9 @@ interface Side {
   /** What they wait at. */
   readonly word: number;
   readonly turn: number;
-  /** How often to look before sleeping: adjusts to how long sleeps took lately. */
+  /** How often to look before sleeping: falls as long as that is in vain. */
   spins: number;
+  waits: number;
 }
 
 /** What else is to be done with each item, under the lock, and what ends a side for good. */
@@ -114,8 +115,8 @@ export class Exchange {
     this.#at = at;
     this.#words = cell.words;
     this.#terms = terms;
-    this.#getting = { word: at + EXCHANGE.PUTS, turn: at + EXCHANGE.GET_TURN, spins: LEAST_SPINS };
-    this.#putting = { word: at + EXCHANGE.TAKES, turn: at + EXCHANGE.PUT_TURN, spins: LEAST_SPINS };
+    this.#getting = { word: at + EXCHANGE.PUTS, turn: at + EXCHANGE.GET_TURN, spins: MOST_SPINS, waits: 0 };
+    this.#putting = { word: at + EXCHANGE.TAKES, turn: at + EXCHANGE.PUT_TURN, spins: MOST_SPINS, waits: 0 };
   }
 
   /** Sets up the words of a new one. `limit`: bytes. */
@@ -373,12 +374,9 @@ export class Exchange {
       if (outcome !== NOT_NOW || timeout === 0) return outcome;
       if (called) this.#askForTurn(side);
       else if (this.#spin(side, seen) && timeout === Number.POSITIVE_INFINITY) continue;
-      const now = performance.now();
-      if (deadline === 0) deadline = now + timeout;
-      const left = Math.max(0, deadline - now);
+      if (deadline === 0) deadline = performance.now() + timeout;
+      const left = Math.max(0, deadline - performance.now());
       const parked = home.parkSync(side.word, seen, { timeout: left, first: called, recheck });
-      const isShort = performance.now() - now < SHORT_SLEEP;
-      side.spins = isShort ? Math.min(MOST_SPINS, side.spins * 2) : Math.max(LEAST_SPINS, side.spins >> 1);
       if (parked.outcome === 'timeout') {
         this.#giveUp(side);
         return NOT_NOW;
@@ -451,7 +449,13 @@ export class Exchange {
   /** Looks out for a while for what another may be about to do. True: something has changed. */
   #spin(side: Side, seen: number): boolean {
     const w = this.#words;
-    for (let i = side.spins; i > 0; i--) if (Atomics.load(w, side.word) !== seen) return true;
+    const spins = ++side.waits % TRY_AGAIN === 0 ? MOST_SPINS : side.spins;
+    for (let i = spins; i > 0; i--) {
+      if (Atomics.load(w, side.word) === seen) continue;
+      side.spins = MOST_SPINS;
+      return true;
+    }
+    side.spins = Math.max(LEAST_SPINS, side.spins >> 1);
     return false;
   }
 
