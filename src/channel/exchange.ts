@@ -15,8 +15,9 @@ import type { Watch, Watcher } from './waitable.js';
  *
  * PUTS counts what came in, and those who find nothing wait at it; TAKES counts what went out, and those who find no room wait
  * at it. Each item calls the one that has waited longest for one, each gap too. Who is called competes with those who come
- * running; if it comes too late, it writes its thread into TURN and waits again, now first in line, and newcomers stand behind it
- * from then on, also if there is something for them. So nobody is overtaken twice by the same, as with locks (sync/lock.ts).
+ * running; if it comes too late it waits again, now first in line. One that this has gone on with for too long writes its thread
+ * into TURN, and newcomers stand behind it from then on, also if there is something for them: so nobody starves. Not at once, as
+ * then all would go at the pace at which sleepers are woken (Go's sync.Mutex does the same for the same reason).
  * Whoever has been called calls the next, if there is something left for it.
  *
  * Death: the lock's next holder has the store recover, and counts anew. What a dead one was called for is passed on, and all who
@@ -80,6 +81,9 @@ interface Side {
   waits: number;
 }
 
+/** How long others may be quicker than one that is called again and again, ms. */
+const PATIENCE = 100;
+
 /** What else is to be done with each item, under the lock, and what ends a side for good. */
 export interface Terms {
   /**
@@ -87,6 +91,8 @@ export interface Terms {
    * have left uncounted.
    */
   readonly ledger?: { begin(): void; end(count: number): void; recover(missing: number): void };
+  /** How long one who is called may be overtaken, ms. Default 100. */
+  readonly patience?: number;
   /** Are all gone that could put, or take? Asked before a wait, and after each death. */
   readonly noMorePuts?: () => boolean;
   readonly noMoreTakes?: () => boolean;
@@ -367,15 +373,15 @@ export class Exchange {
     const { home } = this.#cell;
     const recheck = () => !this.#isWorthALook(side);
     let called = false;
-    let deadline = 0;
+    let began = 0;
     for (;;) {
       const seen = Atomics.load(this.#words, side.word);
       const outcome = this.#attempt(side, attempt, called);
       if (outcome !== NOT_NOW || timeout === 0) return outcome;
-      if (called) this.#askForTurn(side);
+      if (called) this.#askForTurn(side, began);
       else if (this.#spin(side, seen) && timeout === Number.POSITIVE_INFINITY) continue;
-      if (deadline === 0) deadline = performance.now() + timeout;
-      const left = Math.max(0, deadline - performance.now());
+      if (began === 0) began = performance.now();
+      const left = Math.max(0, began + timeout - performance.now());
       const parked = home.parkSync(side.word, seen, { timeout: left, first: called, recheck });
       if (parked.outcome === 'timeout') {
         this.#giveUp(side);
@@ -391,18 +397,18 @@ export class Exchange {
     signal?.throwIfAborted();
     const { home } = this.#cell;
     const recheck = () => !this.#isWorthALook(side);
-    const deadline = performance.now() + timeout;
+    const began = performance.now();
     let called = false;
     for (;;) {
       const seen = Atomics.load(this.#words, side.word);
       let outcome = this.#attempt(side, attempt, called);
       if (outcome !== NOT_NOW || timeout === 0) return outcome;
-      if (called) this.#askForTurn(side);
+      if (called) this.#askForTurn(side, began);
       let fail: ((reason: unknown) => void) | undefined;
       let failure: { readonly error: unknown } | undefined;
       try {
         const parked = await home.park(side.word, seen, {
-          timeout: Math.max(0, deadline - performance.now()),
+          timeout: Math.max(0, began + timeout - performance.now()),
           signal,
           first: called,
           recheck,
@@ -482,8 +488,9 @@ export class Exchange {
     return tag !== 0 && !this.#cell.home.isKnownDead(tag);
   }
 
-  /** Was called and came too late: newcomers stand behind it from now on. */
-  #askForTurn(side: Side): void {
+  /** Was called and came too late. If that has gone on for too long, newcomers stand behind it from now on. */
+  #askForTurn(side: Side, began: number): void {
+    if (performance.now() - began < (this.#terms.patience ?? PATIENCE)) return;
     if (!this.#isTaken(side.turn)) Atomics.store(this.#words, side.turn, this.#cell.home.self());
   }
 

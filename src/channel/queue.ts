@@ -37,7 +37,7 @@ export interface Channel<T> extends AsyncIterable<T>, Disposable {}
  * functions, locks, other queues.
  *
  * Order: items of one producer stay in order. Who waits, to put or to get, is called in order of arrival; a running thread may be
- * quicker than one that is being woken, but nobody is overtaken that way twice in a row.
+ * quicker than one that is being woken, but none is overtaken that way for more than a tenth of a second.
  *
  * Room: `maxsize` items; without it, or with 0 or less, as many as there is memory for: half of what the commons had left as the
  * queue was made. A full queue has putters wait. One item always fits, however large it is.
