@@ -21,6 +21,8 @@
 
 #include "core.h"
 
+#if defined(__GLIBC__)
+
 /* glibc's struct __pthread_cond_s since 2.25: sequence numbers, two groups, and counts, in 48 bytes. */
 #define WAITERS_AT 36 /* bits 3 and up: how many wait; below: its attributes */
 #define SIGNALS_AT 40 /* two futex words, one a group */
@@ -48,7 +50,6 @@ static void note(uintptr_t futex) {
 /* Notes where this process's other threads sleep. */
 void mh_note_sleepers(void) {
   left_count = 0;
-#if defined(__GLIBC__)
   DIR *tasks = opendir("/proc/self/task");
   if (!tasks) return;
   for (struct dirent *entry; (entry = readdir(tasks));) {
@@ -64,7 +65,6 @@ void mh_note_sleepers(void) {
     fclose(file);
   }
   closedir(tasks);
-#endif
 }
 
 /*
@@ -105,3 +105,11 @@ void mh_forget_sleepers(bool counted) {
   }
   left_count = 0;
 }
+
+#else
+
+void mh_note_sleepers(void) {}
+
+void mh_forget_sleepers(bool counted) { (void)counted; }
+
+#endif
