@@ -1,5 +1,7 @@
+export { Connection } from './channel/connection.js';
 export { JoinableQueue } from './channel/joinable-queue.js';
 export { LifoQueue } from './channel/lifo-queue.js';
+export { Pipe } from './channel/pipe.js';
 export { type Priority, PriorityQueue } from './channel/priority-queue.js';
 export { type Channel, Queue } from './channel/queue.js';
 export { SimpleQueue } from './channel/simple-queue.js';

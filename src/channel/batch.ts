@@ -1,5 +1,15 @@
+import { haveAllLook } from '../wait/deaths.js';
 import type { Parcel } from './parcel.js';
-import { blockAt, copyWords, LONGEST_RECORD, readRecord, recordAt, recordOf, writeRecord } from './record.js';
+import {
+  blockAt,
+  carriesAt,
+  copyWords,
+  LONGEST_RECORD,
+  readRecord,
+  recordAt,
+  recordOf,
+  writeRecord,
+} from './record.js';
 import type { Space } from './space.js';
 
 const FIRST_WORDS = 4096;
@@ -13,6 +23,8 @@ export class Batch {
   end = 0;
   /** How many they are. */
   count = 0;
+  /** May one of them hold the end of a pipe open? */
+  carries = false;
 
   /** Has room for `count` words more. */
   reserve(count: number): void {
@@ -26,6 +38,7 @@ export class Batch {
   add(parcel: Parcel): void {
     this.reserve(LONGEST_RECORD);
     writeRecord(this.words, this.end, parcel);
+    if (parcel.lead !== 0) this.carries = true;
     this.end += recordOf(parcel);
     this.count++;
   }
@@ -53,10 +66,13 @@ export class Batch {
 
   /** Frees the blocks of what is left. */
   drop(space: Space): void {
+    let carried = false;
     for (let at = this.start; at < this.end; at += recordAt(this.words, at)) {
       const block = blockAt(this.words, at);
       if (block !== 0) space.free(block);
+      carried ||= carriesAt(this.words, at);
     }
+    if (carried) haveAllLook();
     this.start = this.end = this.count = 0;
   }
 }

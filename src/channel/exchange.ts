@@ -39,6 +39,8 @@ export const EXCHANGE = {
   PUT_TURN: 8,
   /** Never changes: those wait there who want to know that there is something to get, and do not get it. */
   WATCH: 9,
+  /** 1: an item that was in it may have held the end of a pipe open (tickets.ts). */
+  CARRIER: 10,
   WORDS: 12,
 } as const;
 
@@ -59,9 +61,11 @@ export const OUTCOME = {
   NEVER: 2,
   /** The channel has been disposed of. */
   GONE: 3,
+  /** The next item is not of the kind that was asked for: `raw` and `length` of the parcel tell. */
+  REFUSED: 4,
 } as const;
 export type Outcome = (typeof OUTCOME)[keyof typeof OUTCOME];
-const { DONE, NOT_NOW, NEVER, GONE } = OUTCOME;
+const { DONE, NOT_NOW, NEVER, GONE, REFUSED } = OUTCOME;
 
 /** Looks at the word before a thread goes to sleep: sleeping and being woken cost as much as thousands of them. */
 const MOST_SPINS = availableParallelism() > 1 ? 3_000 : 0;
@@ -73,12 +77,19 @@ const AT_ONCE = 64;
 
 /** Those who get or those who put. */
 interface Side {
+  /** Ends async waits of this thread. */
+  readonly waits: Set<(reason: unknown) => void>;
   /** What they wait at. */
   readonly word: number;
   readonly turn: number;
   /** How often to look before sleeping: falls as long as that is in vain. */
   spins: number;
-  waits: number;
+  /** How often it has waited. */
+  looked: number;
+}
+
+function sideOf(word: number, turn: number): Side {
+  return { word, turn, waits: new Set(), spins: MOST_SPINS, looked: 0 };
 }
 
 /** How long others may be quicker than one that is called again and again, ms. */
@@ -105,8 +116,6 @@ export class Exchange {
   readonly #terms: Terms;
   readonly #getting: Side;
   readonly #putting: Side;
-  /** Ends async waits of this thread. */
-  readonly #waits = new Set<(reason: unknown) => void>();
   /** Who watches, in this thread. */
   readonly #watches = new Set<ReadWatch>();
 
@@ -121,8 +130,8 @@ export class Exchange {
     this.#at = at;
     this.#words = cell.words;
     this.#terms = terms;
-    this.#getting = { word: at + EXCHANGE.PUTS, turn: at + EXCHANGE.GET_TURN, spins: MOST_SPINS, waits: 0 };
-    this.#putting = { word: at + EXCHANGE.TAKES, turn: at + EXCHANGE.PUT_TURN, spins: MOST_SPINS, waits: 0 };
+    this.#getting = sideOf(at + EXCHANGE.PUTS, at + EXCHANGE.GET_TURN);
+    this.#putting = sideOf(at + EXCHANGE.TAKES, at + EXCHANGE.PUT_TURN);
   }
 
   /** Sets up the words of a new one. `limit`: bytes. */
@@ -145,8 +154,11 @@ export class Exchange {
     return Atomics.load(this.#words, this.#at + EXCHANGE.STATE);
   }
 
-  /** Takes the next item out, if there is one. `called`: by one who waited for it. @throws What the ledger throws. */
-  take(parcel: Parcel, called: boolean): Outcome {
+  /**
+   * Takes the next item out, if there is one. `called`: by one who waited for it. `most`: only if it is bytes as they are, no more
+   * than so many. @throws What the ledger throws.
+   */
+  take(parcel: Parcel, called: boolean, most = -1): Outcome {
     const w = this.#words;
     const at = this.#at;
     if (!this.#cell.isThere) return GONE;
@@ -154,10 +166,12 @@ export class Exchange {
       return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
     if (!called && w[at + EXCHANGE.GET_TURN] !== 0 && this.#isTaken(at + EXCHANGE.GET_TURN)) return NOT_NOW;
     let count = 0;
+    let isWanted = true;
     this.lock();
     try {
       count = w[at + EXCHANGE.COUNT];
-      if (count > 0) {
+      isWanted = most < 0 || count === 0 || this.#isBytes(parcel, most);
+      if (count > 0 && isWanted) {
         const { ledger } = this.#terms;
         ledger?.begin();
         this.store.pull(parcel);
@@ -169,8 +183,14 @@ export class Exchange {
       this.unlock();
     }
     if (count === 0) return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
+    if (!isWanted) return REFUSED;
     this.#cell.home.wake(at + EXCHANGE.TAKES, 1);
     return DONE;
+  }
+
+  #isBytes(parcel: Parcel, most: number): boolean {
+    this.store.peek?.(parcel);
+    return parcel.raw && parcel.length <= most;
   }
 
   /** The same for up to `most` items. */
@@ -218,6 +238,7 @@ export class Exchange {
       if (w[at + EXCHANGE.STATE] !== STATE.OPEN) outcome = NEVER;
       else if ((bound === 0 || count < bound) && this.#fits(count, parcel.length)) {
         parcel.settle(this.space);
+        if (parcel.lead !== 0) w[at + EXCHANGE.CARRIER] = 1;
         this.store.push(parcel);
         w[at + EXCHANGE.COUNT] = count + 1;
         w[at + EXCHANGE.PUTS]++;
@@ -244,6 +265,7 @@ export class Exchange {
     this.lock();
     try {
       isOpen = w[at + EXCHANGE.STATE] === STATE.OPEN;
+      if (batch.carries) w[at + EXCHANGE.CARRIER] = 1;
       if (isOpen) this.#pushWhatFits(batch, parcel);
     } catch (error) {
       parcel.handle = 0; // the batch still has it
@@ -326,10 +348,19 @@ export class Exchange {
     return watch;
   }
 
-  /** Async waits of this thread end with an error, each with its own, unless they have got what they waited for; those who watch look. */
-  failWaits(reason: () => unknown): void {
-    for (const fail of [...this.#waits]) fail(reason());
+  /**
+   * Async waits of this thread, of those who get, who put, or both, end with an error, each with its own, unless they have got what
+   * they waited for. Those who watch look.
+   */
+  failWaits(reason: () => unknown, which: 'get' | 'put' | 'both' = 'both'): void {
+    if (which !== 'put') for (const fail of [...this.#getting.waits]) fail(reason());
+    if (which !== 'get') for (const fail of [...this.#putting.waits]) fail(reason());
     for (const watch of [...this.#watches]) watch.notify();
+  }
+
+  /** May an item have been in it that held the end of a pipe open? */
+  get isCarrier(): boolean {
+    return this.#words[this.#at + EXCHANGE.CARRIER] !== 0;
   }
 
   lock(): void {
@@ -414,7 +445,7 @@ export class Exchange {
           recheck,
           queued: (_, failing) => {
             fail = failing;
-            this.#waits.add(failing);
+            side.waits.add(failing);
           },
           // At once, not when the code that awaits it goes on: this thread may block before that.
           woken: () => {
@@ -436,7 +467,7 @@ export class Exchange {
         if (this.#cell.isThere) this.#giveUp(side);
         throw error;
       } finally {
-        if (fail) this.#waits.delete(fail);
+        if (fail) side.waits.delete(fail);
       }
     }
   }
@@ -455,7 +486,7 @@ export class Exchange {
   /** Looks out for a while for what another may be about to do. True: something has changed. */
   #spin(side: Side, seen: number): boolean {
     const w = this.#words;
-    const spins = ++side.waits % TRY_AGAIN === 0 ? MOST_SPINS : side.spins;
+    const spins = ++side.looked % TRY_AGAIN === 0 ? MOST_SPINS : side.spins;
     for (let i = spins; i > 0; i--) {
       if (Atomics.load(w, side.word) === seen) continue;
       side.spins = MOST_SPINS;

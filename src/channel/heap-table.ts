@@ -10,7 +10,7 @@
  */
 export const SLOT = {
   HANDLE: 0,
-  /** How many bytes the item has, and the mark of those that are no encoded value. */
+  /** How many bytes the item has, and of which kind it is (heap.ts). */
   LENGTH: 1,
   /** Two words each, which compare as the numbers do: the first signed, then the second without a sign. */
   RANK: 2,

@@ -1,4 +1,6 @@
 import { OutOfMemoryError } from '../errors/errors.js';
+import { MESSAGE_HEAD } from '../memory/message.js';
+import { haveAllLook } from '../wait/deaths.js';
 import type { Batch } from './batch.js';
 import { HeapTable, SLOT } from './heap-table.js';
 import type { Parcel } from './parcel.js';
@@ -25,7 +27,12 @@ const CELL = {
   ARRIVALS: 6,
 } as const;
 
-const RAW = 1 << 31;
+/**
+ * What an item is, times this, is in its LENGTH as well: an encoded value, bytes as they are, a value that holds the end of a
+ * pipe open. Longer than this no item is.
+ */
+const KIND_STEP = 0x50000000;
+const KIND = { VALUE: 0, RAW: 1, CARRIER: 2 } as const;
 const FEWEST_SLOTS = 16;
 const WORD = 2 ** 32;
 
@@ -65,7 +72,7 @@ export class Heap implements Store {
     const table = this.#tableFor(count, parcel.handle === 0 ? handle : 0);
     const { words } = table;
     const slot = table.at(count);
-    words[slot + SLOT.LENGTH] = parcel.length | (parcel.raw ? RAW : 0);
+    words[slot + SLOT.LENGTH] = parcel.length + kindOf(parcel) * KIND_STEP;
     writeRank(words, slot + SLOT.RANK, parcel.rank);
     words[slot + SLOT.ARRIVAL] = w[at + CELL.ARRIVALS];
     words[slot + SLOT.ARRIVAL + 1] = w[at + CELL.ARRIVALS + 1];
@@ -104,8 +111,10 @@ export class Heap implements Store {
     const { words } = table;
     const slot = table.at(this.#ranked ? 0 : count - 1);
     const handle = words[slot + SLOT.HANDLE] >>> 0;
-    parcel.length = words[slot + SLOT.LENGTH] & ~RAW;
-    parcel.raw = (words[slot + SLOT.LENGTH] & RAW) !== 0;
+    const kind = kindAt(words, slot);
+    parcel.length = (words[slot + SLOT.LENGTH] >>> 0) - kind * KIND_STEP;
+    parcel.raw = kind === KIND.RAW;
+    parcel.lead = kind === KIND.CARRIER ? MESSAGE_HEAD : 0;
     parcel.rank = readRank(words, slot + SLOT.RANK);
     this.#set(CELL.LEAVING, handle);
     Atomics.store(words, slot + SLOT.HANDLE, 0);
@@ -123,12 +132,14 @@ export class Heap implements Store {
     const at = this.#at;
     const table = this.#table();
     if (table.handle === 0) return;
+    let carried = false;
     // From the end on, so that what is left at any time is in order.
     for (let place = w[at + CELL.COUNT] - 1; place >= 0; place--) {
-      const slot = table.at(place) + SLOT.HANDLE;
-      const handle = table.words[slot] >>> 0;
+      const slot = table.at(place);
+      const handle = table.words[slot + SLOT.HANDLE] >>> 0;
+      carried ||= kindAt(table.words, slot) === KIND.CARRIER;
       this.#set(CELL.LEAVING, handle);
-      Atomics.store(table.words, slot, 0);
+      Atomics.store(table.words, slot + SLOT.HANDLE, 0);
       w[at + CELL.COUNT] = place;
       this.#letGo(handle);
     }
@@ -136,6 +147,7 @@ export class Heap implements Store {
     this.#set(CELL.TABLE, 0);
     this.#letGo(table.handle);
     this.#setLong(CELL.HELD, 0);
+    if (carried) haveAllLook();
   }
 
   recover(): number {
@@ -160,6 +172,7 @@ export class Heap implements Store {
     this.#set(CELL.COMING, 0);
     if (isOut) this.#space.reclaim(leaving);
     this.#set(CELL.LEAVING, 0);
+    if (!isIn || isOut) haveAllLook(); // what is lost may have held the end of a pipe open
     const count = table.arrange();
     if (this.#ranked) table.heapify(count);
     w[at + CELL.COUNT] = count;
@@ -267,6 +280,15 @@ export class Heap implements Store {
   #add(word: number, value: number): void {
     this.#setLong(word, this.#long(word) + value);
   }
+}
+
+function kindOf({ raw, lead }: Parcel): number {
+  if (lead !== 0) return KIND.CARRIER;
+  return raw ? KIND.RAW : KIND.VALUE;
+}
+
+function kindAt(words: Int32Array, slot: number): number {
+  return Math.trunc((words[slot + SLOT.LENGTH] >>> 0) / KIND_STEP);
 }
 
 function longAt(words: Int32Array, at: number): number {

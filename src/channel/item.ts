@@ -1,8 +1,10 @@
 import { decode, decodeAsync, needsModules } from '../codec/decode.js';
 import { type EncodeOptions, encodeInto, takeEncoded } from '../codec/encode.js';
 import { OutOfMemoryError, SerializationError } from '../errors/errors.js';
+import { MESSAGE_HEAD } from '../memory/message.js';
 import { INLINE_BYTES, type Parcel } from './parcel.js';
 import type { Space } from './space.js';
+import { beginCollecting, endCollecting, type Tickets } from './tickets.js';
 
 /*
  * Between values and parcels. A long value is encoded straight into a block of about the size that it will need, if that can be
@@ -20,6 +22,37 @@ const OVERHEAD = 64;
  * @throws {SerializationError} Something in it cannot cross.
  */
 export function pack(value: unknown, parcel: Parcel, space: Space, guess: number, how = ITEM): void {
+  const before = beginCollecting();
+  let tickets: Tickets | null = null;
+  try {
+    packValue(value, parcel, space, guess, how);
+  } catch (error) {
+    endCollecting(before)?.release();
+    throw error;
+  }
+  tickets = endCollecting(before);
+  if (tickets !== null) carry(parcel, space, tickets);
+}
+
+/**
+ * The item holds ends of pipes open from now on: as long as its block is there, which says so (tickets.ts). So it has one, however
+ * short it is.
+ */
+function carry(parcel: Parcel, space: Space, tickets: Tickets): void {
+  const bytes = parcel.waiting ?? parcel.content(space).slice();
+  if (parcel.handle !== 0) space.free(parcel.handle);
+  parcel.handle = 0;
+  parcel.waiting = bytes;
+  parcel.lead = MESSAGE_HEAD;
+  parcel.tickets = tickets;
+  try {
+    parcel.settle(space);
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError)) throw error;
+  }
+}
+
+function packValue(value: unknown, parcel: Parcel, space: Space, guess: number, how: EncodeOptions): void {
   const wanted = ArrayBuffer.isView(value) ? value.byteLength + OVERHEAD : guess;
   if (wanted > INLINE_BYTES && packInBlock(value, parcel, space, wanted, how)) return;
   const length = encodeInto(value, parcel.bytes, 0, how);
@@ -79,9 +112,16 @@ function allocate(space: Space, bytes: number): number {
 
 /** The value in `parcel`. @throws {SerializationError} It cannot be decoded here. */
 export function unpack(parcel: Parcel, space: Space): unknown {
+  if (parcel.lead !== 0) return unpackCarrier(parcel, space);
   if (parcel.raw) return unpackBytes(parcel, space);
   if (parcel.handle === 0) return decode(parcel.bytes, 0, parcel.length);
   return decode(parcel.content(space));
+}
+
+function unpackCarrier(parcel: Parcel, space: Space): unknown {
+  const value = decode(parcel.content(space));
+  parcel.isOpened = true;
+  return value;
 }
 
 /** The bytes in `parcel`, the caller's own. */
@@ -102,7 +142,9 @@ export function mustWait(parcel: Parcel, space: Space): boolean {
 /** @throws {SerializationError} It cannot be decoded here, or a module that it refers to cannot be loaded. */
 export async function unpackAsync(parcel: Parcel, space: Space): Promise<{ value: unknown }> {
   try {
-    return await decodeAsync(parcel.content(space));
+    const result = await decodeAsync(parcel.content(space));
+    parcel.isOpened = true;
+    return result;
   } catch (error) {
     if (error instanceof SerializationError) throw error;
     const said = error instanceof Error ? error.message : String(error);

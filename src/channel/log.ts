@@ -1,6 +1,16 @@
+import { haveAllLook } from '../wait/deaths.js';
 import type { Batch } from './batch.js';
 import type { Parcel } from './parcel.js';
-import { blockAt, lengthAt, readRecord, recordAt, recordOf, writeRecord } from './record.js';
+import {
+  blockAt,
+  carriesAt,
+  isRawAt,
+  lengthAt,
+  readRecord,
+  recordAt,
+  recordOf,
+  writeRecord,
+} from './record.js';
 import type { Space } from './space.js';
 import type { Store } from './store.js';
 
@@ -128,6 +138,13 @@ export class Log implements Store {
     if (words[CHUNK.READ] === words[CHUNK.WRITTEN]) this.#tidy(chunk);
   }
 
+  peek(parcel: Parcel): void {
+    const { words } = this.#headWithItems();
+    const at = words[CHUNK.READ];
+    parcel.raw = isRawAt(words, at);
+    parcel.length = lengthAt(words, at);
+  }
+
   pullMany(batch: Batch, count: number, parcel: Parcel): void {
     for (let left = count; left > 0; ) {
       const chunk = this.#headWithItems();
@@ -148,6 +165,7 @@ export class Log implements Store {
   }
 
   clear(): void {
+    let carried = false;
     for (let chunk = this.#head(); chunk !== NONE; ) {
       const { words } = chunk;
       while (words[CHUNK.READ] < words[CHUNK.WRITTEN]) {
@@ -156,6 +174,7 @@ export class Log implements Store {
         if (block !== 0) this.#pending(block);
         Atomics.store(words, CHUNK.READ, at + recordAt(words, at));
         if (block === 0) continue;
+        carried ||= carriesAt(words, at);
         this.#hold(-lengthAt(words, at));
         this.#space.reclaim(block);
         this.#pending(0);
@@ -166,6 +185,7 @@ export class Log implements Store {
       }
       chunk = this.#advance(chunk);
     }
+    if (carried) haveAllLook();
   }
 
   recover(): number {
@@ -193,7 +213,10 @@ export class Log implements Store {
       handle = words[CHUNK.NEXT] >>> 0;
     }
     w[at + TAIL] = last;
-    if (!isKnown) this.#space.reclaim(pending);
+    if (!isKnown) {
+      this.#space.reclaim(pending);
+      haveAllLook(); // it may have been an item that held the end of a pipe open
+    }
     this.#pending(0);
     w[at + HELD] = held / UNIT;
     return count;

@@ -1,4 +1,7 @@
+import { writeHead } from '../memory/message.js';
+import { haveAllLook } from '../wait/deaths.js';
 import type { Space } from './space.js';
+import type { Tickets } from './tickets.js';
 
 /** Items up to so many bytes lie in line with others; longer ones have a block each. */
 export const INLINE_BYTES = 2048;
@@ -18,21 +21,32 @@ export class Parcel {
   waiting: Uint8Array | undefined = undefined;
   /** Is it bytes as they are, rather than an encoded value? */
   raw = false;
+  /** What holds open which ends of pipes while the item is on its way, as long as it is this thread's that made it. */
+  tickets: Tickets | undefined = undefined;
+  /** Bytes before the item's in its block: MESSAGE_HEAD if it holds the end of a pipe open, else 0. */
+  lead = 0;
+  /** It has been decoded, so that what it held open is held by others now. */
+  isOpened = false;
   /** The lower, the sooner it comes out, where that matters. */
   rank = 0;
 
   /** The item's bytes, good until the parcel is given back. */
   content(space: Space): Uint8Array {
     if (this.handle === 0) return this.bytes.subarray(0, this.length);
-    return space.at(this.handle, this.length).bytes;
+    if (this.lead === 0) return space.at(this.handle, this.length).bytes;
+    return space.at(this.handle, this.lead + this.length).bytes.subarray(this.lead);
   }
 
   /** What is too long to lie in line gets its block, if it has none yet. @throws {OutOfMemoryError} */
   settle(space: Space): void {
     if (this.waiting === undefined) return;
-    this.handle = space.allocate(this.length);
-    space.at(this.handle, this.length).bytes.set(this.waiting);
+    this.handle = space.allocate(this.lead + this.length);
+    const { bytes } = space.at(this.handle, this.lead + this.length);
+    bytes.set(this.waiting, this.lead);
     this.waiting = undefined;
+    if (this.tickets === undefined) return;
+    writeHead(bytes, this.length, this.tickets.serial);
+    this.tickets.bind(this.handle);
   }
 }
 
@@ -45,10 +59,29 @@ export function borrow(): Parcel {
 
 /** Empties the parcel: what is in it is not wanted any more. */
 export function release(parcel: Parcel, space: Space): void {
+  if (parcel.lead !== 0) letGo(parcel, space);
   if (parcel.handle !== 0) space.free(parcel.handle);
   parcel.handle = 0;
   parcel.waiting = undefined;
   parcel.raw = false;
+}
+
+/** What is on its way in it arrives no more, unless it has. */
+function letGo(parcel: Parcel, space: Space): void {
+  const isHere = parcel.handle !== 0 || parcel.waiting !== undefined;
+  const isLost = isHere && parcel.tickets === undefined && !parcel.isOpened;
+  if (isHere) parcel.tickets?.release();
+  if (parcel.handle !== 0) space.free(parcel.handle);
+  if (isLost) haveAllLook();
+  handedOn(parcel);
+}
+
+/** What was in the parcel is somewhere else now. */
+export function handedOn(parcel: Parcel): void {
+  parcel.handle = 0;
+  parcel.tickets = undefined;
+  parcel.lead = 0;
+  parcel.isOpened = false;
 }
 
 export function giveBack(parcel: Parcel, space: Space): void {

@@ -64,5 +64,7 @@ export function partsOf(cell: Cell, { joinable, order }: Sort): Parts {
     order === 'first' ? new Log(words, at + STORE_AT, space) : new Heap(words, at + STORE_AT, space, order);
   const ledger = joinable ? new Ledger(cell, at + LEDGER_AT, at + JOINABLE_BYTES / 4, space) : undefined;
   cell.attached = () => (ledger ? [...store.blocks(), ...ledger.blocks()] : store.blocks());
-  return { exchange: new Exchange(cell, at, space, store, { ledger }), ledger };
+  const exchange = new Exchange(cell, at, space, store, { ledger });
+  cell.concernsOthers = () => exchange.isCarrier;
+  return { exchange, ledger };
 }

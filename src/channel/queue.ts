@@ -8,7 +8,7 @@ import { breath, soon } from './breath.js';
 import { type Exchange, OUTCOME, type Outcome } from './exchange.js';
 import { ITEM_ABROAD, mustWait, pack, unpack, unpackAsync } from './item.js';
 import type { Ledger } from './ledger.js';
-import { borrow, giveBack, INLINE_BYTES, type Parcel, release } from './parcel.js';
+import { borrow, giveBack, handedOn, INLINE_BYTES, type Parcel, release } from './parcel.js';
 import { openQueue, partsOf, type Sort } from './queue-cell.js';
 import { IS_READY, WATCH, type Waitable, type Watch, type Watcher } from './waitable.js';
 
@@ -164,7 +164,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
       if (outcome === NOT_NOW) outcome = await this.exchange.get(attempt, options ?? {});
       await breath();
       if (outcome !== DONE) throw this.#notGot(outcome);
-      parcel.handle = 0; // the batch has it
+      handedOn(parcel); // the batch has it
       return await this.#unpackedAll(batch, parcel);
     } finally {
       batch.drop(space);
@@ -370,7 +370,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
         this.#guess = parcel.length > INLINE_BYTES ? parcel.length : 0;
         if (parcel.waiting === undefined) {
           batch.add(parcel);
-          parcel.handle = 0; // the batch has it
+          handedOn(parcel); // the batch has it
           continue;
         }
         // There is no memory for more than is in the batch: it can come from the queue only.
@@ -399,7 +399,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
       if (outcome !== DONE) throw this.#notPut(outcome);
     } finally {
       putting.put += all - batch.count;
-      parcel.handle = 0; // the batch has it still, if it did not go in
+      handedOn(parcel); // the batch has it still, if it did not go in
       giveBack(parcel, exchange.space);
     }
   }

@@ -1,13 +1,16 @@
+import { MESSAGE_HEAD } from '../memory/message.js';
 import { INLINE_BYTES, type Parcel } from './parcel.js';
 
 /*
  * How items lie one after the other in words, in the log and in a batch.
  *
  *   an item in line     its length, with RAW if it is bytes as they are; its bytes, up to the next full word
- *   one with a block    BLOCK, with RAW; the block's handle; the item's length
+ *   one with a block    BLOCK, with RAW, with LEAD if the block begins with words of its own (parcel.ts); the block's handle;
+ *                       the item's length
  */
 const RAW = 1 << 30;
 const BLOCK = 1 << 31;
+const LEAD = 1;
 const LENGTH = RAW - 1;
 
 /** Up to here a loop over words copies faster than a call. */
@@ -34,6 +37,16 @@ export function blockAt(words: Int32Array, at: number): number {
   return words[at] < 0 ? words[at + 1] >>> 0 : 0;
 }
 
+/** Is the item at `at` bytes as they are? */
+export function isRawAt(words: Int32Array, at: number): boolean {
+  return (words[at] & RAW) !== 0;
+}
+
+/** Does the item at `at` hold the end of a pipe open (tickets.ts)? */
+export function carriesAt(words: Int32Array, at: number): boolean {
+  return words[at] < 0 && (words[at] & LEAD) !== 0;
+}
+
 /** How many bytes the item at `at` has. */
 export function lengthAt(words: Int32Array, at: number): number {
   return words[at] < 0 ? words[at + 2] >>> 0 : words[at] & LENGTH;
@@ -43,7 +56,7 @@ export function writeRecord(words: Int32Array, at: number, parcel: Parcel): void
   const { length } = parcel;
   const raw = parcel.raw ? RAW : 0;
   if (parcel.handle !== 0) {
-    words[at] = BLOCK | raw;
+    words[at] = parcel.lead === 0 ? BLOCK | raw : BLOCK | raw | LEAD;
     words[at + 1] = parcel.handle;
     words[at + 2] = length;
     return;
@@ -58,9 +71,11 @@ export function readRecord(words: Int32Array, at: number, parcel: Parcel): void 
   if (head < 0) {
     parcel.handle = words[at + 1] >>> 0;
     parcel.length = words[at + 2] >>> 0;
+    parcel.lead = (head & LEAD) === 0 ? 0 : MESSAGE_HEAD;
     return;
   }
   parcel.handle = 0;
+  parcel.lead = 0;
   parcel.length = head & LENGTH;
   copyWords(words, at + 1, parcel.words, 0, (parcel.length + 3) >>> 2);
 }

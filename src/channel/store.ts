@@ -13,6 +13,8 @@ export interface Store {
   push(parcel: Parcel): void;
   /** Takes the next item out, into `parcel`: its block, if it has one, is this thread's from now on. There must be one. */
   pull(parcel: Parcel): void;
+  /** Sets `raw` and `length` of `parcel` to those of the next item. There must be one. Only first in, first out has it. */
+  peek?(parcel: Parcel): void;
   /** Puts in the first `count` of the batch. If this throws, those are in that are no longer in the batch. */
   pushMany(batch: Batch, count: number, parcel: Parcel): void;
   /** Takes out the next `count`, into `batch`. There must be so many. */

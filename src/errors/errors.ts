@@ -30,6 +30,14 @@ export class ClosedError extends ManyhandsError {
   override readonly code: string = 'ERR_CLOSED';
 }
 
+/** The other end of the connection is gone, and all that came from it has been read. */
+export class EndOfFileError extends ClosedError {
+  static {
+    name(this, 'EndOfFileError');
+  }
+  override readonly code: string = 'ERR_EOF';
+}
+
 /** Nothing was in the queue in time. */
 export class QueueEmptyError extends TimeoutError {
   static {

@@ -16,7 +16,7 @@ import { allocateBlock, classAt, freeBlock, freeBlocksOf, letGoOfSlabs, ownerWor
  */
 export { handleAt, offsetOf } from './handles.js';
 export { getLimit, setLimit } from './limit.js';
-export { FAMILY, givenTo, PROCESS_OWNER } from './owners.js';
+export { FAMILY, givenTo, PROCESS_OWNER, receiverOf } from './owners.js';
 
 export interface AllocateOptions {
   /** Default: this thread. */
@@ -67,10 +67,15 @@ export function sizeOf(handle: number): number {
 
 /** Whose a block is. Stale once read. @throws {RangeError} There is no such block. */
 export function ownerOf(handle: number): number {
-  const word = ownerWord(handle);
-  const owner = word < 0 ? 0 : Atomics.load(words, word);
+  const owner = ownerIfAny(handle);
   if (owner === 0) throw noBlock(handle);
   return owner;
+}
+
+/** The same; 0: there is no such block. */
+export function ownerIfAny(handle: number): number {
+  const word = ownerWord(handle);
+  return word < 0 ? 0 : Atomics.load(words, word);
 }
 
 /** Index of the word that holds a small block's owner: 0 once it is freed. @throws {RangeError} There is no such block. */

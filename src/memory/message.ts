@@ -1,5 +1,6 @@
 import { allocate, offsetOf } from './allocator.js';
-import { view } from './commons.js';
+import { view, words } from './commons.js';
+import { LOW_BYTES } from './layout.js';
 import { self } from './participants.js';
 
 /*
@@ -7,33 +8,50 @@ import { self } from './participants.js';
  *
  *   word 0    how many they are
  *   word 1    tag of the thread that wrote them
+ *   word 2    a number that shows it to be still the same message, if anyone needs to know (see carries())
+ *   word 3    not used
  *   the bytes
  */
-const HEAD = 8;
+export const MESSAGE_HEAD = 16;
+const SERIAL = 2;
 
 /** Copies `message` into a new block that belongs to `owner`. @throws {OutOfMemoryError} */
-export function storeMessage(message: Uint8Array, owner: number): number {
+export function storeMessage(message: Uint8Array, owner: number, serial = 0): number {
   const length = message.byteLength;
-  const handle = allocate(length + HEAD, { owner, zero: false });
-  const target = view(offsetOf(handle), length + HEAD);
-  const head = headOf(target);
+  const handle = allocate(length + MESSAGE_HEAD, { owner, zero: false });
+  const target = view(offsetOf(handle), length + MESSAGE_HEAD);
+  writeHead(target, length, serial);
+  target.set(message, MESSAGE_HEAD);
+  return handle;
+}
+
+/** For who writes the bytes without storeMessage(): what `block` begins with. */
+export function writeHead(block: Uint8Array, length: number, serial: number): void {
+  const head = headOf(block);
   head.setUint32(0, length, true);
   head.setUint32(4, self(), true);
-  target.set(message, HEAD);
-  return handle;
+  head.setUint32(8, serial, true);
+  head.setUint32(12, 0, true);
 }
 
 /** The bytes in the commons themselves: good until the block is freed. */
 export function messageAt(handle: number): Uint8Array {
   const offset = offsetOf(handle);
-  return view(offset + HEAD, headOf(view(offset, HEAD)).getUint32(0, true));
+  return view(offset + MESSAGE_HEAD, headOf(view(offset, MESSAGE_HEAD)).getUint32(0, true));
+}
+
+/** Does the block `handle`, which may be any by now, or none, begin like the message with this serial number? */
+export function carries(handle: number, serial: number): boolean {
+  const offset = offsetOf(handle);
+  if (offset < LOW_BYTES) return words[offset / 4 + SERIAL] === serial;
+  return headOf(view(offset, MESSAGE_HEAD)).getInt32(SERIAL * 4, true) === serial;
 }
 
 /** Tag of the thread that wrote the message. */
 export function authorOf(handle: number): number {
-  return headOf(view(offsetOf(handle), HEAD)).getUint32(4, true);
+  return headOf(view(offsetOf(handle), MESSAGE_HEAD)).getUint32(4, true);
 }
 
 function headOf(block: Uint8Array): DataView {
-  return new DataView(block.buffer, block.byteOffset, HEAD);
+  return new DataView(block.buffer, block.byteOffset, MESSAGE_HEAD);
 }

@@ -21,6 +21,11 @@ export function givenTo(tag: number): number {
   return tag | GIVEN;
 }
 
+/** The thread that has been given what has this mark; 0: the mark is another's. */
+export function receiverOf(mark: number): number {
+  return mark < -PROCESS_OWNER ? mark & ~GIVEN : 0;
+}
+
 /** Whether a block with this mark is the owner's, by whichever of its marks. */
 export function isOf(mark: number, owner: number): boolean {
   return mark === owner || (mark === (owner | GIVEN) && owner < PROCESS_OWNER);

@@ -1,6 +1,7 @@
 import { allocate, free, offsetOf, ownerWordAt, takeOver, transfer } from '../memory/allocator.js';
 import { SYNC } from '../memory/layout.js';
 import { self } from '../memory/participants.js';
+import { haveAllLook } from '../wait/deaths.js';
 import { commons, type Home } from './home.js';
 
 /*
@@ -12,11 +13,17 @@ import { commons, type Home } from './home.js';
  * the block's owner has changed.
  */
 
-/** How many shared objects of the family have been passed on: gives them their numbers. */
+/** How many numbers were given: one to each shared object of the family that was passed on, for example. */
 const OBJECTS = SYNC;
 const MOST_OBJECTS = 2 ** 30;
 /** What no block's owner word ever holds. */
 const GONE = -(2 ** 31);
+
+/** A number from 1 to 2³⁰ − 1 that no other thread of the family is given (short of as many calls). */
+export function newNumber(): number {
+  self();
+  return (Atomics.add(commons.words, OBJECTS, 1) & (MOST_OBJECTS - 1)) + 1;
+}
 
 /** Names a cell of the commons to another thread of the family. */
 export type CellHandle = readonly [mark: number, ...blocks: number[]];
@@ -37,6 +44,8 @@ export class Cell {
   readonly #blocks: readonly number[];
   /** Blocks of the commons that hang on it. */
   attached: () => readonly number[] = () => [];
+  /** Asked before it is freed: must others look again, once it is, whether what they wait for can still come? */
+  concernsOthers: () => boolean = () => false;
 
   private constructor(
     readonly home: Home,
@@ -101,7 +110,7 @@ export class Cell {
   /** How it is named to another thread. From now on it belongs to nobody in particular. */
   passOn(): CellHandle {
     if (!this.isPassedOn) {
-      const mark = -1 - (Atomics.add(this.words, OBJECTS, 1) & (MOST_OBJECTS - 1));
+      const mark = -newNumber();
       for (const block of [...this.#blocks, ...this.attached()]) transfer(block, this.mark, mark);
       this.mark = mark;
     }
@@ -121,7 +130,9 @@ export class Cell {
     const [first, ...rest] = this.#blocks;
     if (first === undefined || !takeOver(first, mark, me)) return;
     farewell();
+    const isAConcern = this.concernsOthers();
     const blocks = [...rest, ...this.attached()].filter(block => takeOver(block, mark, me));
     for (const block of [...blocks, first]) free(block);
+    if (isAConcern) haveAllLook();
   }
 }

@@ -157,6 +157,11 @@ export class Holders {
     this.words[entry + ENTRY.FLOW] = flow;
   }
 
+  /** Changes the first part of the key, in one step. */
+  setLow(entry: number, low: number): void {
+    Atomics.store(this.words, entry + ENTRY.LOW, low);
+  }
+
   /**
    * The first entry of a holder for which this is so; 0: there is none. What `matches` is shown serves for the next one as
    * well.

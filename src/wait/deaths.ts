@@ -82,6 +82,17 @@ export function markDead(tag: number): void {
   native.ringAll(REASON.DEATH);
 }
 
+/** Has all who wait, in all threads, look whether it can still come, as after a death: something else was lost. */
+export function haveAllLook(): void {
+  Atomics.add(words, HEADER.DEATHS, 1);
+  native.ringAll(REASON.DEATH);
+}
+
+/** How often there was reason to look. */
+export function countOfDeaths(): number {
+  return Atomics.load(words, HEADER.DEATHS);
+}
+
 /** In a forked child: the doorbell that was listened to is the parent's. */
 export function forgetDeaths(): void {
   watching = false;

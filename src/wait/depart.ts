@@ -1,7 +1,6 @@
-import { REASON } from '../memory/layout.js';
 import { leave, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
-import { sweep } from './deaths.js';
+import { haveAllLook, sweep } from './deaths.js';
 import { forgetDoorbell } from './doorbell.js';
 import { forgetWaits } from './park.js';
 
@@ -24,5 +23,5 @@ export function depart({ last }: { last: boolean }): void {
   forgetDoorbell();
   native.bellClose();
   leave({ last });
-  if (missed) native.ringAll(REASON.DEATH);
+  if (missed) haveAllLook();
 }

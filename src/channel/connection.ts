@@ -1,0 +1,420 @@
+import { registerHandle } from '../codec/handles.js';
+import {
+  ClosedError,
+  EndOfFileError,
+  LifecycleError,
+  SerializationError,
+  TimeoutError,
+} from '../errors/errors.js';
+import type { CellHandle } from '../sync/cell.js';
+import { timeoutOf, type WaitOptions } from '../wait/options.js';
+import { soon } from './breath.js';
+import { type Exchange, OUTCOME, type Outcome } from './exchange.js';
+import { mustWait, pack, packBytes, unpack, unpackAsync, unpackBytes } from './item.js';
+import { borrow, giveBack, INLINE_BYTES, type Parcel } from './parcel.js';
+import type { Channel } from './queue.js';
+import { issueTicket } from './tickets.js';
+import { wait } from './wait.js';
+import { IS_READY, WATCH, type Waitable, type Watch, type Watcher } from './waitable.js';
+import { Wire } from './wire.js';
+
+const { DONE, NOT_NOW, NEVER, GONE } = OUTCOME;
+const NOW: WaitOptions = { timeout: 0 };
+const LONGEST = 2 ** 31 - 1;
+
+/**
+ * An end of a pipe: messages sent here are received at the other end, in order. Pipe() makes both.
+ *
+ * A message is anything that can cross (docs/values.md), connections included, or bytes as they are. What is sent is in shared memory
+ * when `send` resolves: it outlives its sender. Up to 16 MiB of each direction may lie unread; then `send` waits. A longer
+ * message goes in when nothing else is there.
+ *
+ * Who has it: an end may be had by several threads and processes, each of which closes its own. Those who send to the same end, or
+ * receive from it, take turns message by message; who waits is called in order of arrival. An end is gone when all who had it
+ * have closed it, dropped it, or ended, killed or not, and it is on its way to nobody. What came from it can still be received then:
+ * after that the other end gets EndOfFileError, and what is sent to it, ClosedError.
+ *
+ * Death: who is killed sending leaves whole messages only; who is killed receiving takes at most that message along.
+ *
+ * Python: `multiprocessing.connection.Connection`, where two who receive at once break messages, a full pipe holds 64 KiB, and
+ * an end is gone only when every process that happens to have inherited it has closed it.
+ */
+export class Connection<T = any> implements Channel<T>, Waitable {
+  readonly #wire: Wire;
+  readonly #end: number;
+  readonly #incoming: Exchange;
+  readonly #outgoing: Exchange;
+  #isClosed = false;
+  /** Bytes of the last long message: the next one may be like it. */
+  #guess = 0;
+
+  /** @internal */
+  private constructor(wire: Wire, end: number, isOpen: boolean) {
+    this.#wire = wire;
+    this.#end = end;
+    this.#incoming = wire.to(end);
+    this.#outgoing = wire.to(1 - end);
+    this.#isClosed = !isOpen;
+    if (isOpen) wire.hasObject(end, this);
+  }
+
+  /** @internal This thread's object for an end that it holds. */
+  static of<T>(wire: Wire, end: number): Connection<T> {
+    return new Connection(wire, end, true);
+  }
+
+  /** @internal How it is named to another thread. */
+  static out(connection: Connection): Sent {
+    const wire = connection.#wire;
+    const end = connection.#end;
+    if (connection.#isClosed) throw connection.#closed('send');
+    const handle = wire.passOn();
+    return [handle, end, wire.isDuplex, issueTicket(wire.lifeline, end)];
+  }
+
+  /** @internal */
+  static back([handle, end, isDuplex, serial]: Sent): Connection {
+    const wire = Wire.at(handle, isDuplex);
+    if (!wire.cell.isThere || !wire.lifeline.join(end, serial)) return new Connection(wire, end, false);
+    return (wire.objectFor(end) as Connection | undefined) ?? Connection.of(wire, end);
+  }
+
+  /** Can it receive? */
+  get readable(): boolean {
+    return this.#wire.isDuplex || this.#end === 0;
+  }
+
+  /** Can it send? */
+  get writable(): boolean {
+    return this.#wire.isDuplex || this.#end === 1;
+  }
+
+  /** Has this thread closed it? */
+  get closed(): boolean {
+    return this.#isClosed;
+  }
+
+  /**
+   * Sends a message. When this resolves it is safe. In line by the time the call returns, if it has to wait.
+   * @throws {SerializationError} It cannot cross; nothing was sent.
+   * @throws {TimeoutError} There was no room when `timeout` had passed; nothing was sent.
+   * @throws {ClosedError} The other end is gone, or this one was closed.
+   * @throws {LifecycleError} It only receives.
+   * @throws {OutOfMemoryError} There is no memory for it, even though nothing else is unread.
+   */
+  send(value: T, options?: WaitOptions): Promise<void> {
+    try {
+      checkOptions(options);
+      return this.#sent(this.#packed(value), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** The same, blocking this thread. */
+  sendSync(value: T, options?: { timeout?: number }): void {
+    const timeout = timeoutOf(options);
+    const parcel = this.#packed(value);
+    let outcome = this.#offered(parcel);
+    if (outcome === DONE) return;
+    try {
+      if (timeout > 0)
+        outcome = this.#outgoing.putSync(called => this.#outgoing.offer(parcel, called), timeout);
+      if (outcome !== DONE) throw this.#notSent(outcome);
+    } finally {
+      giveBack(parcel, this.#outgoing.space);
+    }
+  }
+
+  /**
+   * Sends bytes as they are: as one message, which may be empty. recvBytes() gives them back; so does recv(), as a Uint8Array.
+   * Errors as of send().
+   * @throws {TypeError} They are no Uint8Array.
+   */
+  sendBytes(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
+    try {
+      checkOptions(options);
+      return this.#sent(this.#wrapped(bytes), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Receives a message: a value, or, if it was sent by sendBytes(), a Uint8Array. In line by the time the call returns, if it has
+   * to wait.
+   * @throws {TimeoutError} There was none when `timeout` had passed.
+   * @throws {EndOfFileError} There is none, and never will be: the other end is gone.
+   * @throws {SerializationError} It cannot be decoded here; it has been taken out of the pipe.
+   * @throws {ClosedError} This end was closed.
+   * @throws {LifecycleError} It only sends.
+   */
+  recv(options?: WaitOptions): Promise<T> {
+    try {
+      checkOptions(options);
+      this.#checkReadable();
+      const parcel = borrow();
+      const outcome = this.#incoming.take(parcel, false);
+      if (outcome === DONE && !mustWait(parcel, this.#incoming.space)) return soon(this.#unpacked(parcel));
+      return this.#receive(parcel, outcome, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** The same, blocking this thread. @throws {SerializationError} Also if it refers to modules that must be awaited. */
+  recvSync(options?: { timeout?: number }): T {
+    const timeout = timeoutOf(options);
+    this.#checkReadable();
+    const parcel = borrow();
+    let outcome = this.#incoming.take(parcel, false);
+    if (outcome === NOT_NOW)
+      outcome = this.#incoming.getSync(called => this.#incoming.take(parcel, called), timeout);
+    if (outcome === DONE) return this.#unpacked(parcel);
+    giveBack(parcel, this.#incoming.space);
+    throw this.#notReceived(outcome, parcel);
+  }
+
+  /**
+   * Receives a message that was sent by sendBytes(), whole. Errors as of recv().
+   * @throws {RangeError} It is longer than `maxLength`: it stays in the pipe.
+   * @throws {SerializationError} The next message is a value, and stays in the pipe: recv() receives it.
+   */
+  recvBytes(options?: WaitOptions & { maxLength?: number }): Promise<Uint8Array> {
+    try {
+      checkOptions(options);
+      this.#checkReadable();
+      const most = checkMaxLength(options?.maxLength);
+      const parcel = borrow();
+      const outcome = this.#incoming.take(parcel, false, most);
+      if (outcome === DONE) return soon(this.#unwrapped(parcel));
+      return this.#receiveBytes(parcel, outcome, most, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Is there a message to receive? Nothing is received by it. True at the end of file as well, when recv() would not wait either.
+   * Without `timeout`, it does not wait.
+   * @throws {ClosedError} This end was closed.
+   * @throws {LifecycleError} It only sends.
+   */
+  async poll(options: WaitOptions = NOW): Promise<boolean> {
+    const { timeout = 0, signal } = options;
+    return (await wait([this], { timeout, signal })).length > 0;
+  }
+
+  /** @internal */
+  [IS_READY](): boolean {
+    this.#checkReadable();
+    return this.#incoming.isReadable();
+  }
+
+  /** @internal */
+  [WATCH](watcher: Watcher): Watch {
+    this.#checkReadable();
+    return this.#incoming.watch(watcher);
+  }
+
+  /** This thread is done with it: what waits here ends with ClosedError. Others who have it go on. A second call does nothing. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const reason = () => this.#closed('use');
+    this.#incoming.failWaits(reason, 'get');
+    this.#outgoing.failWaits(reason, 'put');
+    this.#wire.letGo(this.#end);
+  }
+
+  /** The same as close(). */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Each message as it comes, until the other end is gone and nothing is left. */
+  async *[Symbol.asyncIterator](): AsyncIterator<T> {
+    for (;;) {
+      let message: T;
+      try {
+        message = await this.recv();
+      } catch (error) {
+        if (error instanceof EndOfFileError) return;
+        throw error;
+      }
+      yield message;
+    }
+  }
+
+  #checkReadable(): void {
+    if (this.#isClosed) throw this.#closed('receive from');
+    if (!this.readable)
+      throw new LifecycleError(
+        `Cannot receive from ${this.#name()} as its pipe goes the other way: use the first of what Pipe() gave`,
+      );
+  }
+
+  #checkWritable(): void {
+    if (this.#isClosed) throw this.#closed('send to');
+    if (!this.writable)
+      throw new LifecycleError(
+        `Cannot send to ${this.#name()} as its pipe goes the other way: use the second of what Pipe() gave`,
+      );
+    if (this.#wire.lifeline.isGone(1 - this.#end)) throw this.#notSent(NEVER);
+  }
+
+  #packed(value: T): Parcel {
+    this.#checkWritable();
+    const { space } = this.#outgoing;
+    const parcel = borrow();
+    try {
+      pack(value, parcel, space, this.#guess);
+    } catch (error) {
+      giveBack(parcel, space);
+      throw error;
+    }
+    this.#guess = parcel.length > INLINE_BYTES ? parcel.length : 0;
+    return parcel;
+  }
+
+  #wrapped(bytes: Uint8Array): Parcel {
+    if (!(bytes instanceof Uint8Array))
+      throw new TypeError(`Cannot send ${typeof bytes} as bytes: give a Uint8Array, or use send()`);
+    this.#checkWritable();
+    const parcel = borrow();
+    packBytes(bytes, parcel, this.#outgoing.space);
+    parcel.raw = true;
+    return parcel;
+  }
+
+  #sent(parcel: Parcel, options: WaitOptions | undefined): Promise<void> {
+    return this.#offered(parcel) === DONE ? soon(undefined) : this.#sendWaiting(parcel, options);
+  }
+
+  /** Gives the parcel back unless it must wait. */
+  #offered(parcel: Parcel): Outcome {
+    let outcome: Outcome = NEVER;
+    try {
+      outcome = this.#outgoing.offer(parcel, false);
+    } finally {
+      if (outcome !== NOT_NOW) giveBack(parcel, this.#outgoing.space);
+    }
+    if (outcome === DONE || outcome === NOT_NOW) return outcome;
+    throw this.#notSent(outcome);
+  }
+
+  async #sendWaiting(parcel: Parcel, options: WaitOptions = {}): Promise<void> {
+    try {
+      const outcome = await this.#outgoing.put(called => this.#outgoing.offer(parcel, called), options);
+      if (outcome !== DONE) throw this.#notSent(outcome);
+    } finally {
+      giveBack(parcel, this.#outgoing.space);
+    }
+  }
+
+  async #receive(parcel: Parcel, first: Outcome, options: WaitOptions = {}): Promise<T> {
+    const incoming = this.#incoming;
+    const { space } = incoming;
+    try {
+      let outcome = first;
+      if (outcome === NOT_NOW) outcome = await incoming.get(called => incoming.take(parcel, called), options);
+      if (outcome !== DONE) throw this.#notReceived(outcome, parcel);
+      if (mustWait(parcel, space)) return (await unpackAsync(parcel, space)).value as T;
+      return unpack(parcel, space) as T;
+    } finally {
+      giveBack(parcel, space);
+    }
+  }
+
+  async #receiveBytes(
+    parcel: Parcel,
+    first: Outcome,
+    most: number,
+    options: WaitOptions = {},
+  ): Promise<Uint8Array> {
+    const incoming = this.#incoming;
+    try {
+      let outcome = first;
+      if (outcome === NOT_NOW)
+        outcome = await incoming.get(called => incoming.take(parcel, called, most), options);
+      if (outcome !== DONE) throw this.#notReceived(outcome, parcel, most);
+      return unpackBytes(parcel, incoming.space);
+    } finally {
+      giveBack(parcel, incoming.space);
+    }
+  }
+
+  #unpacked(parcel: Parcel): T {
+    try {
+      return unpack(parcel, this.#incoming.space) as T;
+    } finally {
+      giveBack(parcel, this.#incoming.space);
+    }
+  }
+
+  #unwrapped(parcel: Parcel): Uint8Array {
+    const bytes = unpackBytes(parcel, this.#incoming.space);
+    giveBack(parcel, this.#incoming.space);
+    return bytes;
+  }
+
+  #name(): string {
+    return `Connection ${this.#wire.cell.blocks[0]}.${this.#end}`;
+  }
+
+  #closed(act: string): ClosedError {
+    return new ClosedError(
+      `Cannot ${act} ${this.#name()} as this thread has closed it, or was given it too late: close it when you are done`,
+    );
+  }
+
+  #notSent(outcome: Outcome): Error {
+    if (this.#isClosed || outcome === GONE) return this.#closed('send to');
+    if (outcome === NEVER)
+      return new ClosedError(
+        `Cannot send to ${this.#name()} as the other end is gone: all who had it have closed it or ended`,
+      );
+    return new TimeoutError(
+      `Cannot send to ${this.#name()} as there was no room in time: receive more, or wait longer`,
+    );
+  }
+
+  #notReceived(outcome: Outcome, parcel: Parcel, most = 0): Error {
+    if (this.#isClosed || outcome === GONE) return this.#closed('receive from');
+    if (outcome === NEVER)
+      return new EndOfFileError(
+        `Cannot receive from ${this.#name()} as the other end is gone and nothing is left: stop receiving`,
+      );
+    if (outcome === NOT_NOW)
+      return new TimeoutError(
+        `Cannot receive from ${this.#name()} as nothing came in time: send more, or wait longer`,
+      );
+    if (parcel.raw)
+      return new RangeError(
+        `Cannot receive a message of ${parcel.length} bytes from ${this.#name()} as "maxLength" is ${most}: allow as much`,
+      );
+    return new SerializationError(
+      `Cannot receive bytes from ${this.#name()} as the next message is a value: use recv()`,
+      { path: 'message' },
+    );
+  }
+}
+
+/** The pipe, which end, whether it goes both ways, and the number of the ticket. */
+type Sent = readonly [pipe: CellHandle, end: number, isDuplex: boolean, serial: number];
+
+function checkOptions(options: WaitOptions | undefined): void {
+  if (options === undefined) return;
+  timeoutOf(options);
+  options.signal?.throwIfAborted();
+}
+
+function checkMaxLength(maxLength: number | undefined): number {
+  if (maxLength === undefined) return LONGEST;
+  if (typeof maxLength !== 'number')
+    throw new TypeError(`Cannot use ${typeof maxLength} as "maxLength": give a number of bytes`);
+  if (!(maxLength >= 0)) throw new RangeError(`Cannot use ${maxLength} as "maxLength": give 0 or more bytes`);
+  return Math.min(maxLength, LONGEST);
+}
+
+registerHandle<Connection, Sent>('Connection', Connection as never, Connection.out, Connection.back);

@@ -1,0 +1,182 @@
+import { FAMILY, isAllocated, ownerIfAny, PROCESS_OWNER, receiverOf } from '../memory/allocator.js';
+import { carries } from '../memory/message.js';
+import type { Cell } from '../sync/cell.js';
+import { type Holder, Holders } from '../sync/holders.js';
+import { countOfDeaths } from '../wait/deaths.js';
+
+/*
+ * Who holds the ends of a pipe: a table of holders (sync/holders.ts), of two sorts.
+ *
+ *   a thread that has the end            TAG: the thread    FLOW: 0
+ *   a ticket: it is on its way           TAG: who sent it   FLOW: its serial number   LOW: the block it is bound to; 0: none
+ *
+ * An entry counts as long as its thread lives, or its block is there. An end for which none counts is gone, and stays so: whoever
+ * comes to hold one must find an entry that counts, under the table's lock. Who gives up the last one says that the end is
+ * gone, and then takes its entry out: so the pipe is there until that has been done. An end whose holders have died is
+ * gone without a word; all who wait look after each death.
+ */
+
+/** More entries than this, and those of the dead are cleared away before another is made. */
+const FEW = 16;
+/** Blocks that a child of this process, or its result, is made of: see onProcessOwner(). */
+type Judge = (owner: number, handle: number) => boolean;
+let judge: Judge = () => true;
+
+/** Tells whether a block with such an owner, PROCESS_OWNER and more, still has a reader to come. */
+export function onProcessOwner(judging: Judge): void {
+  judge = judging;
+}
+
+/** What follows when ends are gone. */
+export interface Consequences {
+  /** Nobody has this end any more. Called under the table's lock, perhaps more than once. */
+  gone(end: number): void;
+  /** Nobody has any. Called once, after all else. */
+  empty(): void;
+}
+
+const ENDS = [0, 1];
+
+export class Lifeline {
+  readonly #cell: Cell;
+  readonly #holders: Holders;
+  readonly #then: Consequences;
+  /** How many deaths there had been when each end was last seen held. */
+  readonly #seen = [-1, -1];
+
+  constructor(cell: Cell, at: number, consequences: Consequences) {
+    this.#cell = cell;
+    this.#holders = new Holders(cell.words, at);
+    this.#then = consequences;
+  }
+
+  /** Sets up the table of a new pipe, in so many bytes. */
+  static prepare(words: Int32Array, at: number, bytes: number): void {
+    Holders.prepare(words, at, bytes);
+  }
+
+  get blocks(): number[] {
+    return this.#holders.blocks;
+  }
+
+  /** Nobody has this end of a new pipe yet: from now on this thread does. */
+  found(end: number): void {
+    this.#locked(() => this.#add(end, 0));
+  }
+
+  /**
+   * This thread has received the end by a ticket with this number, and holds it from now on. False: it is gone.
+   * @throws {OutOfMemoryError}
+   */
+  join(end: number, serial: number): boolean {
+    return this.#locked(() => {
+      if (!this.#isHeld(end)) return false;
+      const me = this.#cell.home.self();
+      if (this.#find(({ tag, flow }) => tag === me && flow === 0, end) === 0) this.#add(end, 0);
+      // One that is bound to nothing has been used up.
+      const ticket = this.#find(({ flow, low }) => flow === serial && low === 0, end);
+      if (ticket !== 0) this.#holders.remove(ticket);
+      return true;
+    });
+  }
+
+  /** This thread has the end no more. */
+  letGo(end: number): void {
+    const me = this.#cell.home.self();
+    this.#takeOut(end, ({ tag, flow }) => tag === me && flow === 0);
+  }
+
+  /** Enters a ticket of this thread, which must hold the end. @throws {OutOfMemoryError} */
+  issue(end: number, serial: number): void {
+    this.#locked(() => this.#add(end, serial));
+  }
+
+  /** Binds it to a block, which must begin with its number already. */
+  bind(end: number, serial: number, handle: number): void {
+    this.#locked(() => {
+      const entry = this.#find(({ flow }) => flow === serial, end);
+      if (entry !== 0) this.#holders.setLow(entry, handle);
+    });
+  }
+
+  /** Takes a ticket back that still counts. */
+  withdraw(end: number, serial: number): void {
+    this.#takeOut(end, ({ flow }) => flow === serial);
+  }
+
+  /** Has nobody this end any more? To be asked by one who has the other. Cheap unless somebody has died since it was asked last. */
+  isGone(end: number): boolean {
+    const deaths = countOfDeaths();
+    if (this.#seen[end] === deaths) return false;
+    const isHeld = this.#locked(() => {
+      if (this.#isHeld(end)) return true;
+      this.#then.gone(end);
+      return false;
+    });
+    if (isHeld) this.#seen[end] = deaths;
+    return !isHeld;
+  }
+
+  #takeOut(end: number, which: (holder: Holder) => boolean): void {
+    const isEmpty = this.#locked(() => {
+      const entry = this.#find(which, end);
+      if (entry === 0) return false;
+      const others = this.#find(holder => !which(holder) && this.#counts(holder), end);
+      if (others === 0) this.#then.gone(end);
+      this.#holders.remove(entry);
+      return ENDS.every(one => !this.#isHeld(one));
+    });
+    // Who dies here leaves a pipe that nobody has, and its memory until the family ends.
+    if (isEmpty) this.#then.empty();
+  }
+
+  #add(end: number, serial: number): void {
+    if (this.#holders.held > FEW) this.#holders.removeAll(holder => !this.#counts(holder));
+    this.#holders.reserve(1, this.#cell);
+    this.#holders.add(this.#cell.home.self(), serial, { mode: end + 1, low: 0, high: 0 });
+  }
+
+  #isHeld(end: number): boolean {
+    return this.#find(holder => this.#counts(holder), end) !== 0;
+  }
+
+  #find(which: (holder: Holder) => boolean, end: number): number {
+    return this.#holders.find(holder => holder.mode === end + 1 && which(holder));
+  }
+
+  #counts({ tag, flow, low }: Holder): boolean {
+    if (flow === 0 || low === 0) return !this.#cell.home.isKnownDead(tag);
+    return this.#isThere(low >>> 0, flow);
+  }
+
+  /** Is the block there, begins with that number, and will somebody read it? */
+  #isThere(handle: number, serial: number): boolean {
+    for (;;) {
+      if (!isAllocated(handle) || !carries(handle, serial)) return false;
+      const owner = ownerIfAny(handle);
+      if (owner === 0) return false;
+      if (this.#willBeRead(handle, owner)) return true;
+      // A thread may have passed it on just before it died.
+      if (ownerIfAny(handle) === owner) return false;
+    }
+  }
+
+  #willBeRead(handle: number, owner: number): boolean {
+    if (owner === FAMILY) return true;
+    if (owner >= PROCESS_OWNER) return judge(owner, handle);
+    if (owner > 0) return !this.#cell.home.isKnownDead(owner);
+    const receiver = receiverOf(owner);
+    return receiver === 0 || !this.#cell.home.isKnownDead(receiver);
+  }
+
+  #locked<R>(fn: () => R): R {
+    const { home } = this.#cell;
+    const { lock } = this.#holders;
+    home.lock(lock, () => this.#holders.recount());
+    try {
+      return fn();
+    } finally {
+      home.unlock(lock);
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import { newNumber } from '../sync/cell.js';
+import type { Lifeline } from './lifeline.js';
+
+/*
+ * The end of a pipe on its way to somebody. As a message that names it is encoded, the end's table (lifeline.ts) gets an entry of
+ * its own for that, a ticket. So the sender may close the end as soon as it has sent it.
+ *
+ * A ticket is good as long as the thread that encoded it lives, or, once it is bound to a block, as long as that is there and
+ * begins with the tickets' number (carries() in memory/message.ts). So it goes with the block, whoever frees that, and however
+ * the block comes to change hands on its way. It is the message's own block, for channels, processes and pools.
+ *
+ * Who frees a block to which tickets are bound
+ *   has just decoded it: nothing is to be done, as the thread now holds the ends itself;
+ *   has the Tickets, as who has encoded it: calls release() before;
+ *   has neither: calls haveAllLook() afterwards, so that all who wait for an end look again. The death of whoever had it
+ *   does the same.
+ */
+
+interface Ticket {
+  readonly lifeline: Lifeline;
+  readonly end: number;
+}
+
+/** What one message holds open. To be bound, or released, by whoever encoded it. */
+export class Tickets {
+  /** Common to all of them: 1 to 2³⁰ − 1. */
+  readonly serial: number = newNumber();
+  readonly #all: Ticket[] = [];
+
+  add(lifeline: Lifeline, end: number): void {
+    lifeline.issue(end, this.serial);
+    this.#all.push({ lifeline, end });
+  }
+
+  /** They are good as long as this block is there from now on. It must begin with their number already. */
+  bind(handle: number): void {
+    for (const { lifeline, end } of this.#all) lifeline.bind(end, this.serial, handle);
+  }
+
+  /** The message arrives nowhere, or not again. What they are bound to must still be there. */
+  release(): void {
+    for (const { lifeline, end } of this.#all.splice(0)) lifeline.withdraw(end, this.serial);
+  }
+}
+
+/** Undefined: nobody collects what is encoded. Null: somebody does, and there were none yet. */
+export type Collected = Tickets | null | undefined;
+
+let collected: Collected;
+
+/** Collects the tickets of what this thread encodes from here to endCollecting(), which must follow. */
+export function beginCollecting(): Collected {
+  const before = collected;
+  collected = null;
+  return before;
+}
+
+/** `before`: what beginCollecting() returned. Null: there were none. */
+export function endCollecting(before: Collected): Tickets | null {
+  const found = collected as Tickets | null;
+  collected = before;
+  return found;
+}
+
+/** What `encode` returns, and the tickets of what it encoded. If it throws, they are released. */
+export function collectTickets<R>(encode: () => R): { result: R; tickets: Tickets | null } {
+  const before = beginCollecting();
+  try {
+    const result = encode();
+    return { result, tickets: endCollecting(before) };
+  } catch (error) {
+    endCollecting(before)?.release();
+    throw error;
+  }
+}
+
+/** A ticket for what is being encoded. Its serial number. If nobody collects them, it is good as long as this thread lives. */
+export function issueTicket(lifeline: Lifeline, end: number): number {
+  const tickets = collected ?? new Tickets();
+  tickets.add(lifeline, end);
+  if (collected !== undefined) collected = tickets;
+  return tickets.serial;
+}
