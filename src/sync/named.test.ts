@@ -9,7 +9,7 @@ import { ClosedError, NameInUseError, TimeoutError } from '../errors/errors.js';
 import { native } from '../native/native.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { state, waitUntil } from '../testing/processes.js';
-import { openDoorbell } from '../wait/doorbell.js';
+import { holding, openDoorbell } from '../wait/doorbell.js';
 import type { Parked } from '../wait/park.js';
 import { type Named, openNamed } from './named.js';
 import { HEADER, MEMBER, MEMBER_STATE, MEMBER_WORDS, MEMBERS, NODE, NODES } from './named-layout.js';
@@ -311,6 +311,35 @@ test('closing ends the waits of this thread with ClosedError', LIMIT, async () =
   const wait = named.home.park(named.at, 0, {});
   named.close();
   await assert.rejects(wait, ClosedError);
+});
+
+test('a watch is notified from another program, by a death there, and by close()', LIMIT, async () => {
+  const name = newName();
+  const named = open(name);
+  const { home, at } = named;
+  const peer = new Peer();
+  peers.push(peer);
+  await peer.call('open', name);
+  let isWorthwhile = true;
+  const watched = () => {
+    const watcher = { isWorthwhile: () => isWorthwhile, notify: () => {} };
+    const notified = new Promise<void>(resolve => {
+      watcher.notify = resolve;
+    });
+    assert.ok(home.watch(at, 0, watcher));
+    return notified;
+  };
+  const first = watched();
+  assert.equal(await peer.call('wake', name, 0, 1), 1);
+  await holding(first);
+  const second = watched();
+  isWorthwhile = false;
+  await peer.kill();
+  await holding(second);
+  isWorthwhile = true;
+  const third = watched();
+  named.close();
+  await third;
 });
 
 test('1,000 waits end in order', LIMIT, async () => {

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { allocate, FAMILY, free, offsetOf } from '../memory/allocator.js';
 import { words } from '../memory/commons.js';
+import { REASON } from '../memory/layout.js';
 import { self } from '../memory/participants.js';
+import { native } from '../native/native.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { BUCKET, bucketOf } from './buckets.js';
 import { openDoorbell } from './doorbell.js';
 import { type Waiter, waiting, wake, wakeAll } from './line.js';
-import { type Parked, park, parkSync } from './park.js';
+import { type Parked, park, parkSync, watch } from './park.js';
 
 leavesNothing({ warm: openDoorbell });
 
@@ -262,4 +265,42 @@ test('10,000 waits of one thread on several words end in order and leave nothing
   assert.equal(order.flat().length, 10_000);
   assert.ok(!process.getActiveResourcesInfo().includes('Timeout'));
   for (const one of at) assert.equal(words[bucketOf(one) + BUCKET.HEAD], 0);
+});
+
+test('a watch is notified once, by a wake or after a death, in line with others', {
+  timeout: 5000,
+}, async () => {
+  const at = word();
+  let isWorthwhile = true;
+  const notified: number[] = [];
+  const watches = [0, 1, 2].map(i =>
+    watch(at, 0, { isWorthwhile: () => i !== 1 || isWorthwhile, notify: () => notified.push(i) }),
+  );
+  const parked = park(at, 0);
+  assert.equal(waiting(at).length, 4);
+  native.ringAll(REASON.DEATH);
+  await turn();
+  assert.deepEqual(notified, []);
+  isWorthwhile = false;
+  native.ringAll(REASON.DEATH);
+  while (notified.length === 0) await turn();
+  assert.deepEqual(notified, [1]);
+  watches[0]?.stop();
+  watches[0]?.stop();
+  assert.equal(waiting(at).length, 2);
+  assert.equal(wakeAll(at), 2);
+  assert.equal((await parked).outcome, 'woken');
+  assert.deepEqual(notified, [1, 2]);
+  for (const one of watches) one?.stop();
+});
+
+test('a watch that stops as it is woken hears nothing, and is not kept', { timeout: 5000 }, async () => {
+  const at = word();
+  const one = watch(at, 0, { isWorthwhile: () => true, notify: () => assert.fail('it had stopped') });
+  assert.equal(wakeAll(at), 1);
+  one?.stop();
+  await turn();
+  assert.deepEqual(waiting(at), []);
+  Atomics.store(words, at, 1);
+  assert.equal(watch(at, 0, { isWorthwhile: () => true, notify() {} }), undefined);
 });
