@@ -8,20 +8,43 @@ import type { Native } from '../../native/native.js';
  */
 export const CELL = { STATUS: 0, COMMAND: 1, WORD: 2, INDEX: 3, TID: 4, CONSUMED: 5 } as const;
 export const CELL_WORDS = 8;
-/** ASLEEP: until woken. DOZING: the same, or until its time runs out. LISTENING: on its event loop. */
-export const STATUS = { IDLE: 0, READY: 1, ASLEEP: 2, DOZING: 3, LISTENING: 4, RUNNING: 5 } as const;
+/** ASLEEP: until woken. LISTENING: the same on its event loop. DOZING, NAPPING: these two, or until its time runs out. */
+export const STATUS = {
+  IDLE: 0,
+  READY: 1,
+  ASLEEP: 2,
+  DOZING: 3,
+  LISTENING: 4,
+  RUNNING: 5,
+  NAPPING: 6,
+} as const;
 export const COMMAND = { NONE: 0, GO: 1, DIE: 2, TIME_OUT: 3 } as const;
 
 /** What a thread is to do in one run. */
 export interface Role {
-  readonly kind: 'blocking' | 'async' | 'impatient' | 'again' | 'waker' | 'setter';
+  readonly kind: 'blocking' | 'async' | 'impatient' | 'again' | 'waker' | 'setter' | 'scripted';
   readonly word: number;
+  /** For the kind 'scripted': a module that exports a Script as `script`. Plain reads of the commons are steps then, too. */
+  readonly module?: string;
   /** Steps before a setter sets. */
   readonly delay?: number;
 }
 
+/** What a scripted thread does. The module is loaded after all has been made ready for steps. */
+export type Script = (role: never, stage: Stage) => Promise<void>;
+
+/** What a script finds. */
+export interface Stage {
+  /** What is told of this thread at the end, also if it dies. */
+  readonly report: Record<string, unknown>;
+  /** Awaits `wait` on the event loop of this thread. `timeOut` is called if the explorer says so. */
+  onEventLoop<T>(wait: Promise<T>, timeOut?: () => void): Promise<T>;
+  /** Lets others go on. */
+  pause(): void;
+}
+
 /** How long the impatient wait, on a clock that only moves when the explorer says that their time has run out. */
-const PATIENCE = 1000;
+export const PATIENCE = 1000;
 
 class Death extends Error {}
 
@@ -33,6 +56,7 @@ function run(board: Int32Array, number: number): void {
   let stepping = false;
   let dead = false;
   let clock = 0;
+  let readsAreSteps = false;
 
   /** Lets the explorer choose who goes on; returns when, and how, this thread does. */
   function pause(status: number, word = 0): number {
@@ -64,6 +88,7 @@ function run(board: Int32Array, number: number): void {
   const shared = commons.words;
   commons.words = new Proxy(shared, {
     get(target, key) {
+      if (readsAreSteps && typeof key === 'string' && key >= '0' && key <= ':') step();
       const value = Reflect.get(target, key);
       return typeof value === 'function' ? value.bind(target) : value;
     },
@@ -76,9 +101,12 @@ function run(board: Int32Array, number: number): void {
     const original = real[name] as (...args: unknown[]) => number;
     Object.assign(Atomics, {
       [name](array: Int32Array, ...args: number[]) {
-        if (array !== commons.words) return original(array, ...args);
-        step();
-        return original(shared, ...args);
+        if (array === commons.words) {
+          step();
+          return original(shared, ...args);
+        }
+        if (array.buffer === shared.buffer) step(); // a part of it
+        return original(array, ...args);
       },
     });
   }
@@ -161,17 +189,22 @@ function run(board: Int32Array, number: number): void {
     board[at + CELL.INDEX] = participants.indexOf(participants.self());
     board[at + CELL.TID] = native.threadId();
     let result = 'died';
+    const report: Record<string, unknown> = {};
     try {
       freeNode(takeNode()); // long and dull
       stepping = true;
       pause(STATUS.READY);
-      const played = String(await play(role));
+      readsAreSteps = role.kind === 'scripted';
+      const played = String(await play(role, report));
       depart({ last: false });
       result = played;
     } catch (error) {
       if (!(error instanceof Death) && !dead) result = `failed: ${(error as Error).stack}`;
     }
     stepping = false;
+    readsAreSteps = false;
+    if (role.kind === 'scripted' && !result.startsWith('failed'))
+      result = JSON.stringify({ ...report, died: result === 'died' });
     dead = false;
     forgetWaits();
     forgetDoorbell();
@@ -181,7 +214,12 @@ function run(board: Int32Array, number: number): void {
     real.notify(board, at + CELL.STATUS);
   });
 
-  async function play({ kind, word, delay = 0 }: Role): Promise<unknown> {
+  async function play(role: Role, report: Record<string, unknown>): Promise<unknown> {
+    const { kind, word, delay = 0 } = role;
+    if (kind === 'scripted') {
+      const { script } = require(role.module as string) as { script: Script };
+      return script(role as never, { report, onEventLoop, pause: () => void pause(STATUS.READY) });
+    }
     if (kind === 'setter') {
       for (let i = 0; i < delay; i++) pause(STATUS.READY); // or nobody would wait yet
       Atomics.store(commons.words, word, 1);
@@ -196,7 +234,7 @@ function run(board: Int32Array, number: number): void {
     }
     if (kind === 'again') for (let i = 0; i < 3; i++) blocking(kind, word);
     for (;;) {
-      const outcome = kind === 'async' ? await onEventLoop(park(word, 0)) : blocking(kind, word);
+      const outcome = kind === 'async' ? (await onEventLoop(park(word, 0))).outcome : blocking(kind, word);
       if (outcome === 'timeout') continue;
       return outcome;
     }
@@ -207,18 +245,20 @@ function run(board: Int32Array, number: number): void {
   }
 
   /** The event loop of a thread that waits for nothing but its doorbell. */
-  async function onEventLoop(wait: Promise<{ outcome: string }>): Promise<string> {
+  async function onEventLoop<T>(wait: Promise<T>, timeOut?: () => void): Promise<T> {
     let over = false;
     const end = () => {
       over = true;
     };
     wait.then(end, end);
+    const turns = readsAreSteps ? 8 : 2; // as many as the code that it runs needs to go on after its last await
     for (;;) {
-      await null;
-      await null;
-      if (over) return (await wait).outcome;
+      for (let i = 0; i < turns; i++) await null;
+      if (over) return wait;
+      if (dead) throw new Death(); // in a microtask
       const reasons = participants.record(participants.indexOf(participants.self())) + PARTICIPANT.REASONS;
-      if (shared[reasons] === 0) pause(STATUS.LISTENING);
+      if (shared[reasons] === 0 && pause(timeOut ? STATUS.NAPPING : STATUS.LISTENING) === COMMAND.TIME_OUT)
+        timeOut?.();
       dispatch();
     }
   }
@@ -235,7 +275,11 @@ export function wakeAsleep(board: Int32Array, word: number): void {
 /** The same for the event loop of participant `index`. */
 export function wakeListener(board: Int32Array, index: number): void {
   for (let cell = 0; cell < board.length; cell += CELL_WORDS)
-    if (board[cell] === STATUS.LISTENING && board[cell + CELL.INDEX] === index) board[cell] = STATUS.READY;
+    if (
+      (board[cell] === STATUS.LISTENING || board[cell] === STATUS.NAPPING) &&
+      board[cell + CELL.INDEX] === index
+    )
+      board[cell] = STATUS.READY;
 }
 
 function pick({ load, store, add, or, and, exchange, compareExchange, wait, notify }: typeof Atomics) {
