@@ -50,6 +50,11 @@ export class NamedSpace implements Space {
     return NamedRuns.wordsFor(Math.floor(bytes / PAGE_BYTES));
   }
 
+  /** Room that a new one over so many bytes has. Stale once read. */
+  static roomFor(bytes: number): number {
+    return Math.floor(Math.min(bytes, memoryLimit() / 2, memoryAvailable() / 2));
+  }
+
   allocate(bytes: number): number {
     const pages = Math.max(1, Math.ceil(bytes / PAGE_BYTES));
     const me = this.#home.self();

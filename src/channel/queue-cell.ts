@@ -5,17 +5,22 @@ import { EXCHANGE, Exchange } from './exchange.js';
 import { Heap } from './heap.js';
 import { Ledger } from './ledger.js';
 import { Log } from './log.js';
+import { NamedSpace } from './named-space.js';
 import type { Space } from './space.js';
 import type { Store } from './store.js';
 
 /*
- * A queue's cell: the words of its exchange, then those of its store, then those of its ledger if it has one.
+ * A queue's cell: the words of its exchange, then those of its store, then those of its ledger if it has one. If it has a name,
+ * those follow that keep account of the memory behind them, where its items lie.
  */
 const STORE_AT = EXCHANGE.WORDS;
 const LEDGER_AT = STORE_AT + Math.max(Log.WORDS, Heap.WORDS);
 const BYTES = 256;
 /** As many as make room for the debts of some dozens of threads. */
 const JOINABLE_BYTES = 512;
+
+/** Address space for the items of a queue with a name: for some of the longest that there can be. */
+const EXTENT = 2 ** 32;
 
 /** More would be beyond what a word holds. */
 const MOST_ITEMS = 2 ** 31 - 1;
@@ -45,10 +50,18 @@ export function openQueue({ kind, joinable }: Sort, maxsize: number, options: Na
     throw new RangeError(
       `Cannot make a ${kind} of ${maxsize} items: give a whole number up to ${MOST_ITEMS}, or 0 for no such limit`,
     );
+  const bytes = bytesOf(joinable);
+  const limit = () => (options.name === undefined ? commonsRoom() / 2 : NamedSpace.roomFor(EXTENT));
   return openCell(kind, options, {
-    bytes: joinable ? JOINABLE_BYTES : BYTES,
-    fill: (words, at) => Exchange.prepare(words, at, Math.max(0, maxsize), commonsRoom() / 2),
+    bytes,
+    namedBytes: bytes + NamedSpace.wordsFor(EXTENT) * 4,
+    extent: EXTENT,
+    fill: (words, at) => Exchange.prepare(words, at, Math.max(0, maxsize), limit()),
   });
+}
+
+function bytesOf(joinable: boolean): number {
+  return joinable ? JOINABLE_BYTES : BYTES;
 }
 
 /** What a queue works with. */
@@ -59,10 +72,11 @@ export interface Parts {
 
 export function partsOf(cell: Cell, { joinable, order }: Sort): Parts {
   const { words, at } = cell;
-  const space: Space = new CommonsSpace(cell);
+  const end = at + bytesOf(joinable) / 4;
+  const space: Space = cell.shared ? new NamedSpace(cell.home, end) : new CommonsSpace(cell);
   const store: Store =
     order === 'first' ? new Log(words, at + STORE_AT, space) : new Heap(words, at + STORE_AT, space, order);
-  const ledger = joinable ? new Ledger(cell, at + LEDGER_AT, at + JOINABLE_BYTES / 4, space) : undefined;
+  const ledger = joinable ? new Ledger(cell, at + LEDGER_AT, end, space) : undefined;
   cell.attached = () => (ledger ? [...store.blocks(), ...ledger.blocks()] : store.blocks());
   const exchange = new Exchange(cell, at, space, store, { ledger });
   cell.concernsOthers = () => exchange.isCarrier;
