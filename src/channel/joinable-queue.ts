@@ -1,9 +1,8 @@
 import { LifecycleError, TimeoutError, WorkerDiedError } from '../errors/errors.js';
 import { nameOf } from '../sync/naming.js';
-import { registerShared } from '../sync/shared-object.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import type { Ledger } from './ledger.js';
-import { Queue } from './queue.js';
+import { Queue, registerQueue } from './queue.js';
 import type { Sort } from './queue-cell.js';
 
 const SORT: Sort = { kind: 'JoinableQueue', order: 'first', joinable: true };
@@ -113,19 +112,13 @@ export class JoinableQueue<T = any> extends Queue<T> {
     this.#settle();
   }
 
-  override close(): void {
-    super.close();
+  /** @internal */
+  protected override abandon(): void {
     for (const fail of [...this.#waits]) fail(this.closed());
-    if (!this.cell.isThere) return;
     this.exchange.lock();
     this.ledger.abandon();
     this.exchange.unlock();
     this.#settle();
-  }
-
-  protected override farewell(): void {
-    super.farewell();
-    this.ledger.dismiss();
   }
 
   /** Items or debts have gone by another way than taskDone(). */
@@ -161,4 +154,4 @@ export class JoinableQueue<T = any> extends Queue<T> {
   }
 }
 
-registerShared('JoinableQueue', JoinableQueue, { open: name => new JoinableQueue(0, { name }) });
+registerQueue(JoinableQueue, 'JoinableQueue');

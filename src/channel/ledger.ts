@@ -205,12 +205,6 @@ export class Ledger {
     this.#cell.home.wake(this.word, Number.POSITIVE_INFINITY, { token: this.ends, passOn: false });
   }
 
-  /** It is gone: those who join are to notice. */
-  dismiss(): void {
-    Atomics.add(this.#words, this.#at + WORD.LOOK, 1);
-    this.call();
-  }
-
   debtors(): Debtor[] {
     const found: Debtor[] = [];
     this.#find((words, at) => {

@@ -5,7 +5,7 @@ import { type Holder, Holders } from '../sync/holders.js';
 import { countOfDeaths } from '../wait/deaths.js';
 
 /*
- * Who holds the ends of a pipe: a table of holders (sync/holders.ts), of two sorts.
+ * Who holds a queue, or the ends of a pipe: a table of holders (sync/holders.ts), of two sorts.
  *
  *   a thread that has the end            TAG: the thread    FLOW: 0
  *   a ticket: it is on its way           TAG: who sent it   FLOW: its serial number   LOW: the block it is bound to; 0: none
@@ -30,22 +30,22 @@ export function onProcessOwner(judging: Judge): void {
 /** What follows when ends are gone. */
 export interface Consequences {
   /** Nobody has this end any more. Called under the table's lock, perhaps more than once. */
-  gone(end: number): void;
+  gone?(end: number): void;
   /** Nobody has any. Called once, after all else. */
   empty(): void;
 }
-
-const ENDS = [0, 1];
 
 export class Lifeline {
   readonly #cell: Cell;
   readonly #holders: Holders;
   readonly #then: Consequences;
   /** How many deaths there had been when each end was last seen held. */
-  readonly #seen = [-1, -1];
+  readonly #seen: number[];
 
-  constructor(cell: Cell, at: number, consequences: Consequences) {
+  /** `ends`: 1 or 2. */
+  constructor(cell: Cell, at: number, ends: number, consequences: Consequences) {
     this.#cell = cell;
+    this.#seen = new Array(ends).fill(-1);
     this.#holders = new Holders(cell.words, at);
     this.#then = consequences;
   }
@@ -110,7 +110,7 @@ export class Lifeline {
     if (this.#seen[end] === deaths) return false;
     const isHeld = this.#locked(() => {
       if (this.#isHeld(end)) return true;
-      this.#then.gone(end);
+      this.#then.gone?.(end);
       return false;
     });
     if (isHeld) this.#seen[end] = deaths;
@@ -122,9 +122,9 @@ export class Lifeline {
       const entry = this.#find(which, end);
       if (entry === 0) return false;
       const others = this.#find(holder => !which(holder) && this.#counts(holder), end);
-      if (others === 0) this.#then.gone(end);
+      if (others === 0) this.#then.gone?.(end);
       this.#holders.remove(entry);
-      return ENDS.every(one => !this.#isHeld(one));
+      return this.#seen.every((_, one) => !this.#isHeld(one));
     });
     // Who dies here leaves a pipe that nobody has, and its memory until the family ends.
     if (isEmpty) this.#then.empty();

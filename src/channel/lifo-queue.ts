@@ -1,5 +1,5 @@
-import { registerShared } from '../sync/shared-object.js';
 import { JoinableQueue } from './joinable-queue.js';
+import { registerQueue } from './queue.js';
 import type { Sort } from './queue-cell.js';
 
 const SORT: Sort = { kind: 'LifoQueue', order: 'latest', joinable: true };
@@ -17,4 +17,4 @@ export class LifoQueue<T = any> extends JoinableQueue<T> {
   }
 }
 
-registerShared('LifoQueue', LifoQueue, { open: name => new LifoQueue(0, { name }) });
+registerQueue(LifoQueue, 'LifoQueue');

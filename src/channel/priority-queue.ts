@@ -1,6 +1,6 @@
-import { registerShared } from '../sync/shared-object.js';
 import type { WaitOptions } from '../wait/options.js';
 import { JoinableQueue } from './joinable-queue.js';
+import { registerQueue } from './queue.js';
 import type { Sort } from './queue-cell.js';
 
 const SORT: Sort = { kind: 'PriorityQueue', order: 'rank', joinable: true };
@@ -60,4 +60,4 @@ export class PriorityQueue<T = any> extends JoinableQueue<T> {
   }
 }
 
-registerShared('PriorityQueue', PriorityQueue, { open: name => new PriorityQueue(0, { name }) });
+registerQueue(PriorityQueue, 'PriorityQueue');

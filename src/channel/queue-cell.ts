@@ -4,17 +4,20 @@ import { CommonsSpace, commonsRoom } from './commons-space.js';
 import { EXCHANGE, Exchange } from './exchange.js';
 import { Heap } from './heap.js';
 import { Ledger } from './ledger.js';
+import { Lifeline } from './lifeline.js';
 import { Log } from './log.js';
 import { NamedSpace } from './named-space.js';
 import type { Space } from './space.js';
 import type { Store } from './store.js';
 
 /*
- * A queue's cell: the words of its exchange, then those of its store, then those of its ledger if it has one. If it has a name,
- * those follow that keep account of the memory behind them, where its items lie.
+ * A queue's cell: the words of its exchange, those of its store, the table of who has it, and those of its ledger if it has one. If
+ * it has a name, that table is not used, and behind all of it is kept account of the memory where its items lie.
  */
 const STORE_AT = EXCHANGE.WORDS;
-const LEDGER_AT = STORE_AT + Math.max(Log.WORDS, Heap.WORDS);
+const TABLE_AT = STORE_AT + Math.max(Log.WORDS, Heap.WORDS);
+const TABLE_WORDS = 36;
+const LEDGER_AT = TABLE_AT + TABLE_WORDS;
 const BYTES = 256;
 /** As many as make room for the debts of some dozens of threads. */
 const JOINABLE_BYTES = 512;
@@ -56,7 +59,10 @@ export function openQueue({ kind, joinable }: Sort, maxsize: number, options: Na
     bytes,
     namedBytes: bytes + NamedSpace.wordsFor(EXTENT) * 4,
     extent: EXTENT,
-    fill: (words, at) => Exchange.prepare(words, at, Math.max(0, maxsize), limit()),
+    fill: (words, at) => {
+      Exchange.prepare(words, at, Math.max(0, maxsize), limit());
+      Lifeline.prepare(words, at + TABLE_AT, TABLE_WORDS * 4);
+    },
   });
 }
 
@@ -68,6 +74,8 @@ function bytesOf(joinable: boolean): number {
 export interface Parts {
   readonly exchange: Exchange;
   readonly ledger: Ledger | undefined;
+  /** Undefined: a name keeps it. */
+  readonly lifeline: Lifeline | undefined;
 }
 
 export function partsOf(cell: Cell, { joinable, order }: Sort): Parts {
@@ -77,8 +85,11 @@ export function partsOf(cell: Cell, { joinable, order }: Sort): Parts {
   const store: Store =
     order === 'first' ? new Log(words, at + STORE_AT, space) : new Heap(words, at + STORE_AT, space, order);
   const ledger = joinable ? new Ledger(cell, at + LEDGER_AT, end, space) : undefined;
-  cell.attached = () => (ledger ? [...store.blocks(), ...ledger.blocks()] : store.blocks());
   const exchange = new Exchange(cell, at, space, store, { ledger });
   cell.concernsOthers = () => exchange.isCarrier;
-  return { exchange, ledger };
+  if (cell.shared) return { exchange, ledger, lifeline: undefined };
+  const lifeline = new Lifeline(cell, at + TABLE_AT, 1, { empty: () => cell.free() });
+  cell.lifeline = { found: () => lifeline.found(0), letGo: () => lifeline.letGo(0) };
+  cell.attached = () => [...store.blocks(), ...lifeline.blocks, ...(ledger?.blocks() ?? [])];
+  return { exchange, ledger, lifeline };
 }

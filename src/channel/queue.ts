@@ -8,8 +8,10 @@ import { breath, soon } from './breath.js';
 import { type Exchange, OUTCOME, type Outcome } from './exchange.js';
 import { ITEM_ABROAD, mustWait, pack, unpack, unpackAsync } from './item.js';
 import type { Ledger } from './ledger.js';
+import type { Lifeline } from './lifeline.js';
 import { borrow, giveBack, handedOn, INLINE_BYTES, type Parcel, release } from './parcel.js';
 import { openQueue, partsOf, type Sort } from './queue-cell.js';
+import { issueTicket } from './tickets.js';
 import { IS_READY, WATCH, type Waitable, type Watch, type Watcher } from './waitable.js';
 
 const { DONE, NOT_NOW, NEVER, GONE } = OUTCOME;
@@ -42,6 +44,9 @@ export interface Channel<T> extends AsyncIterable<T>, Disposable {}
  * Room: `maxsize` items; without it, or with 0 or less, as many as there is memory for: half of what the commons had left as the
  * queue was made. A full queue has putters wait. One item always fits, however large it is.
  *
+ * Who has it: each thread that made or received it, until it closes it, drops it, or ends. It is there, with its items, as long as
+ * anyone has it or it is on its way to somebody; then its memory is freed.
+ *
  * Death: a producer that is killed leaves whole items only; a consumer that is killed takes at most those along that it was getting.
  *
  * Python: `multiprocessing.Queue`, whose feeder thread loses what was put when its process is killed, and holds up its end
@@ -52,6 +57,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
   protected readonly exchange: Exchange;
   /** @internal Who owes taskDone(), where that matters. */
   protected readonly ledger: Ledger | undefined;
+  readonly #lifeline: Lifeline | undefined;
   readonly #how = this.cell.shared ? ITEM_ABROAD : undefined;
   #isClosed = false;
   /** Bytes of the last long item: the next one may be like it. */
@@ -61,9 +67,20 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
   constructor(maxsize: number | Cell = 0, options: NamedOptions = {}) {
     const { sort } = new.target.prototype;
     super(maxsize instanceof Cell ? maxsize : openQueue(sort, maxsize, options));
-    const { exchange, ledger } = partsOf(this.cell, sort);
+    const { exchange, ledger, lifeline } = partsOf(this.cell, sort);
     this.exchange = exchange;
     this.ledger = ledger;
+    this.#lifeline = lifeline;
+  }
+
+  /** @internal It is about to be on its way to another thread. */
+  static ticketFor(queue: Queue): number {
+    return queue.#lifeline === undefined ? 0 : issueTicket(queue.#lifeline, 0);
+  }
+
+  /** @internal It has arrived in this thread. */
+  static arrived(queue: Queue, ticket: unknown): void {
+    if (queue.#lifeline?.join(0, ticket as number) === false) queue.#isClosed = true;
   }
 
   /** @internal */
@@ -218,11 +235,22 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
     this.exchange.shutDown(immediate);
   }
 
-  /** This thread is done with it: its waits end with ClosedError. Others go on. A second call does nothing. */
+  /**
+   * This thread is done with it: its waits end with ClosedError. Others go on; what is in it stays for them. A second call does
+   * nothing.
+   */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.exchange.failWaits(() => this.closed());
+    if (!this.cell.isThere) return;
+    this.abandon();
+    this.leave();
+  }
+
+  /** The same as close(). */
+  override [Symbol.dispose](): void {
+    this.close();
   }
 
   /** Would a `get` not have to wait? See wait(). */
@@ -262,9 +290,8 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
     );
   }
 
-  protected override farewell(): void {
-    this.exchange.wakeAll();
-  }
+  /** @internal This thread takes no more part. */
+  protected abandon(): void {}
 
   /** @internal The lower, the sooner it comes out, where that matters. */
   protected rankOf(_options: object | undefined): number {
@@ -451,4 +478,13 @@ function* groups<T>(items: Iterable<T>): Iterable<Iterable<T>> {
   if (group.length > 0) yield group;
 }
 
-registerShared('Queue', Queue, { open: name => new Queue(0, { name }) });
+/** Lets queues of a class cross. */
+export function registerQueue(type: typeof Queue, kind: string): void {
+  registerShared<Queue>(kind, type, {
+    open: name => new type(0, { name }),
+    extra: Queue.ticketFor,
+    arrived: Queue.arrived,
+  });
+}
+
+registerQueue(Queue, 'Queue');

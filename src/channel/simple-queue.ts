@@ -1,5 +1,4 @@
-import { registerShared } from '../sync/shared-object.js';
-import { Queue } from './queue.js';
+import { Queue, registerQueue } from './queue.js';
 import type { Sort } from './queue-cell.js';
 
 const SORT: Sort = { kind: 'SimpleQueue', order: 'first', joinable: false };
@@ -15,4 +14,4 @@ export class SimpleQueue<T = any> extends Queue<T> {
   }
 }
 
-registerShared('SimpleQueue', SimpleQueue, { open: name => new SimpleQueue(0, { name }) });
+registerQueue(SimpleQueue, 'SimpleQueue');

@@ -50,7 +50,7 @@ export class Wire {
           noMoreTakes: () => this.lifeline.isGone(end),
         }),
     );
-    this.lifeline = new Lifeline(cell, cell.at + TABLE_AT, {
+    this.lifeline = new Lifeline(cell, cell.at + TABLE_AT, 2, {
       gone: end => {
         this.#toEnds[end].shutDown(true);
         this.#toEnds[1 - end].shutDown(false);

@@ -31,6 +31,14 @@ export type CellHandle = readonly [mark: number, ...blocks: number[]];
 /** What comes before the words of an object that unrelated programs share: its proof, in a cache line of its own. */
 export const NAMED_HEAD = 16;
 
+/** Keeps account of who has an object that was passed on: it goes with the last of them. */
+export interface Lifeline {
+  /** This thread has it, and nobody else knows it yet. */
+  found(): void;
+  /** This thread has it no more. */
+  letGo(): void;
+}
+
 /** What unrelated programs share. */
 export interface Shared {
   readonly kind: string;
@@ -42,6 +50,8 @@ export interface Shared {
 export class Cell {
   readonly words: Int32Array;
   readonly #blocks: readonly number[];
+  /** Undefined: what was passed on stays until it is disposed of, whoever has it. */
+  lifeline: Lifeline | undefined = undefined;
   /** Blocks of the commons that hang on it. */
   attached: () => readonly number[] = () => [];
   /** Asked before it is freed: must others look again, once it is, whether what they wait for can still come? */
@@ -110,6 +120,7 @@ export class Cell {
   /** How it is named to another thread. From now on it belongs to nobody in particular. */
   passOn(): CellHandle {
     if (!this.isPassedOn) {
+      this.lifeline?.found();
       const mark = -newNumber();
       for (const block of [...this.#blocks, ...this.attached()]) transfer(block, this.mark, mark);
       this.mark = mark;

@@ -1,5 +1,6 @@
 import { registerHandle } from '../codec/handles.js';
 import { ClosedError } from '../errors/errors.js';
+import { onDepart } from '../wait/depart.js';
 import { Cell, type CellHandle } from './cell.js';
 
 /** What is known to the objects of this thread that stand for something shared: one each, so that `===` holds. */
@@ -10,9 +11,23 @@ type Revived<T> = new (cell: Cell, extra: unknown) => T;
 
 const collected = new FinalizationRegistry((cell: Cell) => {
   const key = keyOf(cell);
-  if (known.get(key)?.deref() === undefined) known.delete(key);
-  // Nobody else has ever heard of it, or this thread has no more use for what it shares by a name.
-  if (cell.isThere && (!cell.isPassedOn || cell.shared)) cell.free();
+  const here = known.get(key)?.deref();
+  if (here === undefined) known.delete(key);
+  // This thread has got it again meanwhile.
+  else if (here.cell.mark === cell.mark) return;
+  if (!cell.isThere) return;
+  // Nobody else has ever heard of it, or this thread has no more use for what it shares with others.
+  if (!cell.isPassedOn || cell.shared) cell.free();
+  else cell.lifeline?.letGo();
+});
+
+// What only this thread has goes with it.
+onDepart(() => {
+  for (const object of [...known.values()]) {
+    const cell = object.deref()?.cell;
+    if (cell?.isThere) cell.lifeline?.letGo();
+  }
+  return false;
 });
 
 function keyOf(cell: Cell): number | string {
@@ -49,9 +64,23 @@ export abstract class SharedObject implements Disposable {
    */
   [Symbol.dispose](): void {
     if (!this.cell.isThere || this.whole) return;
-    collected.unregister(this);
-    known.delete(keyOf(this.cell));
+    this.forgotten();
     this.cell.free(() => this.farewell());
+  }
+
+  /** This thread has it no more. Who has it last frees it. */
+  protected leave(): void {
+    const { cell } = this;
+    if (!cell.isThere) return;
+    this.forgotten();
+    if (cell.isPassedOn && cell.lifeline) cell.lifeline.letGo();
+    else cell.free();
+  }
+
+  private forgotten(): void {
+    collected.unregister(this);
+    const key = keyOf(this.cell);
+    if (known.get(key)?.deref() === this) known.delete(key);
   }
 
   /** It is gone, and its memory is not yet: tells those who wait. */
@@ -83,6 +112,8 @@ export interface Crossing<T> {
   readonly open?: (name: string) => T;
   /** What its class needs to know of it besides its cell, as a value that can cross. */
   readonly extra?: (object: T) => unknown;
+  /** Hears of each arrival of an object in this thread, which may have it already. */
+  readonly arrived?: (object: T, extra: unknown) => void;
 }
 
 type Crossed = readonly [cell: CellHandle | string, extra?: unknown] | readonly [whole: SharedObject];
@@ -91,7 +122,7 @@ type Crossed = readonly [cell: CellHandle | string, extra?: unknown] | readonly 
 export function registerShared<T extends SharedObject>(
   id: string,
   type: abstract new (...args: never) => T,
-  { open, extra }: Crossing<T> = {},
+  { open, extra, arrived }: Crossing<T> = {},
 ): void {
   const out = (object: T): Crossed => {
     if (object.whole) return [object.whole];
@@ -108,13 +139,17 @@ export function registerShared<T extends SharedObject>(
       here?.cell.isThere &&
       (typeof cell === 'string' || here.cell.mark === cell[0]) &&
       here instanceof type
-    )
+    ) {
+      arrived?.(here, more);
       return here;
+    }
     const object =
       typeof cell === 'string'
         ? (open as (name: string) => T)(cell)
         : new (type as unknown as Revived<T>)(Cell.at(cell), more);
-    if (object.cell.isThere) known.set(key, new WeakRef(object));
+    if (!object.cell.isThere) return object;
+    known.set(key, new WeakRef(object));
+    arrived?.(object, more);
     return object;
   };
   registerHandle<T, Crossed>(id, type, out, back, ({ cell }) => cell.shared !== undefined);
