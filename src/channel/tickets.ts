@@ -28,6 +28,7 @@ export class Tickets {
   readonly #all: Ticket[] = [];
 
   add(lifeline: Lifeline, end: number): void {
+    if (this.#all.some(one => one.lifeline === lifeline && one.end === end)) return;
     lifeline.issue(end, this.serial);
     this.#all.push({ lifeline, end });
   }

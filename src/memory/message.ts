@@ -8,14 +8,14 @@ import { self } from './participants.js';
  *
  *   word 0    how many they are
  *   word 1    tag of the thread that wrote them
- *   word 2    a number that shows it to be still the same message, if anyone needs to know (see carries())
+ *   word 2    its serial number, if anyone needs to know whether it is still the same message (see carries()); else 0
  *   word 3    not used
  *   the bytes
  */
 export const MESSAGE_HEAD = 16;
 const SERIAL = 2;
 
-/** Copies `message` into a new block that belongs to `owner`. @throws {OutOfMemoryError} */
+/** Copies `message` into a new block that belongs to `owner`; `serial`: 1 to 2³¹ − 1. @throws {OutOfMemoryError} */
 export function storeMessage(message: Uint8Array, owner: number, serial = 0): number {
   const length = message.byteLength;
   const handle = allocate(length + MESSAGE_HEAD, { owner, zero: false });
@@ -30,7 +30,7 @@ export function writeHead(block: Uint8Array, length: number, serial: number): vo
   const head = headOf(block);
   head.setUint32(0, length, true);
   head.setUint32(4, self(), true);
-  head.setUint32(8, serial, true);
+  head.setInt32(SERIAL * 4, serial, true);
   head.setUint32(12, 0, true);
 }
 
@@ -45,6 +45,11 @@ export function carries(handle: number, serial: number): boolean {
   const offset = offsetOf(handle);
   if (offset < LOW_BYTES) return words[offset / 4 + SERIAL] === serial;
   return headOf(view(offset, MESSAGE_HEAD)).getInt32(SERIAL * 4, true) === serial;
+}
+
+/** The serial number of the message; 0: it has none. */
+export function serialOf(handle: number): number {
+  return headOf(view(offsetOf(handle), MESSAGE_HEAD)).getInt32(SERIAL * 4, true);
 }
 
 /** Tag of the thread that wrote the message. */

@@ -1,7 +1,9 @@
+import type { Tickets } from '../channel/tickets.js';
 import { allocate, free, givenTo, offsetOf, takeOver, transfer } from '../memory/allocator.js';
 import { view } from '../memory/commons.js';
-import { authorOf, messageAt, storeMessage } from '../memory/message.js';
+import { authorOf, messageAt, serialOf, storeMessage } from '../memory/message.js';
 import { self } from '../memory/participants.js';
+import { haveAllLook } from '../wait/deaths.js';
 
 /*
  * The board on which a pool and its workers meet, a block of the commons:
@@ -160,16 +162,21 @@ export class Board {
     return this.#roomAt(slot * 2, this.#slot(slot) * 4 + ARGS_AT);
   }
 
+  /** A copy of those that were written there. */
+  argsIn(slot: number): Uint8Array {
+    return this.argsRoom(slot).slice(0, this.#words[this.#slot(slot) + SLOT.ARGS_LENGTH]);
+  }
+
   setArgsLength(slot: number, length: number): void {
     this.#words[this.#slot(slot) + SLOT.ARGS_LENGTH] = length;
   }
 
-  /** Arguments encoded already: in the slot if they fit, else in a block. */
-  putArgs(slot: number, message: Uint8Array): void {
+  /** Arguments encoded already: in the slot if they fit, else in a block, as what holds ends of pipes open. */
+  putArgs(slot: number, message: Uint8Array, tickets: Tickets | null = null): void {
     const at = this.#slot(slot);
     this.#words[at + SLOT.ARGS_LENGTH] = message.byteLength;
-    if (message.byteLength <= ROOM) this.#bytes.set(message, at * 4 + ARGS_AT);
-    else this.#words[at + SLOT.ARGS] = storeMessage(message, this.owner);
+    if (message.byteLength <= ROOM && !tickets) this.#bytes.set(message, at * 4 + ARGS_AT);
+    else this.#putBlock(at + SLOT.ARGS, message, this.owner, tickets);
   }
 
   /** Room in the ring for one more. */
@@ -209,7 +216,7 @@ export class Board {
     const words = this.#words;
     this.abandon(slot);
     if (words[at + SLOT.ARGS] !== 0) free(words[at + SLOT.ARGS] >>> 0);
-    if (words[at + SLOT.RESULT] !== 0) free(words[at + SLOT.RESULT] >>> 0);
+    if (words[at + SLOT.RESULT] !== 0) letGo(words[at + SLOT.RESULT] >>> 0);
     words[at + SLOT.ARGS] = 0;
     words[at + SLOT.RESULT] = 0;
     Atomics.store(words, at + SLOT.STATE, words[at + SLOT.STATE] & ~CODE);
@@ -379,12 +386,18 @@ export class Board {
     this.#words[this.#slot(slot) + SLOT.RESULT_LENGTH] = length;
   }
 
-  /** A result encoded already: in the slot if it fits, else in a block that is this worker's until it has finished. */
-  putResult(slot: number, message: Uint8Array): void {
+  /** A result encoded already: the same, in a block that is this worker's until it has finished. */
+  putResult(slot: number, message: Uint8Array, tickets: Tickets | null = null): void {
     const at = this.#slot(slot);
     this.#words[at + SLOT.RESULT_LENGTH] = message.byteLength;
-    if (message.byteLength <= ROOM) this.#bytes.set(message, at * 4 + RESULT_AT);
-    else this.#words[at + SLOT.RESULT] = storeMessage(message, self());
+    if (message.byteLength <= ROOM && !tickets) this.#bytes.set(message, at * 4 + RESULT_AT);
+    else this.#putBlock(at + SLOT.RESULT, message, self(), tickets);
+  }
+
+  #putBlock(word: number, message: Uint8Array, owner: number, tickets: Tickets | null): void {
+    const handle = storeMessage(message, owner, tickets?.serial);
+    this.#words[word] = handle;
+    tickets?.bind(handle);
   }
 
   /**
@@ -414,9 +427,9 @@ export class Board {
   /** Frees the block that a worker was making for the pool when it ended, if it is still there: see above. */
   #reclaim(handle: number, worker: number): void {
     const { owner } = this;
-    if (takeOver(handle, worker, owner)) free(handle);
+    if (takeOver(handle, worker, owner)) letGo(handle);
     else if (takeOver(handle, givenTo(owner), owner)) {
-      if (authorOf(handle) === worker) free(handle);
+      if (authorOf(handle) === worker) letGo(handle);
       else transfer(handle, owner, givenTo(owner));
     }
   }
@@ -454,6 +467,13 @@ export class Board {
   #worker(worker: number): number {
     return HEADER.WORDS + worker * WORKER.WORDS;
   }
+}
+
+/** Frees what a worker made. Perhaps it was not read. */
+function letGo(handle: number): void {
+  const isCarrier = serialOf(handle) !== 0;
+  free(handle);
+  if (isCarrier) haveAllLook();
 }
 
 /** Where the parts start, in words, and how large the whole is. */

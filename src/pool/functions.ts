@@ -1,12 +1,12 @@
+import { collectTickets, type Tickets } from '../channel/tickets.js';
 import { encode } from '../codec/encode.js';
 import { free } from '../memory/allocator.js';
 import { storeMessage } from '../memory/message.js';
 import { portable } from '../process/target.js';
 
 /** A function as the workers of a pool get it: once each. */
-export interface Definition {
+export interface Definition extends Kept {
   readonly id: number;
-  readonly handle: number;
   readonly name: string;
   /** Tasks that are outstanding. */
   uses: number;
@@ -35,8 +35,8 @@ export class Functions {
     const key = keyOf(target);
     let definition = this.#known.get(key);
     if (!definition) {
-      const handle = storeMessage(encode(portable(target), { root: 'target' }), this.#owner);
-      definition = { id: ++this.#count, handle, name: nameOf(target), uses: 0 };
+      const stored = storeKept(() => encode(portable(target), { root: 'target' }), this.#owner);
+      definition = { id: ++this.#count, name: nameOf(target), uses: 0, ...stored };
       this.#known.set(key, definition);
       if (this.#known.size > KEPT) this.#forgetOne();
     }
@@ -48,17 +48,35 @@ export class Functions {
     for (const [key, definition] of this.#known) {
       if (definition.uses > 0) continue;
       this.#known.delete(key);
-      free(definition.handle);
+      freeKept(definition);
       if (this.#last?.definition === definition) this.#last = undefined;
       return;
     }
   }
 
   free(): void {
-    for (const { handle } of this.#known.values()) free(handle);
+    for (const definition of this.#known.values()) freeKept(definition);
     this.#known.clear();
     this.#last = undefined;
   }
+}
+
+/** A message that is kept, and what it holds open for as long as it is. */
+export interface Kept {
+  readonly handle: number;
+  readonly tickets: Tickets | null;
+}
+
+export function storeKept(encoding: () => Uint8Array, owner: number): Kept {
+  const { result, tickets } = collectTickets(encoding);
+  const handle = storeMessage(result, owner, tickets?.serial);
+  tickets?.bind(handle);
+  return { handle, tickets };
+}
+
+export function freeKept({ handle, tickets }: Kept): void {
+  tickets?.release();
+  free(handle);
 }
 
 /** Functions are known by identity, module references by what they say. */

@@ -1,3 +1,4 @@
+import { beginCollecting, endCollecting, type Tickets } from '../channel/tickets.js';
 import { decode, decodeAsync, needsModules } from '../codec/decode.js';
 import { encode, encodeInto, takeEncoded } from '../codec/encode.js';
 import { decodeThrown, decodeThrownAsync, joinStacks } from '../codec/errors.js';
@@ -9,9 +10,7 @@ import {
   TimeoutError,
   WorkerDiedError,
 } from '../errors/errors.js';
-import { free } from '../memory/allocator.js';
 import { REASON } from '../memory/layout.js';
-import { storeMessage } from '../memory/message.js';
 import { self } from '../memory/participants.js';
 import { cpuCount } from '../platform/platform.js';
 import type { Process } from '../process/process.js';
@@ -25,7 +24,7 @@ import { AsyncResult, type Source } from './async-result.js';
 import { Board, CHUNK, MAX_WORKERS, PHASE, TELL, THREW } from './board.js';
 import { type Carrier, type Kind, startWorker } from './carriers.js';
 import { Durations } from './durations.js';
-import { type Definition, Functions } from './functions.js';
+import { type Definition, Functions, freeKept, type Kept, storeKept } from './functions.js';
 import { type MappedIterator, mapInOrder, mapUnordered } from './imap.js';
 
 export interface PoolOptions {
@@ -99,6 +98,8 @@ interface Task {
   reject(error: unknown): void;
   /** Encoded arguments, while it waits for a slot. */
   message: Uint8Array | undefined;
+  /** Ends of pipes in its arguments: open until it has settled. */
+  tickets: Tickets | null;
   slot: number;
   retries: number;
   timer: NodeJS.Timeout | undefined;
@@ -133,8 +134,8 @@ export class Pool implements AsyncDisposable {
   readonly #options: PoolOptions;
   readonly #board: Board;
   readonly #functions: Functions;
-  /** Handle of the message with what workers run first; 0: nothing. */
-  readonly #initializer: number;
+  /** The message with what workers run first. */
+  readonly #initializer: Kept | undefined;
   readonly #seats: Seat[] = [];
   readonly #tasks: (Task | undefined)[] = [];
   readonly #freeSlots: number[] = [];
@@ -378,6 +379,7 @@ export class Pool implements AsyncDisposable {
     let definition: Definition;
     let slot = -1;
     let message: Uint8Array | undefined;
+    const before = beginCollecting();
     try {
       checkTaskOptions(options);
       signal?.throwIfAborted();
@@ -389,10 +391,14 @@ export class Pool implements AsyncDisposable {
         this.#freeSlots.pop();
       } else message = encode(args, { root: 'args' });
     } catch (error) {
+      endCollecting(before)?.release();
       result.conclude('threw');
       reject(error);
       return result;
     }
+    const tickets = endCollecting(before);
+    // What holds them open is a block.
+    if (tickets && slot >= 0) message ??= this.#board.argsIn(slot);
     const task: Task = {
       definition,
       flags: timeout === undefined ? flags : flags | TELL,
@@ -403,6 +409,7 @@ export class Pool implements AsyncDisposable {
       resolve,
       reject,
       message,
+      tickets,
       slot: -1,
       retries: options?.retries ?? 0,
       timer: undefined,
@@ -433,7 +440,7 @@ export class Pool implements AsyncDisposable {
     const { definition, flags } = task;
     this.#board.fill(slot, definition.id, definition.handle, flags);
     if (task.message) {
-      this.#board.putArgs(slot, task.message);
+      this.#board.putArgs(slot, task.message, task.tickets);
       task.message = undefined;
     }
     task.slot = slot;
@@ -551,9 +558,16 @@ export class Pool implements AsyncDisposable {
   #release(task: Task): void {
     if (task.slot < 0) return;
     this.#tasks[task.slot] = undefined;
+    if (task.tickets) this.#letGo(task);
     this.#board.clear(task.slot);
     this.#freeSlots.push(task.slot);
     task.slot = -1;
+  }
+
+  /** Nobody will read its arguments any more. */
+  #letGo(task: Task): void {
+    task.tickets?.release();
+    task.tickets = null;
   }
 
   #settle(task: Task, value: unknown, failure: { error?: unknown } | undefined): void {
@@ -562,6 +576,7 @@ export class Pool implements AsyncDisposable {
       clearTimeout(task.timer);
     }
     if (task.abort) task.signal?.removeEventListener('abort', task.abort);
+    if (task.tickets) this.#letGo(task);
     task.definition.uses--;
     if (failure) {
       this.#failed++;
@@ -626,7 +641,7 @@ export class Pool implements AsyncDisposable {
       workers: this.size,
       index: seat.index,
       maxMemory: maxMemoryPerChild,
-      initializer: this.#initializer,
+      initializer: this.#initializer?.handle ?? 0,
       lingers: cpuCount() > 1,
     };
     try {
@@ -733,7 +748,7 @@ export class Pool implements AsyncDisposable {
     if (this.#ended.outcome || this.#reading > 0 || this.#seats.some(({ carrier }) => carrier)) return;
     this.#stopListening();
     this.#functions.free();
-    if (this.#initializer !== 0) free(this.#initializer);
+    if (this.#initializer) freeKept(this.#initializer);
     this.#board.free();
     this.#ended.complete();
   }
@@ -790,10 +805,10 @@ function stackOf(callee: unknown): Caller {
   return caller;
 }
 
-function storeInitializer({ initializer, initargs = [] }: PoolOptions, owner: number): number {
-  if (initializer === undefined) return 0;
-  const message = encode({ target: portable(initializer), args: initargs }, { root: 'initializer' });
-  return storeMessage(message, owner);
+function storeInitializer({ initializer, initargs = [] }: PoolOptions, owner: number): Kept | undefined {
+  if (initializer === undefined) return undefined;
+  const work = { target: portable(initializer), args: initargs };
+  return storeKept(() => encode(work, { root: 'initializer' }), owner);
 }
 
 async function collect(items: AsyncIterable<unknown>): Promise<unknown[]> {

@@ -1,3 +1,4 @@
+import { beginCollecting, endCollecting } from '../channel/tickets.js';
 import { decode, decodeAsync, needsModules } from '../codec/decode.js';
 import { encodeInto, takeEncoded } from '../codec/encode.js';
 import { encodeThrown } from '../codec/errors.js';
@@ -29,6 +30,8 @@ export interface Initializer {
   readonly target: PortableTarget;
   readonly args: readonly unknown[];
 }
+
+const ROOT = { root: 'result' };
 
 type Runnable = (...args: unknown[]) => unknown;
 
@@ -257,19 +260,36 @@ class Worker {
 
   /** Writes down what a task came to; what cannot be written is told by the error that says so. */
   #write(slot: number, outcome: number, value: unknown): number {
+    const board = this.#board;
+    const before = beginCollecting();
+    let message: Uint8Array | undefined;
+    let length = -1;
     try {
-      if (outcome === THREW) this.#board.putResult(slot, encodeThrown(value));
+      if (outcome === THREW) message = encodeThrown(value);
       else {
-        const length = encodeInto(value, this.#board.resultRoom(slot), 0, { root: 'result' });
-        if (length >= 0) this.#board.setResultLength(slot, length);
-        else this.#board.putResult(slot, takeEncoded());
+        length = encodeInto(value, board.resultRoom(slot), 0, ROOT);
+        if (length < 0) message = takeEncoded();
       }
+    } catch (error) {
+      endCollecting(before)?.release();
+      return this.#writeFailure(slot, outcome, error);
+    }
+    const tickets = endCollecting(before);
+    if (tickets) message ??= board.resultRoom(slot).slice(0, length);
+    try {
+      if (message) board.putResult(slot, message, tickets);
+      else board.setResultLength(slot, length);
       return outcome;
     } catch (error) {
-      if (outcome !== THREW) return this.#write(slot, THREW, error);
-      this.#board.setResultLength(slot, 0); // not even room for the error: the pool says so
-      return THREW;
+      tickets?.release();
+      return this.#writeFailure(slot, outcome, error);
     }
+  }
+
+  #writeFailure(slot: number, outcome: number, error: unknown): number {
+    if (outcome !== THREW) return this.#write(slot, THREW, error);
+    this.#board.setResultLength(slot, 0); // not even room for the error: the pool says so
+    return THREW;
   }
 }
 

@@ -1,4 +1,5 @@
 import os from 'node:os';
+import type { Tickets } from '../channel/tickets.js';
 import { decode } from '../codec/decode.js';
 import { encode } from '../codec/encode.js';
 import { setEntry } from '../codec/functions/modules.js';
@@ -12,7 +13,7 @@ import { ring } from '../wait/doorbell.js';
 import { setParentPid } from './after-fork.js';
 import { seeToTheEnd } from './children.js';
 import { adoptIdentity, type Identity } from './identity.js';
-import { drop, peek, put, read, write } from './records.js';
+import { drop, isCarrier, peek, put, read, write } from './records.js';
 import { inheritBirthplace } from './server.js';
 import { inheritStartMethod, type StartMethod } from './start-method.js';
 import { carryOut, catchErrors, fail, type Task, takeOn } from './work.js';
@@ -58,10 +59,10 @@ export function runSpawned(index: number): void {
   void run(index, settings, payload.subarray(split));
 }
 
-/** A copy of it: from here on the block is free. */
+/** A copy of it: from here on the block is free, unless it holds the ends of pipes open until all is decoded. */
 function takePayload(index: number): Uint8Array {
   const payload = (peek(index, PROCESS.PAYLOAD) ?? new Uint8Array(4)).slice();
-  drop(index, PROCESS.PAYLOAD);
+  if (!isCarrier(index, PROCESS.PAYLOAD)) drop(index, PROCESS.PAYLOAD);
   return payload;
 }
 
@@ -91,7 +92,7 @@ export function unprepare(): void {
 /** Resolves when the outcome is published. */
 function run(index: number, settings: Settings, task: Uint8Array): Promise<void> {
   prepareToRun();
-  takeOn(settings.identity.name, (outcome, message) => publish(index, outcome, message));
+  takeOn(settings.identity.name, (...outcome) => publish(index, ...outcome));
   adoptIdentity(settings.identity);
   inheritStartMethod(settings.startMethod);
   if (settings.entry !== undefined) setEntry(settings.entry);
@@ -103,7 +104,7 @@ function run(index: number, settings: Settings, task: Uint8Array): Promise<void>
     fail(error); // a folder that is not there, a CPU that it may not use
     return Promise.resolve();
   }
-  return carryOut(task);
+  return carryOut(task, () => drop(index, PROCESS.PAYLOAD));
 }
 
 /** Takes the place it was given in the system. */
@@ -115,8 +116,8 @@ function settleIn({ env, cwd, priority, affinity }: Settings): void {
   if (affinity) native.setAffinity(0, affinity);
 }
 
-function publish(index: number, outcome: number, message: Uint8Array): void {
-  put(index, PROCESS.RESULT, message);
+function publish(index: number, outcome: number, message: Uint8Array, tickets: Tickets | null): void {
+  put(index, PROCESS.RESULT, message, tickets);
   write(index, PROCESS.OUTCOME, outcome); // last: from now on it counts, whatever becomes of this process
   ring(indexOf(read(index, PROCESS.OWNER)), REASON.CHILD);
 }

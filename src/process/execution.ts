@@ -185,11 +185,16 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
       process.nextTick(() => this.emit('error', outcome.error));
   }
 
-  /** The same as it came over: encoded. */
-  protected conclude(threw: boolean, message: Uint8Array): void {
-    const take = (value: unknown) =>
+  /** The same as it came over: encoded. `decoded` is called once it has been decoded, or cannot be. */
+  protected conclude(threw: boolean, message: Uint8Array, decoded: () => void = () => {}): void {
+    const take = (value: unknown) => {
+      decoded();
       this.settle(threw ? { error: value } : { value: value as R }, { quiet: false });
-    const refuse = (error: unknown) => this.settle({ error }, { quiet: false });
+    };
+    const refuse = (error: unknown) => {
+      decoded();
+      this.settle({ error }, { quiet: false });
+    };
     try {
       if (threw) take(decodeThrown(message));
       else if (needsModules(message)) decodeAsync(message).then(({ value }) => take(value), refuse);

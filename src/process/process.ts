@@ -5,11 +5,14 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { isMainThread } from 'node:worker_threads';
+import { collectTickets } from '../channel/tickets.js';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
+import { free } from '../memory/allocator.js';
 import { PROCESS, PROCESS_FLAG, PROCESS_STATE } from '../memory/layout.js';
 import { self } from '../memory/participants.js';
 import { native } from '../native/native.js';
+import { haveAllLook } from '../wait/deaths.js';
 import { blockUntil } from '../wait/doorbell.js';
 import { packPayload, type Settings } from './child.js';
 import { forgetChild, rememberChild } from './children.js';
@@ -18,6 +21,7 @@ import { identity, nextPath } from './identity.js';
 import {
   claimRecord,
   drop,
+  isCarrier,
   move,
   OUTCOME,
   peek,
@@ -25,6 +29,7 @@ import {
   read,
   recordState,
   releaseRecord,
+  takeBlock,
   write,
 } from './records.js';
 import { currentBirthplace, isGone, isServerOwn, startForked, withoutOptions } from './server.js';
@@ -201,15 +206,19 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
       throw new LifecycleError(
         `Cannot start ${this.name} as ${identity()?.name} is a daemon: start it from a process that is none`,
       );
-    const payload = packPayload(this.#settings(method), { target: this.target, args: this.args });
-    const record = claimRecord();
+    const { result: payload, tickets } = collectTickets(() =>
+      packPayload(this.#settings(method), { target: this.target, args: this.args }),
+    );
+    let record = -1;
     try {
-      put(record, PROCESS.PAYLOAD, payload);
+      record = claimRecord();
+      put(record, PROCESS.PAYLOAD, payload, tickets);
       write(record, PROCESS.FLAGS, this.endsWithParent ? PROCESS_FLAG.DAEMON : 0);
       if (method === 'forkserver') this.#fork(record);
       else this.#spawn(record);
     } catch (error) {
-      releaseRecord(record);
+      if (record >= 0) releaseRecord(record);
+      if (tickets) haveAllLook();
       throw error;
     }
     this.#record = record;
@@ -366,7 +375,9 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     if (!this.#outcomeTaken && read(this.#record, PROCESS.OUTCOME) !== OUTCOME.NONE) this.#takeOutcome();
     if (!exited) return;
     const end = endOf(read(this.#record, PROCESS.STATUS));
+    const isUnread = isCarrier(this.#record, PROCESS.PAYLOAD);
     releaseRecord(this.#record);
+    if (isUnread) haveAllLook();
     this.#record = -1;
     forgetChild(this);
     if (!this.#outcomeTaken) this.settle({ error: this.#death(end) }, { quiet: end.exitCode === 0 });
@@ -377,8 +388,16 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     this.#outcomeTaken = true;
     const threw = read(this.#record, PROCESS.OUTCOME) === OUTCOME.THREW;
     const message = (peek(this.#record, PROCESS.RESULT) ?? new Uint8Array(0)).slice();
-    drop(this.#record, PROCESS.RESULT);
-    this.conclude(threw, message);
+    if (!isCarrier(this.#record, PROCESS.RESULT)) {
+      drop(this.#record, PROCESS.RESULT);
+      this.conclude(threw, message);
+      return;
+    }
+    const block = takeBlock(this.#record, PROCESS.RESULT);
+    this.conclude(threw, message, () => {
+      free(block);
+      haveAllLook(); // it may not have been readable
+    });
   }
 
   #death({ exitCode, signalCode }: End): WorkerDiedError {

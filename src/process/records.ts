@@ -1,5 +1,7 @@
+import { onProcessOwner } from '../channel/lifeline.js';
+import type { Tickets } from '../channel/tickets.js';
 import { OutOfMemoryError } from '../errors/errors.js';
-import { free, PROCESS_OWNER } from '../memory/allocator.js';
+import { free, PROCESS_OWNER, transfer } from '../memory/allocator.js';
 import { attach, words } from '../memory/commons.js';
 import {
   HEADER,
@@ -11,8 +13,8 @@ import {
   PROCESS_WORDS,
   PROCESSES,
 } from '../memory/layout.js';
-import { messageAt, storeMessage } from '../memory/message.js';
-import { indexOf, record as participantRecord, self, tagOf } from '../memory/participants.js';
+import { messageAt, serialOf, storeMessage } from '../memory/message.js';
+import { indexOf, isKnownDead, record as participantRecord, self, tagOf } from '../memory/participants.js';
 
 /*
  * The records of started processes in the commons; native/layout.h says what their words mean and
@@ -32,6 +34,9 @@ const UNDER_WAY = new Set<number>([
   PROCESS_STATE.RUNNING,
   PROCESS_STATE.ENDING,
 ]);
+
+/** Those in which its process has yet to begin or to end. */
+const ON_THE_WAY = new Set<number>([PROCESS_STATE.REQUESTED, PROCESS_STATE.FORKING, PROCESS_STATE.RUNNING]);
 
 /** Index of the word `field` (of PROCESS) of record `index`. */
 export function wordOf(index: number, field: number): number {
@@ -82,9 +87,12 @@ export function requestAgain(index: number): void {
     swap(index, seen, withState(seen + ATTEMPT, PROCESS_STATE.REQUESTED));
 }
 
+const INDEX_BITS = 14;
+const INDEX_MASK = (1 << INDEX_BITS) - 1;
+
 /** The owner mark of blocks that live as long as the record is in use. */
 function ownerTag(index: number): number {
-  return PROCESS_OWNER | ((read(index, PROCESS.GENERATION) & 0xffff) << 14) | index;
+  return PROCESS_OWNER | ((read(index, PROCESS.GENERATION) & 0xffff) << INDEX_BITS) | index;
 }
 
 /** Takes a free record for a process that this thread is about to start. */
@@ -134,10 +142,37 @@ export function drop(index: number, field: number): void {
   if (handle !== 0) free(handle);
 }
 
-/** Lets a record's `field` name a new block that holds `message`. */
-export function put(index: number, field: number, message: Uint8Array): void {
-  write(index, field, storeMessage(message, ownerTag(index)));
+/** Lets a record's `field` name a new block that holds `message`, and the ends of pipes in it are held open by that. */
+export function put(index: number, field: number, message: Uint8Array, tickets?: Tickets | null): void {
+  const handle = storeMessage(message, ownerTag(index), tickets?.serial);
+  write(index, field, handle);
+  tickets?.bind(handle);
 }
+
+/** Are ends of pipes held open by the message that `field` names? */
+export function isCarrier(index: number, field: number): boolean {
+  const handle = read(index, field) >>> 0;
+  return handle !== 0 && serialOf(handle) !== 0;
+}
+
+/** Makes the block that `field` names this thread's: its handle; 0: there is none. */
+export function takeBlock(index: number, field: number): number {
+  const handle = read(index, field) >>> 0;
+  if (handle !== 0) transfer(handle, ownerTag(index), self());
+  write(index, field, 0);
+  return handle;
+}
+
+/* Arguments hold ends of pipes open until their process has decoded them or ended; a result, until its reader has or has ended. */
+onProcessOwner((owner, handle) => {
+  const index = owner & INDEX_MASK;
+  if (ownerTag(index) !== owner) return false;
+  const starterIsDead = isKnownDead(read(index, PROCESS.OWNER));
+  if (read(index, PROCESS.RESULT) >>> 0 === handle) return !starterIsDead;
+  const state = recordState(index);
+  if (state === PROCESS_STATE.CLAIMED) return !starterIsDead;
+  return ON_THE_WAY.has(state);
+});
 
 /** The message that `field` names, in place; undefined: none. */
 export function peek(index: number, field: number): Uint8Array | undefined {

@@ -7,12 +7,16 @@ import {
   receiveMessageOnPort,
   Worker,
 } from 'node:worker_threads';
+import { collectTickets, type Tickets } from '../channel/tickets.js';
 import { encode } from '../codec/encode.js';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
+import { free } from '../memory/allocator.js';
 import { REASON } from '../memory/layout.js';
+import { storeMessage } from '../memory/message.js';
 import { indexOf, self, threadIds } from '../memory/participants.js';
 import { native } from '../native/native.js';
+import { haveAllLook } from '../wait/deaths.js';
 import { blockUntil, ring } from '../wait/doorbell.js';
 import { forgetThread, rememberThread } from './children.js';
 import { type End, Execution, type ExecutionOptions } from './execution.js';
@@ -33,8 +37,34 @@ export interface ThreadOptions<A extends readonly unknown[], R> extends Executio
  *   OUTCOME  of OUTCOME; the message lies in the port by then
  *   ENDING   1: it ends in order, and has told CODE
  *   BLOCKED  1: its starter blocks its event loop until the thread ends
+ *   ARGS     a block of the starter's that holds ends of pipes open (src/channel/tickets.ts) until the thread has decoded its task
+ *   RESULT   one that holds them open until the starter has decoded the outcome
  */
-export const WORD = { TID: 0, TAG: 1, OUTCOME: 2, ENDING: 3, CODE: 4, BLOCKED: 5 } as const;
+export const WORD = {
+  TID: 0,
+  TAG: 1,
+  OUTCOME: 2,
+  ENDING: 3,
+  CODE: 4,
+  BLOCKED: 5,
+  ARGS: 6,
+  RESULT: 7,
+} as const;
+
+/** A block of the commons that holds open what the tickets are for, in `owner`'s name. Its handle; 0: there is nothing. */
+export function custodyFor(tickets: Tickets | null, owner: number): number {
+  if (tickets === null) return 0;
+  const handle = storeMessage(new Uint8Array(0), owner, tickets.serial);
+  tickets.bind(handle);
+  return handle;
+}
+
+/** Ends that, unless the other side has. True: there was something to end. */
+export function endCustody(words: Int32Array, word: number): boolean {
+  const handle = Atomics.exchange(words, word, 0) >>> 0;
+  if (handle !== 0) free(handle);
+  return handle !== 0;
+}
 
 /** What a thread is told at its birth. */
 export interface Birth {
@@ -144,10 +174,14 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     const { port1, port2 } = new MessageChannel();
     this.#words = new Int32Array(new SharedArrayBuffer(4 * Object.keys(WORD).length));
     try {
+      const { result: task, tickets } = collectTickets(() =>
+        encode({ target: this.target, args: this.args }, { root: '' }),
+      );
+      this.#words[WORD.ARGS] = custodyFor(tickets, self());
       const birth: Birth = {
         words: this.#words,
         port: port2,
-        task: encode({ target: this.target, args: this.args }, { root: '' }),
+        task,
         name: this.name,
         daemon: this.daemon,
         starter: self(),
@@ -164,6 +198,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
         .map(tid => ({ tid, start: startOf(tid) }));
     } catch (error) {
       port1.close();
+      if (endCustody(this.#words, WORD.ARGS)) haveAllLook();
       throw error;
     }
     this.#port = port1;
@@ -224,7 +259,9 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     if (outcome === OUTCOME.NONE) return;
     const received = receiveMessageOnPort(this.#port) as { message: Uint8Array } | undefined;
     this.#outcomeTaken = true;
-    this.conclude(outcome === OUTCOME.THREW, received?.message ?? new Uint8Array(0));
+    this.conclude(outcome === OUTCOME.THREW, received?.message ?? new Uint8Array(0), () => {
+      if (endCustody(this.#words, WORD.RESULT)) haveAllLook(); // it may not have been readable
+    });
   }
 
   /** Looks whether it still exists: its 'exit' event comes too late for those who block this thread. */
@@ -258,6 +295,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
   #finish(exitCode: number): void {
     if (this.end) return;
     this.#port?.close();
+    if (endCustody(this.#words, WORD.ARGS)) haveAllLook();
     this.#ring(0); // it is gone: what is kept for ringing it goes, too
     forgetThread(this);
     this.finish({ exitCode, signalCode: null } satisfies End);

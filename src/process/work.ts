@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { collectTickets, type Tickets } from '../channel/tickets.js';
 import { decodeAsync } from '../codec/decode.js';
 import { encode } from '../codec/encode.js';
 import { encodeThrown } from '../codec/errors.js';
@@ -13,8 +14,8 @@ export interface Task {
   readonly args: readonly unknown[];
 }
 
-/** Writes an outcome where the starter finds it, and rings. */
-export type Publish = (outcome: number, message: Uint8Array) => void;
+/** Writes an outcome where the starter finds it, and rings. `tickets`: of the ends of pipes in it. */
+export type Publish = (outcome: number, message: Uint8Array, tickets: Tickets | null) => void;
 
 /** Where the outcome goes; undefined once it is known: the first counts, what fails later is told by the exit code alone. */
 let publish: Publish | undefined;
@@ -32,39 +33,46 @@ export function takeOn(as: string, to: Publish): void {
   publish = to;
 }
 
-/** Does it. Resolves when the outcome is published. `task`: encoded. */
-export function carryOut(task: Uint8Array): Promise<void> {
-  return perform(task).then(succeed, fail);
+/**
+ * Does it. Resolves when the outcome is published. `task`: encoded. `decoded` is called once that has been decoded, before
+ * anything of it runs.
+ */
+export function carryOut(task: Uint8Array, decoded: () => void): Promise<void> {
+  return perform(task, decoded).then(succeed, fail);
 }
 
-async function perform(bytes: Uint8Array): Promise<unknown> {
+async function perform(bytes: Uint8Array, decoded: () => void): Promise<unknown> {
   const { value } = await decodeAsync(bytes);
+  decoded();
   const { target, args } = value as Task;
   return target && (await (await resolveTarget(target))(...args));
 }
 
 function succeed(value: unknown): void {
   let message: Uint8Array;
+  let tickets: Tickets | null;
   try {
-    message = encode(value, { root: 'result' });
+    ({ result: message, tickets } = collectTickets(() => encode(value, { root: 'result' })));
   } catch (error) {
     fail(error);
     return;
   }
-  settle(OUTCOME.RETURNED, message);
+  settle(OUTCOME.RETURNED, message, tickets);
 }
 
 /** As Node ends on an uncaught error: says it on stderr, runs the 'exit' handlers, leaves with 1. */
 export function fail(error: unknown): void {
-  settle(OUTCOME.THREW, encodeThrown(error));
+  const { result: message, tickets } = collectTickets(() => encodeThrown(error));
+  settle(OUTCOME.THREW, message, tickets);
   try {
     process.stderr.write(`${selfName()}: ${inspect(error)}\n`);
   } catch {} // nobody listens: there is no other place to say it
   process.exit(1);
 }
 
-function settle(outcome: number, message: Uint8Array): void {
+function settle(outcome: number, message: Uint8Array, tickets: Tickets | null): void {
   const to = publish;
   publish = undefined;
-  to?.(outcome, message);
+  if (to) to(outcome, message, tickets);
+  else tickets?.release();
 }
