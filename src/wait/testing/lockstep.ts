@@ -97,7 +97,7 @@ function run(board: Int32Array, number: number): void {
       return Reflect.set(target, key, value);
     },
   });
-  for (const name of ['load', 'store', 'add', 'or', 'and', 'exchange', 'compareExchange'] as const) {
+  for (const name of ['load', 'store', 'add', 'sub', 'or', 'and', 'exchange', 'compareExchange'] as const) {
     const original = real[name] as (...args: unknown[]) => number;
     Object.assign(Atomics, {
       [name](array: Int32Array, ...args: number[]) {
@@ -282,6 +282,6 @@ export function wakeListener(board: Int32Array, index: number): void {
       board[cell] = STATUS.READY;
 }
 
-function pick({ load, store, add, or, and, exchange, compareExchange, wait, notify }: typeof Atomics) {
-  return { load, store, add, or, and, exchange, compareExchange, wait, notify };
+function pick({ load, store, add, sub, or, and, exchange, compareExchange, wait, notify }: typeof Atomics) {
+  return { load, store, add, sub, or, and, exchange, compareExchange, wait, notify };
 }

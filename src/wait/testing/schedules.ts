@@ -51,7 +51,7 @@ export async function explore(check: (seed: number) => Promise<void>): Promise<v
 }
 
 /** mulberry32, T. Ettinger. */
-function randomOf(seed: number): (below: number) => number {
+export function randomOf(seed: number): (below: number) => number {
   let state = seed;
   return below => {
     state = (state + 0x6d2b79f5) | 0;
