@@ -1,23 +1,35 @@
+import { OutOfMemoryError } from '../errors/errors.js';
 import { FAMILY, isAllocated, ownerIfAny, PROCESS_OWNER, receiverOf } from '../memory/allocator.js';
+import { REASON } from '../memory/layout.js';
 import { carries } from '../memory/message.js';
+import { indexOf } from '../memory/participants.js';
 import type { Cell } from '../sync/cell.js';
 import { type Holder, Holders } from '../sync/holders.js';
-import { countOfDeaths } from '../wait/deaths.js';
+import { countOfDeaths, watchDeaths } from '../wait/deaths.js';
+import { onDepart } from '../wait/depart.js';
+import { onRing, ring } from '../wait/doorbell.js';
 
 /*
- * Who holds a queue, or the ends of a pipe: a table of holders (sync/holders.ts), of two sorts.
+ * Who holds a queue, or the ends of a pipe: a table of holders (sync/holders.ts), of three sorts.
  *
  *   a thread that has the end            TAG: the thread    FLOW: 0
  *   a ticket: it is on its way           TAG: who sent it   FLOW: its serial number   LOW: the block it is bound to; 0: none
+ *   a thread that had it and has let go   TAG: the thread    FLOW: 0    mode: KEEPER
  *
  * An entry counts as long as its thread lives, or its block is there. An end for which none counts is gone, and stays so: whoever
  * comes to hold one must find an entry that counts, under the table's lock. Who gives up the last one says that the end is
  * gone, and then takes its entry out: so the pipe is there until that has been done. An end whose holders have died is
  * gone without a word; all who wait look after each death.
+ *
+ * Who lets go while others have it stays in the table as a keeper: should they all be killed, it frees the memory. Nobody
+ * touches the table who is not in it, and it is not freed before nobody alive is.
  */
 
 /** More entries than this, and those of the dead are cleared away before another is made. */
 const FEW = 16;
+/** The mode of those who have it no more, and whom its memory waits for: they free it should all others be killed. */
+const KEEPER = 3;
+
 /** Blocks that a child of this process, or its result, is made of: see onProcessOwner(). */
 type Judge = (owner: number, handle: number) => boolean;
 let judge: Judge = () => true;
@@ -34,6 +46,24 @@ export interface Consequences {
   /** Nobody has any. Called once, after all else. */
   empty(): void;
 }
+
+/** What this thread let go of before others did, by the index of its cell's first word. */
+const keeping = new Map<number, Lifeline>();
+let isListening = false;
+
+function listen(): void {
+  if (isListening) return;
+  isListening = true;
+  watchDeaths();
+  onRing(REASON.DEATH, () => {
+    for (const lifeline of [...keeping.values()]) lifeline.look();
+  });
+}
+
+onDepart(() => {
+  for (const lifeline of [...keeping.values()]) lifeline.leave();
+  return false;
+});
 
 export class Lifeline {
   readonly #cell: Cell;
@@ -118,16 +148,74 @@ export class Lifeline {
   }
 
   #takeOut(end: number, which: (holder: Holder) => boolean): void {
-    const isEmpty = this.#locked(() => {
+    const left = this.#locked(() => {
       const entry = this.#find(which, end);
-      if (entry === 0) return false;
+      if (entry === 0) return undefined;
       const others = this.#find(holder => !which(holder) && this.#counts(holder), end);
       if (others === 0) this.#then.gone?.(end);
       this.#holders.remove(entry);
-      return this.#seen.every((_, one) => !this.#isHeld(one));
+      return this.#settle();
     });
-    // Who dies here leaves a pipe that nobody has, and its memory until the family ends.
-    if (isEmpty) this.#then.empty();
+    this.#conclude(left);
+  }
+
+  /** This thread let go before others, who may have died since. */
+  look(): void {
+    this.#conclude(this.#locked(() => this.#settle()));
+  }
+
+  /** This thread ends: others keep it, if anyone. */
+  leave(): void {
+    const left = this.#locked(() => {
+      const stays = this.#isHeldAtAll();
+      const keepers = this.#settle({ keeps: false });
+      return stays ? undefined : keepers;
+    });
+    this.#conclude(left);
+  }
+
+  /**
+   * Under the lock, after somebody let go: as long as others have it, this thread keeps it, to free it should they be killed. Else
+   * the tags of those who keep it besides; undefined: it stays.
+   */
+  #settle({ keeps = true } = {}): number[] | undefined {
+    const me = this.#cell.home.self();
+    const mine = this.#holders.find(({ tag, mode }) => tag === me && mode === KEEPER);
+    const stays = this.#isHeldAtAll();
+    if (stays && keeps) {
+      const isMine = this.#holders.find(({ tag, flow, mode }) => tag === me && flow === 0 && mode !== KEEPER);
+      if (mine === 0 && isMine === 0) this.#keep();
+      return undefined;
+    }
+    if (mine !== 0) this.#holders.remove(mine);
+    keeping.delete(this.#cell.at);
+    if (stays) return undefined;
+    const all = this.#holders
+      .all()
+      .filter(({ tag, mode }) => mode === KEEPER && !this.#cell.home.isKnownDead(tag));
+    return all.map(({ tag }) => tag);
+  }
+
+  #keep(): void {
+    try {
+      this.#add(KEEPER - 1, 0);
+    } catch (error) {
+      if (error instanceof OutOfMemoryError) return; // then it stays until the family ends, if the others are killed
+      throw error;
+    }
+    keeping.set(this.#cell.at, this);
+    listen();
+  }
+
+  /** Who dies here leaves what nobody has, and its memory until the family ends. */
+  #conclude(keepers: number[] | undefined): void {
+    if (keepers === undefined) return;
+    if (keepers.length === 0) this.#then.empty();
+    else for (const tag of keepers) ring(indexOf(tag), REASON.DEATH);
+  }
+
+  #isHeldAtAll(): boolean {
+    return this.#seen.some((_, end) => this.#isHeld(end));
   }
 
   #add(end: number, serial: number): void {
