@@ -6,8 +6,8 @@ import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { explore, lower, type Plan, play, raise, randomOf } from '../wait/testing/schedules.js';
 import { EXCHANGE, type Exchange } from './exchange.js';
-import { openQueue, partsOf } from './queue-cell.js';
-import { drain, type ExchangeRole, type Report } from './testing/exchange-roles.js';
+import { openQueue } from './queue-cell.js';
+import { drain, type ExchangeRole, exchangeAt, type Report } from './testing/exchange-roles.js';
 
 /* An exchange with its log under random schedules of the real code: see wait/testing/schedules.ts. */
 leavesNothing();
@@ -45,7 +45,8 @@ async function perform(
 ): Promise<Play> {
   const random = randomOf(seed + 1);
   const cells = [openQueue(QUEUE, bound, {}), openQueue(QUEUE, 0, {})];
-  const [exchange, other] = cells.map(cell => partsOf(cell, QUEUE).exchange);
+  const patience = [0, 100][random(2)];
+  const [exchange, other] = cells.map(one => exchangeAt(one, patience));
   const [cell, otherCell] = cells.map(one => one.passOn());
   const roles = parts.map(
     (part): ExchangeRole => ({
@@ -55,6 +56,7 @@ async function perform(
       cell,
       other: otherCell,
       style: STYLES[random(STYLES.length)],
+      patience,
       count: 0,
       ...part,
     }),

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { OutOfMemoryError } from '../errors/errors.js';
+import { holderIn } from '../memory/robust-lock.js';
 import type { Cell } from '../sync/cell.js';
+import { onDepart } from '../wait/depart.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import type { LineWatch, LineWatcher } from '../wait/park.js';
 import type { Batch } from './batch.js';
@@ -72,8 +74,13 @@ const MOST_SPINS = availableParallelism() > 1 ? 3_000 : 0;
 const LEAST_SPINS = MOST_SPINS / 64;
 /** Where few looks were in vain, one wait of so many looks often after all: the other may have got a processor of its own. */
 const TRY_AGAIN = 16;
+/** How often one looks again before it stands in line: others may be quicker each time. */
+const ROUNDS = 4;
 /** Items of a batch that go in without asking anew how much memory is left. */
 const AT_ONCE = 64;
+
+/** Tries to get, or to put. `called`: on behalf of one who was called, whom no other's turn holds up. */
+type Attempt = (called: boolean) => Outcome;
 
 /** Those who get or those who put. */
 interface Side {
@@ -86,11 +93,41 @@ interface Side {
   spins: number;
   /** How often it has waited. */
   looked: number;
+  /** How often all waits of this thread were failed, and how they were the last time. */
+  failures: number;
+  reason: () => unknown;
 }
 
 function sideOf(word: number, turn: number): Side {
-  return { word, turn, waits: new Set(), spins: MOST_SPINS, looked: 0 };
+  return {
+    word,
+    turn,
+    waits: new Set(),
+    spins: MOST_SPINS,
+    looked: 0,
+    failures: 0,
+    reason: () => undefined,
+  };
 }
+
+/** One that waits. */
+interface Wait {
+  readonly side: Side;
+  readonly attempt: Attempt;
+  began: number;
+  called: boolean;
+  /** Is TURN its? Async waits have it only while they are in line: this thread may block before their code goes on. */
+  hasTurn: boolean;
+}
+
+/** Ends a wait that has come into line when the exchange was gone. */
+const DISPOSED = Symbol('disposed');
+
+/** How many waits of this thread have TURN, of whatever exchange. */
+let turns = 0;
+
+// Those whom its turn holds up must learn of it if this thread leaves in order.
+onDepart(() => turns > 0);
 
 /** How long others may be quicker than one that is called again and again, ms. */
 const PATIENCE = 100;
@@ -142,6 +179,10 @@ export class Exchange {
 
   /** How many items are in it at this instant. */
   get count(): number {
+    if (this.#isAbandoned()) {
+      this.lock();
+      this.unlock();
+    }
     return Atomics.load(this.#words, this.#at + EXCHANGE.COUNT);
   }
 
@@ -161,17 +202,15 @@ export class Exchange {
   take(parcel: Parcel, called: boolean, most = -1): Outcome {
     const w = this.#words;
     const at = this.#at;
-    if (!this.#cell.isThere) return GONE;
-    if (Atomics.load(w, at + EXCHANGE.COUNT) === 0)
-      return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
-    if (!called && w[at + EXCHANGE.GET_TURN] !== 0 && this.#isTaken(at + EXCHANGE.GET_TURN)) return NOT_NOW;
-    let count = 0;
-    let isWanted = true;
+    const glance = this.#glance(called);
+    if (glance !== DONE) return glance;
+    let outcome: Outcome = DONE;
     this.lock();
     try {
-      count = w[at + EXCHANGE.COUNT];
-      isWanted = most < 0 || count === 0 || this.#isBytes(parcel, most);
-      if (count > 0 && isWanted) {
+      const count = w[at + EXCHANGE.COUNT];
+      if (count === 0) outcome = w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
+      else if (most >= 0 && !this.#isBytes(parcel, most)) outcome = REFUSED;
+      else {
         const { ledger } = this.#terms;
         ledger?.begin();
         this.store.pull(parcel);
@@ -182,10 +221,8 @@ export class Exchange {
     } finally {
       this.unlock();
     }
-    if (count === 0) return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
-    if (!isWanted) return REFUSED;
-    this.#cell.home.wake(at + EXCHANGE.TAKES, 1);
-    return DONE;
+    if (outcome === DONE) this.#cell.home.wake(at + EXCHANGE.TAKES, 1);
+    return outcome;
   }
 
   #isBytes(parcel: Parcel, most: number): boolean {
@@ -197,16 +234,16 @@ export class Exchange {
   takeMany(batch: Batch, most: number, parcel: Parcel, called: boolean): Outcome {
     const w = this.#words;
     const at = this.#at;
-    if (!this.#cell.isThere) return GONE;
-    if (Atomics.load(w, at + EXCHANGE.COUNT) === 0)
-      return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
-    if (!called && w[at + EXCHANGE.GET_TURN] !== 0 && this.#isTaken(at + EXCHANGE.GET_TURN)) return NOT_NOW;
+    const glance = this.#glance(called);
+    if (glance !== DONE) return glance;
+    let outcome: Outcome = DONE;
     let taken = 0;
     this.lock();
     try {
       const count = w[at + EXCHANGE.COUNT];
       taken = Math.min(count, most);
-      if (taken > 0) {
+      if (count === 0) outcome = w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
+      else {
         const { ledger } = this.#terms;
         ledger?.begin();
         this.store.pullMany(batch, taken, parcel);
@@ -217,9 +254,27 @@ export class Exchange {
     } finally {
       this.unlock();
     }
-    if (taken === 0) return w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
-    this.#cell.home.wake(at + EXCHANGE.TAKES, taken);
+    if (outcome === DONE) this.#cell.home.wake(at + EXCHANGE.TAKES, taken);
+    return outcome;
+  }
+
+  /** What one who gets can see without the lock. DONE: there may be something. */
+  #glance(called: boolean): Outcome {
+    const w = this.#words;
+    const at = this.#at;
+    if (!this.#cell.isThere) return GONE;
+    // In this order: what is not there once nothing comes in any more never will be.
+    const state = Atomics.load(w, at + EXCHANGE.STATE);
+    if (Atomics.load(w, at + EXCHANGE.COUNT) === 0 && !this.#isAbandoned())
+      return state === STATE.OPEN ? NOT_NOW : NEVER;
+    if (!called && w[at + EXCHANGE.GET_TURN] !== 0 && this.#isTaken(at + EXCHANGE.GET_TURN)) return NOT_NOW;
     return DONE;
+  }
+
+  /** Has somebody died who held the lock? Then COUNT may be wrong until the next one takes it. */
+  #isAbandoned(): boolean {
+    const holder = holderIn(Atomics.load(this.#words, this.#at + EXCHANGE.LOCK));
+    return holder !== 0 && this.#cell.home.isKnownDead(holder);
   }
 
   /** Puts an item in, if there is room. @throws {OutOfMemoryError} There is no memory, and no item to wait for. */
@@ -230,7 +285,7 @@ export class Exchange {
     if (Atomics.load(w, at + EXCHANGE.STATE) !== STATE.OPEN) return NEVER;
     if (!called && w[at + EXCHANGE.PUT_TURN] !== 0 && this.#isTaken(at + EXCHANGE.PUT_TURN)) return NOT_NOW;
     const bound = w[at + EXCHANGE.BOUND];
-    if (bound > 0 && w[at + EXCHANGE.COUNT] >= bound) return NOT_NOW;
+    if (bound > 0 && w[at + EXCHANGE.COUNT] >= bound && !this.#isAbandoned()) return NOT_NOW;
     let outcome: Outcome = NOT_NOW;
     this.lock();
     try {
@@ -269,7 +324,8 @@ export class Exchange {
       if (isOpen) this.#pushWhatFits(batch, parcel);
     } catch (error) {
       parcel.handle = 0; // the batch still has it
-      if (!(error instanceof OutOfMemoryError) || w[at + EXCHANGE.COUNT] === 0) throw error;
+      const count = w[at + EXCHANGE.COUNT] + before - batch.count;
+      if (!(error instanceof OutOfMemoryError) || count === 0) throw error;
     } finally {
       const put = before - batch.count;
       w[at + EXCHANGE.COUNT] += put;
@@ -323,14 +379,20 @@ export class Exchange {
     this.wakeAll();
   }
 
-  /** All who wait look again. */
+  /** All who wait look again, those too who are about to. */
   wakeAll(): void {
     const { home } = this.#cell;
-    for (const word of [EXCHANGE.PUTS, EXCHANGE.TAKES]) {
-      Atomics.add(this.#words, this.#at + word, 1);
+    this.lock();
+    this.#change();
+    this.unlock();
+    for (const word of [EXCHANGE.PUTS, EXCHANGE.TAKES, EXCHANGE.WATCH])
       home.wake(this.#at + word, Number.POSITIVE_INFINITY);
-    }
-    home.wake(this.#at + EXCHANGE.WATCH, Number.POSITIVE_INFINITY);
+  }
+
+  /** Whoever is about to wait, having seen what was before, looks again. Needs the lock, as all that changes these words. */
+  #change(): void {
+    this.#words[this.#at + EXCHANGE.PUTS]++;
+    this.#words[this.#at + EXCHANGE.TAKES]++;
   }
 
   /** Might one who gets find something, or learn that there will be nothing? */
@@ -353,8 +415,13 @@ export class Exchange {
    * they waited for. Those who watch look.
    */
   failWaits(reason: () => unknown, which: 'get' | 'put' | 'both' = 'both'): void {
-    if (which !== 'put') for (const fail of [...this.#getting.waits]) fail(reason());
-    if (which !== 'get') for (const fail of [...this.#putting.waits]) fail(reason());
+    for (const side of [this.#getting, this.#putting]) {
+      if (which === (side === this.#getting ? 'put' : 'get')) continue;
+      // Also for those that have just left the line, and will look before they stand in it again.
+      side.failures++;
+      side.reason = reason;
+      for (const fail of [...side.waits]) fail(reason());
+    }
     for (const watch of [...this.#watches]) watch.notify();
   }
 
@@ -375,111 +442,135 @@ export class Exchange {
     const w = this.#words;
     const at = this.#at;
     const count = this.store.recover();
-    const known = w[at + EXCHANGE.COUNT];
-    this.#terms.ledger?.recover(known - count);
-    w[at + EXCHANGE.COUNT] = count;
-    // What the dead one had changed it may not have announced. Its death has all who wait look again, but not at what they could
-    // not see before COUNT was put right.
-    if (count > known) this.#announce(count - known);
+    this.#terms.ledger?.recover(w[at + EXCHANGE.COUNT] - count);
+    const isShut = w[at + EXCHANGE.STATE] === STATE.SHUT;
+    if (isShut) this.store.clear(); // what it was about to do
+    w[at + EXCHANGE.COUNT] = isShut ? 0 : count;
+    // What the dead one had changed it may not have announced. Its death has all who wait look again, but perhaps had before COUNT
+    // was put right. One of each side will do: who finds something calls the next.
+    this.#change();
+    this.#announce(1);
+    this.#cell.home.wake(at + EXCHANGE.TAKES, 1);
   };
 
   /** Waits until `attempt` of one who gets comes to something. NOT_NOW: time ran out. */
-  getSync(attempt: (called: boolean) => Outcome, timeout: number): Outcome {
+  getSync(attempt: Attempt, timeout: number): Outcome {
     return this.#waitSync(this.#getting, attempt, timeout);
   }
 
-  putSync(attempt: (called: boolean) => Outcome, timeout: number): Outcome {
+  putSync(attempt: Attempt, timeout: number): Outcome {
     return this.#waitSync(this.#putting, attempt, timeout);
   }
 
-  get(attempt: (called: boolean) => Outcome, options: WaitOptions): Promise<Outcome> {
+  get(attempt: Attempt, options: WaitOptions): Promise<Outcome> {
     return this.#wait(this.#getting, attempt, options);
   }
 
-  put(attempt: (called: boolean) => Outcome, options: WaitOptions): Promise<Outcome> {
+  put(attempt: Attempt, options: WaitOptions): Promise<Outcome> {
     return this.#wait(this.#putting, attempt, options);
   }
 
-  #waitSync(side: Side, attempt: (called: boolean) => Outcome, timeout: number): Outcome {
+  #waitSync(side: Side, attempt: Attempt, timeout: number): Outcome {
     const { home } = this.#cell;
+    const wait: Wait = { side, attempt, began: 0, called: false, hasTurn: false };
     const recheck = () => !this.#isWorthALook(side);
-    let called = false;
-    let began = 0;
-    for (;;) {
-      const seen = Atomics.load(this.#words, side.word);
-      const outcome = this.#attempt(side, attempt, called);
-      if (outcome !== NOT_NOW || timeout === 0) return outcome;
-      if (called) this.#askForTurn(side, began);
-      else if (this.#spin(side, seen) && timeout === Number.POSITIVE_INFINITY) continue;
-      if (began === 0) began = performance.now();
-      const left = Math.max(0, began + timeout - performance.now());
-      const parked = home.parkSync(side.word, seen, { timeout: left, first: called, recheck });
-      if (parked.outcome === 'timeout') {
-        this.#giveUp(side);
-        return NOT_NOW;
+    const queued = () => {
+      if (!this.#cell.isThere) throw DISPOSED;
+    };
+    try {
+      for (let round = 0; ; round++) {
+        const seen = Atomics.load(this.#words, side.word);
+        const outcome = this.#attempt(wait);
+        if (outcome !== NOT_NOW || timeout === 0) return outcome;
+        if (wait.called) this.#askForTurn(wait);
+        else if (round < ROUNDS && this.#spin(side, seen)) continue;
+        if (wait.began === 0) wait.began = performance.now();
+        const left = Math.max(0, wait.began + timeout - performance.now());
+        const parked = home.parkSync(side.word, seen, { timeout: left, first: wait.called, recheck, queued });
+        if (parked.outcome === 'timeout') {
+          this.#giveUp(wait);
+          return NOT_NOW;
+        }
+        wait.called ||= parked.outcome === 'woken';
       }
-      called ||= parked.outcome === 'woken';
+    } catch (error) {
+      if (error === DISPOSED) return GONE;
+      this.#giveUp(wait);
+      throw error;
     }
   }
 
-  async #wait(side: Side, attempt: (called: boolean) => Outcome, options: WaitOptions): Promise<Outcome> {
+  async #wait(side: Side, attempt: Attempt, options: WaitOptions): Promise<Outcome> {
     const { signal } = options;
     const timeout = timeoutOf(options);
     signal?.throwIfAborted();
     const { home } = this.#cell;
-    const recheck = () => !this.#isWorthALook(side);
-    const began = performance.now();
-    let called = false;
-    for (;;) {
-      const seen = Atomics.load(this.#words, side.word);
-      let outcome = this.#attempt(side, attempt, called);
-      if (outcome !== NOT_NOW || timeout === 0) return outcome;
-      if (called) this.#askForTurn(side, began);
-      let fail: ((reason: unknown) => void) | undefined;
-      let failure: { readonly error: unknown } | undefined;
-      try {
-        const parked = await home.park(side.word, seen, {
-          timeout: Math.max(0, began + timeout - performance.now()),
-          signal,
-          first: called,
-          recheck,
-          queued: (_, failing) => {
-            fail = failing;
-            side.waits.add(failing);
-          },
-          // At once, not when the code that awaits it goes on: this thread may block before that.
-          woken: () => {
-            try {
-              outcome = this.#attempt(side, attempt, true);
-            } catch (error) {
-              failure = { error };
-            }
-          },
-        });
-        if (failure) throw failure.error;
-        if (outcome !== NOT_NOW) return outcome;
-        if (parked.outcome === 'timeout') {
-          this.#giveUp(side);
-          return NOT_NOW;
+    const { failures } = side;
+    const wait: Wait = { side, attempt, began: performance.now(), called: false, hasTurn: false };
+    const recheck = () => {
+      if (!this.#isWorthALook(side)) return true;
+      this.#giveUp(wait); // it leaves the line
+      return false;
+    };
+    try {
+      for (;;) {
+        const seen = Atomics.load(this.#words, side.word);
+        let outcome = this.#attempt(wait);
+        if (outcome !== NOT_NOW || timeout === 0) return outcome;
+        if (side.failures !== failures) throw side.reason();
+        let fail: ((reason: unknown) => void) | undefined;
+        let failure: { readonly error: unknown } | undefined;
+        try {
+          const parked = await home.park(side.word, seen, {
+            timeout: Math.max(0, wait.began + timeout - performance.now()),
+            signal,
+            first: wait.called,
+            recheck,
+            queued: (_, failing) => {
+              fail = failing;
+              side.waits.add(failing);
+              if (wait.called) this.#askForTurn(wait);
+              if (!this.#cell.isThere) failing(DISPOSED);
+            },
+            // At once, not when the code that awaits it goes on: this thread may block before that.
+            woken: () => {
+              wait.called = true;
+              try {
+                outcome = this.#attempt(wait);
+                if (outcome === NOT_NOW) this.#giveUp(wait);
+              } catch (error) {
+                failure = { error };
+              }
+            },
+          });
+          if (failure) throw failure.error;
+          if (outcome !== NOT_NOW) return outcome;
+          if (parked.outcome === 'timeout') return NOT_NOW;
+        } finally {
+          if (fail) side.waits.delete(fail);
         }
-        called ||= parked.outcome === 'woken';
-      } catch (error) {
-        if (this.#cell.isThere) this.#giveUp(side);
-        throw error;
-      } finally {
-        if (fail) side.waits.delete(fail);
       }
+    } catch (error) {
+      if (error === DISPOSED) return GONE;
+      throw error;
+    } finally {
+      this.#giveUp(wait);
     }
   }
 
-  #attempt(side: Side, attempt: (called: boolean) => Outcome, called: boolean): Outcome {
-    let outcome = attempt(called);
-    if (outcome === NOT_NOW && this.#isOneSided(side)) {
-      // Nobody can have come in between any more.
+  #attempt(wait: Wait): Outcome {
+    const { side, attempt, called } = wait;
+    let outcome: Outcome = NEVER;
+    try {
       outcome = attempt(called);
-      if (outcome === NOT_NOW) outcome = NEVER;
+      // Nobody can have come in between any more, and whose turn it is does not matter.
+      if (outcome === NOT_NOW && this.#isOneSided(side)) {
+        outcome = attempt(true);
+        if (outcome === NOT_NOW) outcome = NEVER;
+      }
+    } finally {
+      if (outcome !== NOT_NOW) this.#passOn(wait);
     }
-    if (called && outcome !== NOT_NOW && outcome !== GONE) this.#giveUp(side, true);
     return outcome;
   }
 
@@ -500,7 +591,8 @@ export class Exchange {
   #isWorthALook(side: Side): boolean {
     const w = this.#words;
     const at = this.#at;
-    if (!this.#cell.isThere || w[at + EXCHANGE.STATE] !== STATE.OPEN || this.#isOneSided(side)) return true;
+    if (!this.#cell.isThere || w[at + EXCHANGE.STATE] !== STATE.OPEN) return true;
+    if (this.#isOneSided(side) || this.#isAbandoned()) return true;
     const count = Atomics.load(w, at + EXCHANGE.COUNT);
     if (side === this.#getting) return count > 0;
     const bound = w[at + EXCHANGE.BOUND];
@@ -520,19 +612,36 @@ export class Exchange {
   }
 
   /** Was called and came too late. If that has gone on for too long, newcomers stand behind it from now on. */
-  #askForTurn(side: Side, began: number): void {
-    if (performance.now() - began < (this.#terms.patience ?? PATIENCE)) return;
-    if (!this.#isTaken(side.turn)) Atomics.store(this.#words, side.turn, this.#cell.home.self());
+  #askForTurn(wait: Wait): void {
+    const { turn } = wait.side;
+    if (wait.hasTurn || performance.now() - wait.began < (this.#terms.patience ?? PATIENCE)) return;
+    if (this.#isTaken(turn)) return;
+    Atomics.store(this.#words, turn, this.#cell.home.self());
+    wait.hasTurn = true;
+    turns++;
   }
 
-  /** Who was called has got something, or waits no more: whatever else there is is for others. */
-  #giveUp(side: Side, called = false): void {
-    const w = this.#words;
+  /** It waits no more, or is not in line any more: it cannot hold up others any longer. */
+  #giveUp(wait: Wait): void {
+    if (!wait.hasTurn) return;
+    wait.hasTurn = false;
+    turns--;
+    if (!this.#cell.isThere) return;
+    const { word, turn } = wait.side;
     const me = this.#cell.home.self();
-    const hadTurn = Atomics.compareExchange(w, side.turn, me, 0) === me;
+    if (Atomics.compareExchange(this.#words, turn, me, 0) !== me) return;
     // They may be about to wait, having seen that it was not their turn.
-    if (hadTurn) Atomics.add(w, side.word, 1);
-    if ((hadTurn || called) && this.#isWorthALook(side)) this.#cell.home.wake(side.word, 1);
+    this.lock();
+    this.#words[word]++;
+    this.unlock();
+    if (this.#isWorthALook(wait.side)) this.#cell.home.wake(word, 1);
+  }
+
+  /** It has come to something: whatever else there is is for others. */
+  #passOn(wait: Wait): void {
+    const { side, called } = wait;
+    this.#giveUp(wait);
+    if (called && this.#isWorthALook(side)) this.#cell.home.wake(side.word, 1);
   }
 }
 

@@ -4,9 +4,7 @@ import { getEventListeners } from 'node:events';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { ClosedError, LifecycleError, QueueEmptyError } from '../errors/errors.js';
-import { Process } from '../process/process.js';
-import { Thread } from '../process/thread.js';
+import { ClosedError, QueueEmptyError } from '../errors/errors.js';
 import { Lock } from '../sync/lock.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
@@ -84,36 +82,6 @@ describe('what is ready', () => {
     c.shutdown({ immediate: true });
     assert.deepEqual(await waits, [c]);
     dispose(a, b, c);
-  });
-
-  test('a process and a thread that have ended, however', LIMIT, async () => {
-    const queue = new Queue();
-    const runs = [
-      new Process({ target: () => 1 }),
-      new Thread({
-        target: () => process.exit(3),
-      }),
-      new Process({ target: () => new Promise(() => setInterval(() => {}, 1000)) }),
-      new Thread({ target: () => new Promise(() => setInterval(() => {}, 1000)) }),
-    ];
-    for (const run of runs) run.on('error', () => {}).start();
-    const left = new Set(runs);
-    left.delete(runs[2]);
-    left.delete(runs[3]);
-    while (left.size > 0)
-      for (const run of await wait([queue, ...left])) {
-        assert.ok(run instanceof Process || run instanceof Thread);
-        assert.equal(run.isAlive(), false);
-        left.delete(run);
-      }
-    const waits = wait([queue, runs[2], runs[3]]);
-    (runs[2] as Process).kill();
-    assert.deepEqual(await waits, [runs[2]]);
-    const last = wait([queue, runs[3]]);
-    runs[3].terminate();
-    assert.deepEqual(await last, [runs[3]]);
-    assert.deepEqual(await wait(runs), runs);
-    dispose(queue);
   });
 });
 
@@ -196,13 +164,6 @@ describe('what cannot be waited for', () => {
       await assert.rejects(wait([open, closed]), ClosedError);
       dispose(open, closed);
     }
-  });
-
-  test('a process that was never started', LIMIT, async () => {
-    const queue = new Queue();
-    await assert.rejects(wait([queue, new Process()]), LifecycleError);
-    await assert.rejects(wait([new Thread()]), LifecycleError);
-    dispose(queue);
   });
 
   test('an error of one of them ends the wait, and the others are not watched any more', LIMIT, async () => {

@@ -48,6 +48,11 @@ class Commons implements Lockable {
 
 const commons: Lockable = new Commons();
 
+/** The thread that holds a lock whose word has this value; 0: nobody. */
+export function holderIn(value: number): number {
+  return value & ~CONTENDED;
+}
+
 /** Takes the lock at `word`. `recover` runs, with the lock held, when its last holder died with it. */
 export function lock(word: number, recover: () => void, memory: Lockable = commons): void {
   const me = memory.self();

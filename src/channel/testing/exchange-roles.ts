@@ -1,9 +1,10 @@
 import { Cell, type CellHandle } from '../../sync/cell.js';
 import { PATIENCE, type Role, type Script, type Stage } from '../../wait/testing/lockstep.js';
-import { type Exchange, OUTCOME, type Outcome } from '../exchange.js';
+import { CommonsSpace } from '../commons-space.js';
+import { EXCHANGE, Exchange, OUTCOME, type Outcome } from '../exchange.js';
 import { packBytes, unpackBytes } from '../item.js';
+import { Log } from '../log.js';
 import { borrow, giveBack, INLINE_BYTES, type Parcel, release } from '../parcel.js';
-import { partsOf } from '../queue-cell.js';
 
 /*
  * What threads do with an exchange in the explorer of schedules. An item is a number that says whose it is and which of its own;
@@ -16,6 +17,8 @@ export interface ExchangeRole extends Role {
   readonly act: 'get' | 'put' | 'close' | 'watch' | 'relay' | 'block';
   /** The impatient give up now and then, and come again; the hasty only try, many times. */
   readonly style: 'blocking' | 'async' | 'impatient' | 'aborting' | 'hasty';
+  /** How long one who is called may be overtaken, ms. */
+  readonly patience: number;
   /** How many to get. */
   readonly count: number;
   /** Which to put; who closes does so afterwards. */
@@ -43,31 +46,35 @@ export const script: Script = async (role: ExchangeRole, { report, onEventLoop, 
   Object.assign(report, { got, put, ended: false, readable: false });
 
   if (role.act === 'watch') {
-    const { exchange } = partsIn(role.cell);
-    await onEventLoop(untilReadable(exchange));
+    await onEventLoop(untilReadable(open(role.cell)));
     report.readable = true;
   } else if (role.act === 'block') {
-    const from = partsIn(role.cell);
-    const then = partsIn(role.other as CellHandle);
+    const from = open(role.cell);
+    const then = open(role.other as CellHandle);
     const first = borrow();
-    const pending = from.exchange.get(called => from.exchange.take(first, called), {});
+    const pending = from.get(called => from.take(first, called), {});
     pending.catch(() => {}); // should it die while it blocks
     const second = borrow();
     keep(
-      then.exchange.getSync(called => then.exchange.take(second, called), Number.POSITIVE_INFINITY),
+      then.getSync(called => then.take(second, called), Number.POSITIVE_INFINITY),
       second,
-      then.exchange,
+      then,
     );
-    keep(await onEventLoop(pending), first, from.exchange);
+    keep(await onEventLoop(pending), first, from);
   } else {
-    const { exchange } = partsIn(role.cell);
+    const exchange = open(role.cell);
+    const other = role.other && open(role.other);
     for (const item of role.items ?? []) if (!(await putOne(exchange, item))) break;
     if (role.act === 'close') exchange.shutDown(false);
     if (role.act === 'get' || role.act === 'relay')
       for (let i = 0; i < role.count; i++) {
         if (!(await getOne(exchange))) break;
-        if (role.act === 'relay') await putOne(partsIn(role.other as CellHandle).exchange, got[i]);
+        if (role.act === 'relay' && other) await putOne(other, got[i]);
       }
+  }
+
+  function open(cell: CellHandle): Exchange {
+    return exchangeAt(Cell.at(cell), role.patience);
   }
 
   /** Notes what was got at once, as the next step may be its last. */
@@ -133,8 +140,12 @@ export const script: Script = async (role: ExchangeRole, { report, onEventLoop, 
   }
 };
 
-function partsIn(cell: CellHandle): { readonly exchange: Exchange } {
-  return partsOf(Cell.at(cell), { kind: 'Queue', order: 'first', joinable: false });
+/** The exchange in a queue's cell, over a log. `patience`: see Terms. */
+export function exchangeAt(cell: Cell, patience: number): Exchange {
+  const space = new CommonsSpace(cell);
+  const log = new Log(cell.words, cell.at + EXCHANGE.WORDS, space);
+  cell.attached = () => log.blocks();
+  return new Exchange(cell, cell.at, space, log, { patience });
 }
 
 function untilReadable(exchange: Exchange): Promise<void> {
