@@ -13,7 +13,7 @@ import { openDoorbell } from '../wait/doorbell.js';
 import { CommonsSpace } from './commons-space.js';
 import { Heap, type HeapOrder } from './heap.js';
 import { Parcel, release } from './parcel.js';
-import type { Space } from './space.js';
+import type { Block, Space } from './space.js';
 import { type Item, item, numberIn, pack } from './testing/items.js';
 import { ACTS, diesAtEachStep, lacksMemoryEachTime } from './testing/store-deaths.js';
 
@@ -22,13 +22,13 @@ leavesNoBlocks();
 
 const LIMIT = { timeout: 60_000 };
 
-interface Made extends Disposable {
+interface Made {
   readonly heap: Heap;
   readonly space: Space;
   readonly cell: Cell;
 }
 
-function make(order: HeapOrder, { passedOn = true } = {}): Made {
+function make(order: HeapOrder, { passedOn = true } = {}): Made & Disposable {
   const cell = Cell.make(Heap.WORDS * 4);
   if (passedOn) cell.passOn();
   const space = new CommonsSpace(cell);
@@ -50,6 +50,44 @@ function pull({ heap, space }: Made): number {
   const number = numberIn(parcel, space);
   release(parcel, space);
   return number;
+}
+
+/** Memory in which tables of all sizes have but two places. */
+class Places implements Space {
+  readonly #memory = new ArrayBuffer(2 ** 20);
+  readonly #free = Array.from({ length: 125 }, (_, i) => 3 + i);
+  readonly #forTables = [1, 2];
+
+  allocate(bytes: number): number {
+    return (bytes < 400 ? this.#free : this.#forTables).pop() ?? assert.fail('there are enough');
+  }
+
+  sizeOf(): number {
+    return 8192;
+  }
+
+  at(handle: number, bytes: number): Block {
+    const at = (handle - 1) * 8192;
+    return {
+      bytes: new Uint8Array(this.#memory, at, bytes),
+      words: new Int32Array(this.#memory, at, Math.ceil(bytes / 4)),
+    };
+  }
+
+  keep(): void {}
+  take(): void {}
+
+  free(handle: number): void {
+    (handle > 2 ? this.#free : this.#forTables).push(handle);
+  }
+
+  reclaim(): void {
+    assert.fail('nobody died');
+  }
+
+  room(): number {
+    return this.#free.length * 8192;
+  }
 }
 
 const ORDERS: Record<HeapOrder, (a: Item, b: Item) => number> = {
@@ -176,23 +214,25 @@ for (const order of BOTH) {
     });
 }
 
-test('equal ranks come out in order of arrival, across growth, recovery and 2³² arrivals', () => {
-  using made = make('rank');
-  const { cell, heap } = made;
-  // Arrivals are counted in the last two words, the upper half first.
-  cell.words[cell.at + Heap.WORDS - 1] = -20;
-  const out: number[] = [];
-  for (let i = 0; i < 100; i++) {
-    push(made, i, i % 2 === 0 ? 0 : -0);
-    if (i % 3 === 0) assert.equal(heap.recover(), i + 1 - out.length);
-    if (i % 5 === 0) out.push(pull(made));
+test('equal ranks come out in order of arrival, across growth and recovery, as often as items may arrive', () => {
+  for (const arrivals of [20, 2 ** 31, 2 ** 32, 2 ** 52]) {
+    using made = make('rank');
+    const { cell, heap } = made;
+    // How many came is counted in the last two words, the upper half first.
+    cell.words[cell.at + Heap.WORDS - 2] = Math.floor((arrivals - 20) / 2 ** 32);
+    cell.words[cell.at + Heap.WORDS - 1] = arrivals - 20;
+    const out: number[] = [];
+    for (let i = 0; i < 100; i++) {
+      push(made, i, i % 2 === 0 ? 0 : -0);
+      if (i % 3 === 0) assert.equal(heap.recover(), i + 1 - out.length);
+      if (i % 5 === 0) out.push(pull(made));
+    }
+    while (out.length < 100) out.push(pull(made));
+    assert.deepEqual(
+      out,
+      Array.from({ length: 100 }, (_, i) => i),
+    );
   }
-  assert.equal(cell.words[cell.at + Heap.WORDS - 2], 1);
-  while (out.length < 100) out.push(pull(made));
-  assert.deepEqual(
-    out,
-    Array.from({ length: 100 }, (_, i) => i),
-  );
 });
 
 test('ranks are any numbers', () => {
@@ -210,6 +250,8 @@ test('ranks are any numbers', () => {
     0.1,
     0.1 + Number.EPSILON,
     1,
+    1 + (2 ** 31 - 1) * Number.EPSILON,
+    1 + 2 ** 31 * Number.EPSILON,
     2 ** 31,
     2 ** 32,
     Number.MAX_SAFE_INTEGER,
@@ -224,6 +266,19 @@ test('ranks are any numbers', () => {
     assert.equal(parcel.rank, rank);
     release(parcel, made.space);
   }
+});
+
+test('each thread finds the table that there is, also where another one was', () => {
+  const cell = Cell.make(Heap.WORDS * 4);
+  const space = new Places();
+  const first: Made = { cell, space, heap: new Heap(cell.words, cell.at, space, 'rank') };
+  const second = { ...first, heap: new Heap(cell.words, cell.at, space, 'rank') };
+  for (const count of [10, 40, 20, 100, 1]) {
+    for (let i = 0; i < count; i++) push(first, i * 3, 0);
+    for (let i = 0; i < count; i++) assert.equal(pull(second), i * 3);
+  }
+  second.heap.clear();
+  cell.free();
 });
 
 test('where the limit of memory is reached, nothing changes', () => {

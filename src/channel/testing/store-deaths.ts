@@ -120,6 +120,15 @@ function census(): { blocks: number; runs: number } {
   return { blocks, runs };
 }
 
+/** Memory that was never cleared: what is allocated holds anything. */
+class UnclearedSpace extends SpaceOver {
+  override allocate(bytes: number): number {
+    const handle = super.allocate(bytes);
+    super.at(handle, bytes).bytes.fill(0xaa);
+    return handle;
+  }
+}
+
 /** Memory of which there is none when it is asked for the n-th time. */
 class ScarceSpace extends SpaceOver {
   readonly #n: number;
@@ -153,7 +162,7 @@ class Case<S extends Store> {
     this.#cell = Cell.make((trial.words + 8) * 4);
     this.#cell.passOn();
     this.#at = this.#cell.at + 5;
-    this.#space = new CommonsSpace(this.#cell);
+    this.#space = new UnclearedSpace(new CommonsSpace(this.#cell));
     const store = this.#store();
     const pushed = Array.from({ length: trial.pushed }, (_, i) => i);
     for (const number of pushed) this.#push(store, number);
@@ -192,7 +201,12 @@ class Case<S extends Store> {
   starve(n: number): boolean {
     const space = new ScarceSpace(this.#space, n);
     const store = this.#make(this.#cell.words, this.#at, space);
-    const state = () => [store.held, ...store.blocks().sort(), ...this.#parcels.map(({ handle }) => handle)];
+    const state = () => ({
+      held: store.held,
+      blocks: store.blocks().sort(),
+      parcels: this.#parcels.map(({ handle }) => handle),
+      census: census(),
+    });
     const before = state();
     let failed = false;
     try {
@@ -252,9 +266,12 @@ class Case<S extends Store> {
     assert.equal(new Set(blocks).size, blocks.length, 'no block is named twice');
     for (const handle of blocks) assert.equal(ownerOf(handle), this.#cell.mark, 'whose its blocks are');
     const { held } = store;
+    const size = blocks.reduce((sum, handle) => sum + this.#space.sizeOf(handle), 0);
+    assert.ok(held >= size / 3 - 64 && held <= size * 2 + 64, `${held} bytes held in blocks of ${size}`);
     assert.equal(store.recover(), count);
     assert.equal(store.held, held, 'what it holds, told anew');
     for (const number of MORE) this.#push(store, number);
+    assert.equal(store.recover(), count + MORE.length);
     const out = Array.from({ length: count + MORE.length }, () => this.#pull(store));
     assert.deepEqual(out, this.#inOrder(out));
     const left = out.filter(number => !MORE.includes(number));
