@@ -40,8 +40,10 @@ const LONGEST = 2 ** 31 - 1;
  * an end is gone only when every process that happens to have inherited it has closed it.
  */
 export class Connection<T = any> implements Channel<T>, Waitable {
-  readonly #wire: Wire;
-  readonly #end: number;
+  /** @internal The pipe that this is an end of. */
+  readonly wire: Wire;
+  /** @internal 0 or 1. */
+  readonly end: number;
   readonly #incoming: Exchange;
   readonly #outgoing: Exchange;
   #isClosed = false;
@@ -50,8 +52,8 @@ export class Connection<T = any> implements Channel<T>, Waitable {
 
   /** @internal */
   private constructor(wire: Wire, end: number, isOpen: boolean) {
-    this.#wire = wire;
-    this.#end = end;
+    this.wire = wire;
+    this.end = end;
     this.#incoming = wire.to(end);
     this.#outgoing = wire.to(1 - end);
     this.#isClosed = !isOpen;
@@ -65,8 +67,8 @@ export class Connection<T = any> implements Channel<T>, Waitable {
 
   /** @internal How it is named to another thread. */
   static out(connection: Connection): Sent {
-    const wire = connection.#wire;
-    const end = connection.#end;
+    const wire = connection.wire;
+    const end = connection.end;
     if (connection.#isClosed) throw connection.#closed('send');
     const handle = wire.passOn();
     return [handle, end, wire.isDuplex, issueTicket(wire.lifeline, end)];
@@ -81,12 +83,12 @@ export class Connection<T = any> implements Channel<T>, Waitable {
 
   /** Can it receive? */
   get readable(): boolean {
-    return this.#wire.isDuplex || this.#end === 0;
+    return this.wire.isDuplex || this.end === 0;
   }
 
   /** Can it send? */
   get writable(): boolean {
-    return this.#wire.isDuplex || this.#end === 1;
+    return this.wire.isDuplex || this.end === 1;
   }
 
   /** Has this thread closed it? */
@@ -224,7 +226,7 @@ export class Connection<T = any> implements Channel<T>, Waitable {
     const reason = () => this.#closed('use');
     this.#incoming.failWaits(reason, 'get');
     this.#outgoing.failWaits(reason, 'put');
-    this.#wire.letGo(this.#end);
+    this.wire.letGo(this.end);
   }
 
   /** The same as close(). */
@@ -260,7 +262,7 @@ export class Connection<T = any> implements Channel<T>, Waitable {
       throw new LifecycleError(
         `Cannot send to ${this.#name()} as its pipe goes the other way: use the second of what Pipe() gave`,
       );
-    if (this.#wire.lifeline.isGone(1 - this.#end)) throw this.#notSent(NEVER);
+    if (this.wire.lifeline.isGone(1 - this.end)) throw this.#notSent(NEVER);
   }
 
   #packed(value: T): Parcel {
@@ -359,7 +361,7 @@ export class Connection<T = any> implements Channel<T>, Waitable {
   }
 
   #name(): string {
-    return `Connection ${this.#wire.cell.blocks[0]}.${this.#end}`;
+    return `Connection ${this.wire.cell.blocks[0]}.${this.end}`;
   }
 
   #closed(act: string): ClosedError {

@@ -17,7 +17,7 @@ import { Log } from './log.js';
  * When an end is gone, what came to it is dropped and nothing more goes in, and what it sent can still be received. When both are,
  * whoever let go last frees the cell.
  */
-const EXCHANGES_AT = [0, 32];
+export const EXCHANGES_AT: readonly number[] = [0, 32];
 const TABLE_AT = 64;
 const BYTES = 768;
 
