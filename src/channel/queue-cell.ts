@@ -23,7 +23,7 @@ const BYTES = 256;
 const JOINABLE_BYTES = 512;
 
 /** Address space for the items of a queue with a name: for some of the longest that there can be. */
-const EXTENT = 2 ** 32;
+export const EXTENT: number = 2 ** 32;
 
 /** More would be beyond what a word holds. */
 const MOST_ITEMS = 2 ** 31 - 1;
@@ -66,7 +66,8 @@ export function openQueue({ kind, joinable }: Sort, maxsize: number, options: Na
   });
 }
 
-function bytesOf(joinable: boolean): number {
+/** Bytes of its words. */
+export function bytesOf(joinable: boolean): number {
   return joinable ? JOINABLE_BYTES : BYTES;
 }
 
