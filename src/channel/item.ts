@@ -3,7 +3,7 @@ import { type EncodeOptions, encodeInto, takeEncoded } from '../codec/encode.js'
 import { OutOfMemoryError, SerializationError } from '../errors/errors.js';
 import { MESSAGE_HEAD } from '../memory/message.js';
 import { INLINE_BYTES, type Parcel } from './parcel.js';
-import type { Space } from './space.js';
+import { type Space, tryAllocate } from './space.js';
 import { beginCollecting, endCollecting, type Tickets } from './tickets.js';
 
 /*
@@ -68,7 +68,7 @@ function packInBlock(
   wanted: number,
   how: EncodeOptions,
 ): boolean {
-  const handle = allocate(space, wanted);
+  const handle = tryAllocate(space, wanted);
   if (handle === 0) return false;
   let length = 0;
   try {
@@ -95,19 +95,9 @@ export function packBytes(bytes: Uint8Array, parcel: Parcel, space: Space): void
     parcel.bytes.set(bytes);
     return;
   }
-  parcel.handle = allocate(space, bytes.length);
+  parcel.handle = tryAllocate(space, bytes.length);
   if (parcel.handle === 0) parcel.waiting = bytes.slice();
   else space.at(parcel.handle, bytes.length).bytes.set(bytes);
-}
-
-/** A block; 0: there is no memory for it now. */
-function allocate(space: Space, bytes: number): number {
-  try {
-    return space.allocate(bytes);
-  } catch (error) {
-    if (error instanceof OutOfMemoryError) return 0;
-    throw error;
-  }
 }
 
 /** The value in `parcel`. @throws {SerializationError} It cannot be decoded here. */

@@ -11,7 +11,7 @@ import {
   recordOf,
   writeRecord,
 } from './record.js';
-import type { Space } from './space.js';
+import { type Space, tryAllocate } from './space.js';
 import type { Store } from './store.js';
 
 /*
@@ -300,14 +300,18 @@ export class Log implements Store {
     const w = this.#words;
     const at = this.#at;
     const doubled = tail === NONE ? FIRST_CHUNK : Math.min(LARGEST_CHUNK, 2 * tail.words[CHUNK.BYTES]);
-    const bytes = (FIRST + size) * 4 > doubled ? SMALLEST_FOR_ANY : doubled;
+    let bytes = (FIRST + size) * 4 > doubled ? SMALLEST_FOR_ANY : doubled;
     let handle = w[at + CELL.SPARE] >>> 0;
     if (handle !== 0) {
       this.#pending(handle);
       Atomics.store(w, at + CELL.SPARE, 0);
       prepare(this.#space.at(handle, LARGEST_CHUNK).words, LARGEST_CHUNK);
     } else {
-      handle = this.#space.allocate(bytes);
+      if (bytes > SMALLEST_FOR_ANY) handle = tryAllocate(this.#space, bytes);
+      if (handle === 0) {
+        bytes = Math.min(bytes, SMALLEST_FOR_ANY);
+        handle = this.#space.allocate(bytes);
+      }
       prepare(this.#space.at(handle, bytes).words, bytes);
       this.#pending(handle);
       this.#space.keep(handle);

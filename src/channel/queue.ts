@@ -11,6 +11,7 @@ import type { Ledger } from './ledger.js';
 import type { Lifeline } from './lifeline.js';
 import { borrow, giveBack, handedOn, INLINE_BYTES, type Parcel, release } from './parcel.js';
 import { openQueue, partsOf, type Sort } from './queue-cell.js';
+import { Reserve } from './reserve.js';
 import { issueTicket } from './tickets.js';
 import { IS_READY, WATCH, type Waitable, type Watch, type Watcher } from './waitable.js';
 
@@ -390,24 +391,29 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
     const { space } = this.exchange;
     const batch = new Batch();
     const parcel = borrow();
+    const reserve = new Reserve(space);
     try {
       for (const item of group) {
         parcel.rank = this.rankOf(putting.options);
         pack(item, parcel, space, this.#guess, this.#how);
         this.#guess = parcel.length > INLINE_BYTES ? parcel.length : 0;
         if (parcel.waiting === undefined) {
+          if (parcel.handle !== 0) reserve.take();
           batch.add(parcel);
           handedOn(parcel); // the batch has it
           continue;
         }
         // There is no memory for more than is in the batch: it can come from the queue only.
+        reserve.drop();
         await this.#putBatch(batch, putting);
         const outcome = await this.exchange.put(called => this.exchange.offer(parcel, called), left(putting));
         if (outcome !== DONE) throw this.#notPut(outcome);
         putting.put++;
       }
+      reserve.drop();
       await this.#putBatch(batch, putting);
     } finally {
+      reserve.drop();
       batch.drop(space);
       giveBack(parcel, space);
     }

@@ -1,3 +1,5 @@
+import { OutOfMemoryError } from '../errors/errors.js';
+
 /**
  * Memory for the items of one channel. A block is named by a handle, a number from 1 to 2³² − 1, and is at any time either this
  * thread's, from allocate() on, or the channel's, from keep() on. What a thread has goes with it when it dies; what the channel
@@ -26,4 +28,14 @@ export interface Space {
 export interface Block {
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
+}
+
+/** A block; 0: there is no memory for it now. */
+export function tryAllocate(space: Space, bytes: number): number {
+  try {
+    return space.allocate(bytes);
+  } catch (error) {
+    if (error instanceof OutOfMemoryError) return 0;
+    throw error;
+  }
 }
