@@ -1,10 +1,14 @@
-import * as face from '../../index.js';
+import '../register.js';
+import { JoinableQueue } from '../joinable-queue.js';
+import { LifoQueue } from '../lifo-queue.js';
+import { PriorityQueue } from '../priority-queue.js';
+import { Queue } from '../queue.js';
+import { SimpleQueue } from '../simple-queue.js';
 
 /*
  * An unrelated program for tests: it has a commons of its own, opens queues by name, and does what it is told by messages, which it
  * answers.
  */
-const { JoinableQueue, LifoQueue, PriorityQueue, Queue, SimpleQueue } = face;
 const kinds = { Queue, SimpleQueue, JoinableQueue, LifoQueue, PriorityQueue };
 export type Kind = keyof typeof kinds;
 
