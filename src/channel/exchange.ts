@@ -72,8 +72,12 @@ const { DONE, NOT_NOW, NEVER, GONE, REFUSED } = OUTCOME;
 /** Looks at the word before a thread goes to sleep: sleeping and being woken cost as much as thousands of them. */
 const MOST_SPINS = availableParallelism() > 1 ? 3_000 : 0;
 const LEAST_SPINS = MOST_SPINS / 64;
-/** Where few looks were in vain, one wait of so many looks often after all: the other may have got a processor of its own. */
-const TRY_AGAIN = 16;
+/**
+ * Where few looks were in vain, one wait of so many looks often after all, as the other may have got a processor of its own; while
+ * that is in vain too, one of twice as many.
+ */
+const TRY_AGAIN = 4;
+const TRY_AGAIN_AT_LEAST = 256;
 /** How often one looks again before it stands in line: others may be quicker each time. */
 const ROUNDS = 4;
 /** Items of a batch that go in without asking anew how much memory is left. */
@@ -91,8 +95,9 @@ interface Side {
   readonly turn: number;
   /** How often to look before sleeping: falls as long as that is in vain. */
   spins: number;
-  /** How often it has waited. */
-  looked: number;
+  /** How many waits from now, and from then, it is to look often in any case. */
+  untilTrial: number;
+  interval: number;
   /** How often all waits of this thread were failed, and how they were the last time. */
   failures: number;
   reason: () => unknown;
@@ -103,8 +108,9 @@ function sideOf(word: number, turn: number): Side {
     word,
     turn,
     waits: new Set(),
-    spins: MOST_SPINS,
-    looked: 0,
+    spins: LEAST_SPINS,
+    untilTrial: TRY_AGAIN,
+    interval: TRY_AGAIN,
     failures: 0,
     reason: () => undefined,
   };
@@ -513,11 +519,13 @@ export class Exchange {
       return false;
     };
     try {
-      for (;;) {
+      for (let round = 0; ; round++) {
         const seen = Atomics.load(this.#words, side.word);
         let outcome = this.#attempt(wait);
         if (outcome !== NOT_NOW || timeout === 0) return outcome;
         if (side.failures !== failures) throw side.reason();
+        // Where several wait already, it takes longer.
+        if (!wait.called && side.waits.size === 0 && round < ROUNDS && this.#spin(side, seen)) continue;
         let fail: ((reason: unknown) => void) | undefined;
         let failure: { readonly error: unknown } | undefined;
         try {
@@ -577,13 +585,15 @@ export class Exchange {
   /** Looks out for a while for what another may be about to do. True: something has changed. */
   #spin(side: Side, seen: number): boolean {
     const w = this.#words;
-    const spins = ++side.looked % TRY_AGAIN === 0 ? MOST_SPINS : side.spins;
-    for (let i = spins; i > 0; i--) {
+    const isTrial = --side.untilTrial === 0;
+    for (let i = isTrial ? MOST_SPINS : side.spins; i > 0; i--) {
       if (Atomics.load(w, side.word) === seen) continue;
       side.spins = MOST_SPINS;
+      side.untilTrial = side.interval = TRY_AGAIN;
       return true;
     }
     side.spins = Math.max(LEAST_SPINS, side.spins >> 1);
+    if (isTrial) side.untilTrial = side.interval = Math.min(TRY_AGAIN_AT_LEAST, side.interval * 2);
     return false;
   }
 

@@ -129,6 +129,14 @@ export class ViewTable {
   }
 }
 
+/** From here on it costs more to clear memory than to ask for such that is not. */
+const MANY = 4096;
+
+/** Memory of its own, which may hold old bytes: all of it is written to at once. */
+function bytesToFill(length: number): Uint8Array {
+  return length < MANY ? new Uint8Array(length) : Buffer.allocUnsafeSlow(length);
+}
+
 /** The ArrayBuffers of one message, on the reading side. */
 export class BufferTable {
   readonly #runs: ArrayBuffer[] = [];
@@ -141,9 +149,10 @@ export class BufferTable {
       if (zeros > 7) reader.corrupt('a buffer begins with too many zeros');
       const length = reader.count();
       const at = reader.skip(length);
-      const run = new Uint8Array(zeros + length);
+      const run = bytesToFill(zeros + length);
       run.set(reader.bytes.subarray(at, at + length), zeros);
-      this.#runs.push(run.buffer);
+      if (zeros > 0) run.fill(0, 0, zeros);
+      this.#runs.push(run.buffer as ArrayBuffer);
     }
     this.#places = reader;
   }
