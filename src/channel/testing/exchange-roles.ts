@@ -25,8 +25,8 @@ export interface ExchangeRole extends Role {
   readonly items?: readonly number[];
 }
 
-/** How often the hasty try before they wait, too. */
-const MOST_TRIES = 50;
+/** How often one does so before it waits, blocking, or a run in which nobody puts any more would never end. */
+const MOST_TRIES = { blocking: 0, async: Number.POSITIVE_INFINITY, impatient: 8, aborting: 8, hasty: 50 };
 
 /** What is told of each at the end. */
 export interface Report {
@@ -115,7 +115,8 @@ export const script: Script = async (role: ExchangeRole, { report, onEventLoop, 
     const outcome = attempt(false);
     if (outcome !== OUTCOME.NOT_NOW) return outcome;
     const sync = act === 'get' ? 'getSync' : 'putSync';
-    switch (role.style) {
+    const style = ++tries <= MOST_TRIES[role.style] ? role.style : 'blocking';
+    switch (style) {
       case 'blocking':
         return exchange[sync](attempt, Number.POSITIVE_INFINITY);
       case 'impatient':
@@ -134,8 +135,7 @@ export const script: Script = async (role: ExchangeRole, { report, onEventLoop, 
       }
       default:
         pause();
-        if (++tries < MOST_TRIES) return outcome;
-        return exchange[sync](attempt, Number.POSITIVE_INFINITY);
+        return outcome;
     }
   }
 };
