@@ -491,7 +491,12 @@ export class Exchange {
         if (wait.called) this.#askForTurn(wait);
         else if (round < ROUNDS && this.#spin(side, seen)) continue;
         if (wait.began === 0) wait.began = performance.now();
-        const left = Math.max(0, wait.began + timeout - performance.now());
+        const left = wait.began + timeout - performance.now();
+        // Also while things change so fast that it never comes into line.
+        if (left <= 0) {
+          this.#giveUp(wait);
+          return NOT_NOW;
+        }
         const parked = home.parkSync(side.word, seen, { timeout: left, first: wait.called, recheck, queued });
         if (parked.outcome === 'timeout') {
           this.#giveUp(wait);
@@ -526,11 +531,13 @@ export class Exchange {
         if (side.failures !== failures) throw side.reason();
         // Where several wait already, it takes longer.
         if (!wait.called && side.waits.size === 0 && round < ROUNDS && this.#spin(side, seen)) continue;
+        const left = wait.began + timeout - performance.now();
+        if (left <= 0) return NOT_NOW;
         let fail: ((reason: unknown) => void) | undefined;
         let failure: { readonly error: unknown } | undefined;
         try {
           const parked = await home.park(side.word, seen, {
-            timeout: Math.max(0, wait.began + timeout - performance.now()),
+            timeout: left,
             signal,
             first: wait.called,
             recheck,
