@@ -1,3 +1,4 @@
+import { type InspectOptionsStylized, inspect } from 'node:util';
 import { registerHandle } from '../codec/handles.js';
 import {
   ClosedError,
@@ -246,6 +247,14 @@ export class Connection<T = any> implements Channel<T>, Waitable {
       }
       yield message;
     }
+  }
+
+  /** @internal */
+  [inspect.custom](depth: number, options: InspectOptionsStylized, print: typeof inspect): string {
+    if (this.#isClosed) return `Connection ${options.stylize('<closed>', 'special')}`;
+    if (depth < 0) return options.stylize('[Connection]', 'special');
+    const { readable, writable } = this;
+    return `Connection ${print(readable ? { readable, writable, unread: this.#incoming.count } : { readable, writable }, options)}`;
   }
 
   #checkReadable(): void {

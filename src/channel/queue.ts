@@ -279,6 +279,12 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
     }
   }
 
+  protected override facts(): object | undefined {
+    if (this.#isClosed) return undefined;
+    const { bound, count: size } = this.exchange;
+    return bound > 0 ? { maxsize: bound, size } : { size };
+  }
+
   protected override check(): void {
     if (this.#isClosed) throw this.closed();
     super.check();

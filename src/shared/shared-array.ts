@@ -74,6 +74,10 @@ export class SharedArray<C extends TypeCode = 'f64'> extends Locked implements I
     if (items) this.#fill(items);
   }
 
+  protected override facts(): object {
+    return { length: this.length, view: this.view };
+  }
+
   /** How many items it has. */
   get length(): number {
     return this.#length;

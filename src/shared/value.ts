@@ -53,6 +53,10 @@ export class Value<C extends TypeCode = 'f64'> extends Locked {
     if (cell !== typeOrCell && initial !== undefined) this.#number.store(initial as NumberOf<C>);
   }
 
+  protected override facts(): object {
+    return { type: this.#code, value: this.value };
+  }
+
   /** The number. Stale once read. @throws {ClosedError} It has been disposed of. */
   get value(): NumberOf<C> {
     this.check();

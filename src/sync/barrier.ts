@@ -107,6 +107,11 @@ export class Barrier extends SharedObject {
     return this.#word(WORD.BROKEN) !== 0;
   }
 
+  protected override facts(): object {
+    const { parties, waiting, broken } = this;
+    return { parties, waiting, broken };
+  }
+
   /**
    * Waits until all parties have arrived. Resolves with a number from 0 to parties − 1, a different one for each: the
    * order of arrival.

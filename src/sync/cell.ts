@@ -48,7 +48,9 @@ export interface Shared {
 }
 
 export class Cell {
-  readonly words: Int32Array;
+  // Private, or whatever shows all fields of an object, such as what tells how two differ, would show all of the memory.
+  readonly #home: Home;
+  readonly #words: Int32Array;
   readonly #blocks: readonly number[];
   /** Undefined: what was passed on stays until it is disposed of, whoever has it. */
   lifeline: Lifeline | undefined = undefined;
@@ -58,7 +60,7 @@ export class Cell {
   concernsOthers: () => boolean = () => false;
 
   private constructor(
-    readonly home: Home,
+    home: Home,
     /** Index of its first word. */
     readonly at: number,
     /** While the object is there, `words[proof] === mark`. */
@@ -69,7 +71,8 @@ export class Cell {
     /** Undefined: it lies in the commons. */
     readonly shared: Shared | undefined,
   ) {
-    this.words = home.words;
+    this.#home = home;
+    this.#words = home.words;
     this.#blocks = blocks;
   }
 
@@ -105,8 +108,17 @@ export class Cell {
     return new Cell(home, at + NAMED_HEAD, at, home.words[at], [], shared);
   }
 
+  /** Where it lies. */
+  get home(): Home {
+    return this.#home;
+  }
+
+  get words(): Int32Array {
+    return this.#words;
+  }
+
   get isThere(): boolean {
-    return this.words[this.proof] === this.mark;
+    return this.#words[this.proof] === this.mark;
   }
 
   get isPassedOn(): boolean {

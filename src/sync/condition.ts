@@ -49,6 +49,10 @@ export class Condition extends SharedObject {
     this.lock = guarding;
   }
 
+  protected override facts(): object {
+    return { lock: this.lock };
+  }
+
   /** The lock's. */
   acquire(options?: WaitOptions): Promise<Guard> {
     return this.lock.acquire(options);

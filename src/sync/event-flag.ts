@@ -28,6 +28,10 @@ export class EventFlag extends SharedObject {
     return (this.#load() & SET) !== 0;
   }
 
+  protected override facts(): object {
+    return { isSet: this.isSet() };
+  }
+
   /** Sets it, and lets all go on that wait. */
   set(): void {
     this.check();

@@ -57,17 +57,21 @@ export interface Holder extends Grant {
 }
 
 export class Holders {
-  readonly words: Int32Array;
+  readonly #words: Int32Array;
   readonly #at: number;
 
   constructor(words: Int32Array, at: number) {
-    this.words = words;
+    this.#words = words;
     this.#at = at;
   }
 
   /** Sets up the header of a new table in a cell of so many bytes. */
   static prepare(words: Int32Array, at: number, bytes: number): void {
     words[at + HEADER.PLACES] = Math.floor((bytes / 4 - HEADER_WORDS) / ENTRY_WORDS);
+  }
+
+  get words(): Int32Array {
+    return this.#words;
   }
 
   get sequence(): number {

@@ -155,6 +155,10 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     return owner !== 0 && !this.cell.home.isKnownDead(owner);
   }
 
+  protected override facts(): object {
+    return { locked: this.locked() };
+  }
+
   /** Runs `fn` with the lock held, and releases it when `fn`, or the promise it returned, has ended. */
   runExclusive<T>(fn: () => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
     const flow = new Flow(this);

@@ -106,6 +106,10 @@ export class Semaphore extends Shareable {
     });
   }
 
+  protected override facts(): object {
+    return { value: freeOf(this.holders) };
+  }
+
   /** How many permits may be added to so many. */
   protected room(permits: number): number {
     return MOST - permits;

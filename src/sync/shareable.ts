@@ -80,6 +80,10 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
     cell.attached = () => holders.blocks;
   }
 
+  protected override facts(): object {
+    return { held: this.holders.held };
+  }
+
   /** Frees it, for all who have it; who waits for it is rejected with ClosedError. */
   override [Symbol.dispose](): void {
     if (!this.cell.isThere) return;

@@ -1,3 +1,4 @@
+import { type InspectOptionsStylized, inspect } from 'node:util';
 import { registerHandle } from '../codec/handles.js';
 import { ClosedError } from '../errors/errors.js';
 import { onDepart } from '../wait/depart.js';
@@ -85,6 +86,20 @@ export abstract class SharedObject implements Disposable {
 
   /** It is gone, and its memory is not yet: tells those who wait. */
   protected farewell(): void {}
+
+  /** What is shown of it where it is printed, at this instant; undefined: this thread has closed it. Only asked while it is there. */
+  protected facts(): object | undefined {
+    return {};
+  }
+
+  /** @internal */
+  [inspect.custom](depth: number, options: InspectOptionsStylized, print: typeof inspect): string {
+    const { shared, isThere } = this.cell;
+    const facts = isThere ? this.facts() : undefined;
+    const name = this.constructor.name + (shared ? ` "${shared.name}"` : '');
+    if (facts === undefined) return `${name} ${options.stylize('<closed>', 'special')}`;
+    return depth < 0 ? options.stylize(`[${name}]`, 'special') : `${name} ${print(facts, options)}`;
+  }
 
   /** @throws {ClosedError} It has been disposed of, here or elsewhere. */
   protected check(): void {
