@@ -11,6 +11,7 @@ import {
 } from '../errors/errors.js';
 import { EventFlag } from '../sync/event-flag.js';
 import { forked, type Peer } from '../testing/carriers.js';
+import { collect } from '../testing/collect.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { waitUntil } from '../testing/processes.js';
@@ -59,7 +60,7 @@ async function join(queue: JoinableQueue, form: Form): Promise<string> {
 async function keep(queue: JoinableQueue, count: number, held: EventFlag): Promise<void> {
   for (let i = 0; i < count; i++) await queue.get();
   held.set();
-  await new Promise(() => setInterval(() => {}, 1e6));
+  await new Promise(() => setInterval(() => queue, 1e6)); // one that nobody refers to is dropped
 }
 
 function lost(unfinished: number): (error: unknown) => boolean {
@@ -228,7 +229,7 @@ test('whoever closes it ends its own joins', LIMIT, async () => {
 
 test('debts of more threads than its cell has room for are all kept', LIMIT, async () => {
   using queue = new JoinableQueue<number>();
-  const count = 60;
+  const count = 90;
   const take = (given: typeof queue) => given.getSync();
   for (let i = 0; i < count; i++) queue.putNowait(i);
   for (let i = 0; i < count; i += 6)
@@ -405,6 +406,26 @@ for (const carrier of crowds) {
         end,
       );
       await closed.wait();
+      lost(1)(await own);
+      queue.taskDone();
+      end.set();
+      await ended(consumer);
+    });
+
+    test('nor will one that has dropped it', LIMIT, async () => {
+      using queue = new JoinableQueue();
+      using end = new EventFlag();
+      queue.putNowait(1);
+      const own = queue.join().catch(error => error);
+      const consumer = carrier.start(
+        async (holder: { queue?: JoinableQueue }, last: EventFlag) => {
+          holder.queue?.getSync();
+          delete holder.queue;
+          while (!last.isSet()) await collect();
+        },
+        { queue },
+        end,
+      );
       lost(1)(await own);
       queue.taskDone();
       end.set();

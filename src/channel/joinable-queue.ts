@@ -17,7 +17,7 @@ const LOOK_AGAIN = () => false;
  * Whose a debt is: the thread's that got the item. Its `taskDone()` pays what it owes; if it owes nothing, it pays for others,
  * first for those that have ended. What `getMany` brings, and an item that could not be decoded, owes as much.
  *
- * Death: what a thread owes that ends, however it ends, or that closes the queue, stays owed. When nothing is left in the queue
+ * Death: what a thread owes that ends, however it ends, or that closes the queue or drops it, stays owed. When nothing is left in the queue
  * and nobody is left who owes and could pay, `join()` fails with a WorkerDiedError rather than wait for ever; `unfinished` says
  * how many items that are. It goes on failing until somebody calls `taskDone()` so many times for them.
  *
@@ -115,10 +115,6 @@ export class JoinableQueue<T = any> extends Queue<T> {
   /** @internal */
   protected override abandon(): void {
     for (const fail of [...this.#waits]) fail(this.closed());
-    this.exchange.lock();
-    this.ledger.abandon();
-    this.exchange.unlock();
-    this.#settle();
   }
 
   /** Items or debts have gone by another way than taskDone(). */

@@ -1,5 +1,4 @@
 import type { Cell } from '../sync/cell.js';
-import { onDepart } from '../wait/depart.js';
 import type { Space } from './space.js';
 
 /*
@@ -44,7 +43,7 @@ const WORD = {
 const HEAD_WORDS = 8;
 
 const ENTRY = {
-  /** The thread; 0: nobody; LEFT: somebody who has closed the channel. */
+  /** The thread; 0: nobody; LEFT: somebody who has the channel no more. */
   TAG: 0,
   OWES: 1,
   PID: 2,
@@ -55,12 +54,6 @@ const LEFT = -1;
 /** A block begins with the next one's name, in as many words as an entry. */
 const BLOCK_BYTES = 2032;
 const BLOCK_PLACES = BLOCK_BYTES / 4 / ENTRY_WORDS - 1;
-
-/** Has this thread ever owed anything? */
-let hasOwed = false;
-
-// Nobody else will pay what a thread owes that leaves in order: those who join must learn of it.
-onDepart(() => hasOwed);
 
 /** An entry as this thread sees it. */
 interface Entry {
@@ -231,7 +224,6 @@ export class Ledger {
 
   /** This thread's entry, made anew if it has none. */
   #open(me: number): Entry {
-    hasOwed = true;
     const own = this.#find((words, at) => words[at + ENTRY.TAG] === me);
     if (own) return own;
     const free =

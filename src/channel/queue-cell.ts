@@ -90,7 +90,20 @@ export function partsOf(cell: Cell, { joinable, order }: Sort): Parts {
   cell.concernsOthers = () => exchange.isCarrier;
   if (cell.shared) return { exchange, ledger, lifeline: undefined };
   const lifeline = new Lifeline(cell, at + TABLE_AT, 1, { empty: () => cell.free() });
-  cell.lifeline = { found: () => lifeline.found(0), letGo: () => lifeline.letGo(0) };
+  const letGo = () => {
+    if (ledger) forsake(exchange, ledger);
+    lifeline.letGo(0);
+  };
+  cell.lifeline = { found: () => lifeline.found(0), letGo };
   cell.attached = () => [...store.blocks(), ...lifeline.blocks, ...(ledger?.blocks() ?? [])];
   return { exchange, ledger, lifeline };
+}
+
+/** This thread has the queue no more: what it owes it will not pay. */
+function forsake(exchange: Exchange, ledger: Ledger): void {
+  exchange.lock();
+  ledger.abandon();
+  const called = ledger.settle(exchange.count);
+  exchange.unlock();
+  if (called) ledger.call();
 }
