@@ -48,6 +48,11 @@ export interface Channel<T> extends AsyncIterable<T>, Disposable {}
  * Who has it: each thread that made or received it, until it closes it, drops it, or ends. It is there, with its items, as long as
  * anyone has it or it is on its way to somebody; then its memory is freed.
  *
+ * Names: with `{ name }` it is one queue for all programs of a user, as big as the first of them made it; other sizes are
+ * ignored. Its items lie in memory of its own: up to half of what the machine has left, 4 GiB at most, 4 KiB for each item of more
+ * than 2 KiB and each of a LifoQueue or PriorityQueue. It is gone with the last program that has it open. What goes into it may
+ * hold locks and queues that have names themselves, and no others.
+ *
  * Death: a producer that is killed leaves whole items only; a consumer that is killed takes at most those along that it was getting.
  *
  * Python: `multiprocessing.Queue`, whose feeder thread loses what was put when its process is killed, and holds up its end
@@ -91,7 +96,8 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
 
   /**
    * Puts an item in. When this resolves it is safe. In line by the time the call returns, if it has to wait.
-   * @throws {SerializationError} It cannot cross; the queue is as it was.
+   * @throws {SerializationError} It cannot cross, or holds what programs that share this queue by its name cannot reach; the
+   *   queue is as it was.
    * @throws {QueueFullError} There was no room when `timeout` had passed.
    * @throws {QueueShutDownError} The queue was shut down, perhaps meanwhile.
    * @throws {ClosedError} This queue was closed or disposed of.
