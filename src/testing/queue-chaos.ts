@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SharedArray } from '../../shared/shared-array.js';
-import { random } from '../../sync/testing/random.js';
-import type { Carrier, Peer } from '../../testing/carriers.js';
-import { waitUntil } from '../../testing/processes.js';
-import type { Queue } from '../queue.js';
+import type { Queue } from '../channel/queue.js';
+import type { SharedArray } from '../shared/shared-array.js';
+import { random } from '../sync/testing/random.js';
+import type { Carrier, Peer } from './carriers.js';
+import { waitUntil } from './processes.js';
 
 /*
  * A storm over a queue: those who put and get are killed at random moments, and new ones come. What each has done stands in shared

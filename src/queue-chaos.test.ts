@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { getLimit, setLimit, stats } from '../memory/allocator.js';
-import { SharedArray } from '../shared/shared-array.js';
-import { leavesNoBlocks } from '../testing/commons.js';
-import { leavesNothing } from '../testing/leaks.js';
-import { crowds, warmCarriers } from '../testing/sharing.js';
-import { Queue } from './queue.js';
-import { type Item, MOST_ITEMS, MOST_PRODUCERS, NUMBERS, storm } from './testing/chaos.js';
-import { getters, putters } from './testing/queues.js';
+import { Queue } from './channel/queue.js';
+import { getters, putters } from './channel/testing/queues.js';
+import { getLimit, setLimit, stats } from './memory/allocator.js';
+import { SharedArray } from './shared/shared-array.js';
+import { leavesNoBlocks } from './testing/commons.js';
+import { leavesNothing } from './testing/leaks.js';
+import { type Item, MOST_ITEMS, MOST_PRODUCERS, NUMBERS, storm } from './testing/queue-chaos.js';
+import { crowds, warmCarriers } from './testing/sharing.js';
 
 /*
  * What a Queue promises when those who put and get are killed at any moment. MANYHANDS_SOAK: for how many ms to kill, in each of
