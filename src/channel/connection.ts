@@ -47,6 +47,10 @@ export class Connection<T = any> implements Channel<T>, Waitable {
   readonly end: number;
   readonly #incoming: Exchange;
   readonly #outgoing: Exchange;
+  /** Can it receive? */
+  readonly readable: boolean;
+  /** Can it send? */
+  readonly writable: boolean;
   #isClosed = false;
   /** Bytes of the last long message: the next one may be like it. */
   #guess = 0;
@@ -57,6 +61,8 @@ export class Connection<T = any> implements Channel<T>, Waitable {
     this.end = end;
     this.#incoming = wire.to(end);
     this.#outgoing = wire.to(1 - end);
+    this.readable = wire.isDuplex || end === 0;
+    this.writable = wire.isDuplex || end === 1;
     this.#isClosed = !isOpen;
     if (isOpen) wire.hasObject(end, this);
   }
@@ -80,16 +86,6 @@ export class Connection<T = any> implements Channel<T>, Waitable {
     const wire = Wire.at(handle, isDuplex);
     if (!wire.cell.isThere || !wire.lifeline.join(end, serial)) return new Connection(wire, end, false);
     return (wire.objectFor(end) as Connection | undefined) ?? Connection.of(wire, end);
-  }
-
-  /** Can it receive? */
-  get readable(): boolean {
-    return this.wire.isDuplex || this.end === 0;
-  }
-
-  /** Can it send? */
-  get writable(): boolean {
-    return this.wire.isDuplex || this.end === 1;
   }
 
   /** Has this thread closed it? */
@@ -280,6 +276,7 @@ export class Connection<T = any> implements Channel<T>, Waitable {
     const parcel = borrow();
     try {
       pack(value, parcel, space, this.#guess);
+      parcel.tickets?.withdraw(this.wire.lifeline, 1 - this.end);
     } catch (error) {
       giveBack(parcel, space);
       throw error;

@@ -38,6 +38,14 @@ export class Tickets {
     for (const { lifeline, end } of this.#all) lifeline.bind(end, this.serial, handle);
   }
 
+  /** It is on its way to that end itself: who receives it has that already, so nobody needs to hold it open for them. */
+  withdraw(lifeline: Lifeline, end: number): void {
+    const index = this.#all.findIndex(one => one.lifeline === lifeline && one.end === end);
+    if (index < 0) return;
+    this.#all.splice(index, 1);
+    lifeline.withdraw(end, this.serial);
+  }
+
   /** The message arrives nowhere, or not again. What they are bound to must still be there. */
   release(): void {
     for (const { lifeline, end } of this.#all.splice(0)) lifeline.withdraw(end, this.serial);
