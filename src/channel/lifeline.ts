@@ -110,10 +110,10 @@ export class Lifeline {
     });
   }
 
-  /** This thread has the end no more. */
-  letGo(end: number): void {
+  /** This thread has the end no more. `keeps`: false if it ends now, so that its memory cannot wait for it. */
+  letGo(end: number, keeps = true): void {
     const me = this.#cell.home.self();
-    this.#takeOut(end, ({ tag, flow }) => tag === me && flow === 0);
+    this.#takeOut(end, ({ tag, flow }) => tag === me && flow === 0, keeps);
   }
 
   /** Enters a ticket of this thread, which must hold the end. @throws {OutOfMemoryError} */
@@ -147,14 +147,14 @@ export class Lifeline {
     return !isHeld;
   }
 
-  #takeOut(end: number, which: (holder: Holder) => boolean): void {
+  #takeOut(end: number, which: (holder: Holder) => boolean, keeps = true): void {
     const left = this.#locked(() => {
       const entry = this.#find(which, end);
       if (entry === 0) return undefined;
       const others = this.#find(holder => !which(holder) && this.#counts(holder), end);
       if (others === 0) this.#then.gone?.(end);
       this.#holders.remove(entry);
-      return this.#settle();
+      return this.#settle({ keeps });
     });
     this.#conclude(left);
   }

@@ -114,15 +114,15 @@ export class Wire {
     if (this.#here[here.end] === here) this.#leave(here.end);
   }
 
-  #leave(end: number): void {
+  #leave(end: number, keeps = true): void {
     this.#here[end] = undefined;
     if (this.#here.every(one => one === undefined)) wires.delete(this.cell.blocks[0]);
-    this.lifeline.letGo(end);
+    this.lifeline.letGo(end, keeps);
   }
 
   /** This thread ends. */
   leaveAll(): void {
-    for (const here of this.#here) if (here) this.letGo(here.end);
+    for (const here of this.#here) if (here) this.#leave(here.end, false);
   }
 
   /** After a death: what the dead will not read any more is dropped, if it holds the ends of other pipes open. */
