@@ -22,13 +22,17 @@ import { onRing, ring } from '../wait/doorbell.js';
  * gone without a word; all who wait look after each death.
  *
  * Who lets go while others have it stays in the table as a keeper: should they all be killed, it frees the memory. Nobody
- * touches the table who is not in it, and it is not freed before nobody alive is.
+ * touches the table who is not in it, and it is not freed before nobody alive is. The first to find that nobody has it any more
+ * is the chief keeper: it rings the others, who then leave the table, and frees the memory when they have, or have died. If it
+ * dies, the next to look is chief.
  */
 
 /** More entries than this, and those of the dead are cleared away before another is made. */
 const FEW = 16;
 /** The mode of those who have it no more, and whom its memory waits for: they free it should all others be killed. */
 const KEEPER = 3;
+/** LOW of the chief among them. */
+const CHIEF = 1;
 
 /** Blocks that a child of this process, or its result, is made of: see onProcessOwner(). */
 type Judge = (owner: number, handle: number) => boolean;
@@ -187,24 +191,33 @@ export class Lifeline {
       if (mine === 0 && isMine === 0) this.#keep();
       return undefined;
     }
-    if (mine !== 0) this.#holders.remove(mine);
-    keeping.delete(this.#cell.at);
-    if (stays) return undefined;
-    const all = this.#holders
-      .all()
-      .filter(({ tag, mode }) => mode === KEEPER && !this.#cell.home.isKnownDead(tag));
-    return all.map(({ tag }) => tag);
+    const others = stays
+      ? []
+      : this.#holders
+          .all()
+          .filter(({ tag, mode }) => mode === KEEPER && tag !== me && !this.#cell.home.isKnownDead(tag));
+    if (others.length > 0 && keeps && others.every(({ low }) => low !== CHIEF)) {
+      const entry = mine === 0 ? this.#keep() : mine;
+      if (entry !== 0) this.#holders.setLow(entry, CHIEF);
+    } else {
+      if (mine !== 0) this.#holders.remove(mine);
+      keeping.delete(this.#cell.at);
+    }
+    return stays ? undefined : others.map(({ tag }) => tag);
   }
 
-  #keep(): void {
+  /** Enters this thread as a keeper. 0: there is no memory for that, and what it had stays until the family ends if the others are killed. */
+  #keep(): number {
+    let entry = 0;
     try {
-      this.#add(KEEPER - 1, 0);
+      entry = this.#add(KEEPER - 1, 0);
     } catch (error) {
-      if (error instanceof OutOfMemoryError) return; // then it stays until the family ends, if the others are killed
+      if (error instanceof OutOfMemoryError) return 0;
       throw error;
     }
     keeping.set(this.#cell.at, this);
     listen();
+    return entry;
   }
 
   /** Who dies here leaves what nobody has, and its memory until the family ends. */
@@ -218,10 +231,10 @@ export class Lifeline {
     return this.#seen.some((_, end) => this.#isHeld(end));
   }
 
-  #add(end: number, serial: number): void {
+  #add(end: number, serial: number): number {
     if (this.#holders.held > FEW) this.#holders.removeAll(holder => !this.#counts(holder));
     this.#holders.reserve(1, this.#cell);
-    this.#holders.add(this.#cell.home.self(), serial, { mode: end + 1, low: 0, high: 0 });
+    return this.#holders.add(this.#cell.home.self(), serial, { mode: end + 1, low: 0, high: 0 });
   }
 
   #isHeld(end: number): boolean {
