@@ -263,6 +263,7 @@ for (const Class of KINDS) {
             break;
           }
         }
+        await consumer.call('call', name, 'qsize'); // it has told of all that it got
         await consumer.kill();
         for (const item of [...victim.got, ...consumer.got]) note(item);
         const mine = got.get(round) ?? [];
