@@ -40,13 +40,15 @@ for (const crowd of crowds)
     for (let round = 0; performance.now() < deadline; round++) {
       const { maxsize, most } = SORTS[round % SORTS.length];
       const seed = SEED + round * 1000;
+      // By turns many kills, and many items.
+      const pause = Math.floor(round / SORTS.length) % 2 === 0 ? 10 : 300;
       using numbers = new SharedArray('i32', NUMBERS);
       using received = new SharedArray('u8', MOST_PRODUCERS * MOST_ITEMS);
       setLimit(stats().used + 64 * 2 ** 20);
       try {
         using queue = new Queue<Item>(maxsize);
         const duration = Math.min(ROUND, deadline - performance.now() + 100);
-        const story = await storm(crowd, queue, numbers, received, { most, duration, seed });
+        const story = await storm(crowd, queue, numbers, received, { most, duration, seed, pause });
         all.kills += story.kills;
         all.items += story.items;
         all.lost += story.lost;

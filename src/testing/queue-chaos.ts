@@ -99,13 +99,13 @@ export interface Story {
   lost: number;
 }
 
-/** Items of up to `most` bytes, for so many ms. */
+/** Items of up to `most` bytes, for so many ms, with up to `pause` ms between kills. */
 export async function storm(
   carrier: Carrier,
   queue: Queue<Item>,
   numbers: Numbers,
   received: Received,
-  { most, duration, seed }: { most: number; duration: number; seed: number },
+  { most, duration, seed, pause }: { most: number; duration: number; seed: number; pause: number },
 ): Promise<Story> {
   const { view } = numbers;
   view.fill(0);
@@ -134,7 +134,7 @@ export async function storm(
       'somebody to put something',
       30_000,
     );
-    await sleep(next() * 10);
+    await sleep(next() * pause);
     const isProducer = next() < 0.5;
     const crowd = isProducer ? putting : getting;
     const [victim] = crowd.splice(Math.floor(next() * crowd.length), 1);
