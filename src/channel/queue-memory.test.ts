@@ -160,6 +160,17 @@ describe('when others have all memory', () => {
     });
   });
 
+  test('putMany leaves as much as the queue itself needs', LIMIT, async () => {
+    await within(4 * MIB, async () => {
+      using queue = new Queue<Uint8Array | number>();
+      using _others = hoard(400 * KIB);
+      const items = range(100).map(i => item(i, 10_000));
+      const put = queue.putMany(items);
+      for (const one of items) assert.deepEqual(await queue.get(), one);
+      await put;
+    });
+  });
+
   test('a putMany that gives up then tells how many it put, and all memory comes back', LIMIT, async () => {
     await within(4 * MIB, async () => {
       using queue = new Queue<Uint8Array | number>();
