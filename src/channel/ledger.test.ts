@@ -57,7 +57,9 @@ class Trial implements Disposable {
   /** The same as one sees it who may die at any write. */
   mortal(): Parts {
     const words = mortal(this.cell.words);
-    const cell: Cell = Object.create(this.cell, { words: { value: words } });
+    const cell = new Proxy(this.cell, {
+      get: (target, key) => (key === 'words' ? words : Reflect.get(target, key, target)),
+    });
     return partsOf(cell, new MortalSpace(this.parts.space));
   }
 
