@@ -90,9 +90,9 @@ export function partsOf(cell: Cell, { joinable, order }: Sort): Parts {
   cell.concernsOthers = () => exchange.isCarrier;
   if (cell.shared) return { exchange, ledger, lifeline: undefined };
   const lifeline = new Lifeline(cell, at + TABLE_AT, 1, { empty: () => cell.free() });
-  const letGo = () => {
+  const letGo = ({ ends } = { ends: false }) => {
     if (ledger) forsake(exchange, ledger);
-    lifeline.letGo(0);
+    lifeline.letGo(0, !ends);
   };
   cell.lifeline = { found: () => lifeline.found(0), letGo };
   cell.attached = () => [...store.blocks(), ...lifeline.blocks, ...(ledger?.blocks() ?? [])];

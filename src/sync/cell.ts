@@ -35,8 +35,8 @@ export const NAMED_HEAD = 16;
 export interface Lifeline {
   /** This thread has it, and nobody else knows it yet. */
   found(): void;
-  /** This thread has it no more. */
-  letGo(): void;
+  /** This thread has it no more. `ends`: it ends now, too. */
+  letGo(ends?: { ends: boolean }): void;
 }
 
 /** What unrelated programs share. */

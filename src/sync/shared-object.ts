@@ -26,7 +26,7 @@ const collected = new FinalizationRegistry((cell: Cell) => {
 onDepart(() => {
   for (const object of [...known.values()]) {
     const cell = object.deref()?.cell;
-    if (cell?.isThere) cell.lifeline?.letGo();
+    if (cell?.isThere) cell.lifeline?.letGo({ ends: true });
   }
   return false;
 });
