@@ -30,9 +30,8 @@ async function within<R>(bytes: number, run: () => R | Promise<R>): Promise<R> {
 }
 
 /** Takes all memory that is left but some bytes, and gives it back when disposed of. */
-function hoard(except = 0): Disposable & { give(bytes: number): void } {
+function hoard(except = 0, size = 64 * KIB): Disposable & { give(bytes: number): void } {
   const blocks: number[] = [];
-  const size = 64 * KIB;
   while (stats().used + size + except <= getLimit()) blocks.push(allocate(size, { zero: false }));
   return {
     give(bytes) {
@@ -42,6 +41,16 @@ function hoard(except = 0): Disposable & { give(bytes: number): void } {
       for (const block of blocks) free(block);
     },
   };
+}
+
+/** What `fn` throws. */
+function failureOfNow(fn: () => void): unknown {
+  try {
+    fn();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
 }
 
 function item(i: number, size: number): Uint8Array {
@@ -157,6 +166,26 @@ describe('when others have all memory', () => {
       await put;
       assert.deepEqual(got, items);
       others.give(0);
+    });
+  });
+
+  test('a queue that has no memory for a large chunk takes a small one', LIMIT, async () => {
+    await within(4 * MIB, async () => {
+      using queue = new Queue<number[]>();
+      const put = () => {
+        const before = queue.qsize();
+        const error = failureOfNow(() => {
+          for (;;) queue.putNowait(range(30));
+        });
+        assert.ok(error instanceof QueueFullError, String(error));
+        return queue.qsize() - before;
+      };
+      for (const i of range(5000)) queue.putNowait([i]);
+      using others = hoard();
+      put();
+      others.give(1);
+      using _most = hoard(32 * KIB, 16 * KIB);
+      assert.ok(put() > 50);
     });
   });
 

@@ -20,7 +20,9 @@ export const MOST_PRODUCERS = 300;
 export const MOST_ITEMS = 20_000;
 const STOP = MOST_PRODUCERS * PER_PRODUCER;
 const FAULTS = STOP + 1;
-export const NUMBERS = STOP + 2;
+/** 1: that worker has begun. One that is killed as it starts is not what this is about. */
+const ARRIVED = STOP + 2;
+export const NUMBERS = ARRIVED + 4000;
 /** What a consumer has in hand at most: what is lost with it. */
 const IN_HAND = 8;
 
@@ -30,9 +32,16 @@ export type Received = SharedArray<'u8'>;
 export type Item = readonly [producer: number, i: number, data: Uint8Array];
 
 /** Puts items in all ways, some of them given up and begun anew, until it is told to stop, or has put all it may. */
-export async function produce(queue: Queue<Item>, numbers: Numbers, me: number, most: number): Promise<void> {
+export async function produce(
+  queue: Queue<Item>,
+  numbers: Numbers,
+  me: number,
+  most: number,
+  worker: number,
+): Promise<void> {
   const next = random(me);
   const { view } = numbers;
+  Atomics.store(view, ARRIVED + worker, 1);
   const item = (i: number): Item => [me, i, new Uint8Array((i * 7919) % (most + 1)).fill(me * 31 + i)];
   for (let i = 0; i < MOST_ITEMS && Atomics.load(view, STOP) === 0; ) {
     const how = next();
@@ -64,8 +73,10 @@ export async function consume(
   numbers: Numbers,
   received: Received,
   seed: number,
+  worker: number,
 ): Promise<void> {
   const next = random(seed);
+  Atomics.store(numbers.view, ARRIVED + worker, 1);
   const last = new Map<number, number>();
   const see = ([producer, i, data]: Item) => {
     // All bytes are the same if each is the same as the next.
@@ -112,11 +123,21 @@ export async function storm(
   received.view.fill(0);
   const next = random(seed);
   let producers = 0;
-  let consumers = 0;
-  const startProducer = () => carrier.start(produce, queue, numbers, producers++, most);
-  const startConsumer = () => carrier.start(consume, queue, numbers, received, seed + ++consumers);
-  const putting: Peer<void>[] = [startProducer(), startProducer(), startProducer()];
-  const getting: Peer<void>[] = [startConsumer(), startConsumer(), startConsumer()];
+  let workers = 0;
+  interface Worker {
+    readonly peer: Peer<void>;
+    readonly worker: number;
+  }
+  const startProducer = (): Worker => {
+    const worker = workers++;
+    return { worker, peer: carrier.start(produce, queue, numbers, producers++, most, worker) };
+  };
+  const startConsumer = (): Worker => {
+    const worker = workers++;
+    return { worker, peer: carrier.start(consume, queue, numbers, received, seed + worker, worker) };
+  };
+  const putting = [startProducer(), startProducer(), startProducer()];
+  const getting = [startConsumer(), startConsumer(), startConsumer()];
   const gone: Promise<unknown>[] = [];
   let kills = 0;
   let inHand = 0;
@@ -126,7 +147,7 @@ export async function storm(
     return all;
   };
   const putAll = (p: number) => Atomics.load(view, p * PER_PRODUCER + DONE) === MOST_ITEMS;
-  const isOver = () => producers >= MOST_PRODUCERS - 4;
+  const isOver = () => producers >= MOST_PRODUCERS - 4 || workers >= NUMBERS - ARRIVED - 4;
   for (const end = performance.now() + duration; performance.now() < end && !isOver(); ) {
     const before = done();
     await waitUntil(
@@ -137,7 +158,8 @@ export async function storm(
     await sleep(next() * pause);
     const isProducer = next() < 0.5;
     const crowd = isProducer ? putting : getting;
-    const [victim] = crowd.splice(Math.floor(next() * crowd.length), 1);
+    const [{ peer: victim, worker }] = crowd.splice(Math.floor(next() * crowd.length), 1);
+    await waitUntil(() => Atomics.load(view, ARRIVED + worker) === 1, 'one to begin', 30_000);
     victim.kill();
     kills++;
     if (!isProducer) inHand += IN_HAND;
@@ -150,11 +172,11 @@ export async function storm(
     await victim.join();
   }
   Atomics.store(view, STOP, 1);
-  await Promise.all(putting.map(peer => peer.result({ timeout: 60_000 })));
+  await Promise.all(putting.map(({ peer }) => peer.result({ timeout: 60_000 })));
   await waitUntil(() => queue.empty(), 'all to be got', 60_000);
   queue.shutdown();
-  await Promise.all(getting.map(peer => peer.result({ timeout: 60_000 })));
-  await Promise.all([...putting, ...getting].map(peer => peer.join()));
+  await Promise.all(getting.map(({ peer }) => peer.result({ timeout: 60_000 })));
+  await Promise.all([...putting, ...getting].map(({ peer }) => peer.join()));
   await Promise.all(gone);
 
   assert.equal(Atomics.load(view, FAULTS), 0, 'items were damaged, or out of order');
