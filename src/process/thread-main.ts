@@ -11,7 +11,7 @@ import { seeToTheEnd } from './children.js';
 import { setCurrentThread } from './current-thread.js';
 import { joinIdentity } from './identity.js';
 import { inheritStartMethod } from './start-method.js';
-import { type Birth, custodyFor, endCustody, WORD } from './thread.js';
+import { type Birth, endCustody, takeCustody, WORD } from './thread.js';
 import { carryOut, catchErrors, takeOn } from './work.js';
 
 const birth = workerData as Birth;
@@ -30,14 +30,14 @@ seeToTheEnd();
 watchDeaths();
 tellOfTheEnd();
 takeOn(birth.name, (outcome, message, tickets) => {
-  words[WORD.RESULT] = custodyFor(tickets, starter);
+  takeCustody(words, WORD.RESULT, tickets, starter);
   port.postMessage(message, [message.buffer as ArrayBuffer]);
   Atomics.store(words, WORD.OUTCOME, outcome); // last: from now on it counts, whatever becomes of this thread
   ring(indexOf(starter), REASON.CHILD);
 });
 let done = false;
 onRing(REASON.CHILD, letOutputGo);
-void carryOut(birth.task, () => endCustody(words, WORD.ARGS)).then(() => {
+void carryOut(birth.task, () => endCustody(words, WORD.ARGS, starter)).then(() => {
   done = true;
   letOutputGo();
 });

@@ -11,9 +11,9 @@ import { collectTickets, type Tickets } from '../channel/tickets.js';
 import { encode } from '../codec/encode.js';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
-import { free } from '../memory/allocator.js';
+import { free, givenTo, takeOver, transfer } from '../memory/allocator.js';
 import { REASON } from '../memory/layout.js';
-import { storeMessage } from '../memory/message.js';
+import { carries, storeMessage } from '../memory/message.js';
 import { indexOf, self, threadIds } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { haveAllLook } from '../wait/deaths.js';
@@ -37,8 +37,8 @@ export interface ThreadOptions<A extends readonly unknown[], R> extends Executio
  *   OUTCOME  of OUTCOME; the message lies in the port by then
  *   ENDING   1: it ends in order, and has told CODE
  *   BLOCKED  1: its starter blocks its event loop until the thread ends
- *   ARGS     a block of the starter's that holds ends of pipes open (src/channel/tickets.ts) until the thread has decoded its task
- *   RESULT   one that holds them open until the starter has decoded the outcome
+ *   ARGS     a block that holds ends of pipes open (src/channel/tickets.ts) until the thread has decoded its task; and its number
+ *   RESULT   one that holds them open until the starter has decoded the outcome; and its number
  */
 export const WORD = {
   TID: 0,
@@ -48,22 +48,32 @@ export const WORD = {
   CODE: 4,
   BLOCKED: 5,
   ARGS: 6,
-  RESULT: 7,
+  ARGS_SERIAL: 7,
+  RESULT: 8,
+  RESULT_SERIAL: 9,
 } as const;
 
-/** A block of the commons that holds open what the tickets are for, in `owner`'s name. Its handle; 0: there is nothing. */
-export function custodyFor(tickets: Tickets | null, owner: number): number {
-  if (tickets === null) return 0;
-  const handle = storeMessage(new Uint8Array(0), owner, tickets.serial);
+/**
+ * Makes a block of the commons that holds open what the tickets are for, and gives it to the starter. The thread may be terminated
+ * at any step of this, and of endCustody(): then the block is its own, which goes with it, or the starter's.
+ */
+export function takeCustody(words: Int32Array, word: number, tickets: Tickets | null, starter: number): void {
+  if (tickets === null) return;
+  const handle = storeMessage(new Uint8Array(0), self(), tickets.serial);
   tickets.bind(handle);
-  return handle;
+  words[word + 1] = tickets.serial;
+  Atomics.store(words, word, handle);
+  transfer(handle, self(), givenTo(starter));
 }
 
 /** Ends that, unless the other side has. True: there was something to end. */
-export function endCustody(words: Int32Array, word: number): boolean {
-  const handle = Atomics.exchange(words, word, 0) >>> 0;
-  if (handle !== 0) free(handle);
-  return handle !== 0;
+export function endCustody(words: Int32Array, word: number, starter: number): boolean {
+  const handle = Atomics.load(words, word) >>> 0;
+  if (handle === 0) return false;
+  const isThere = carries(handle, words[word + 1]) && takeOver(handle, givenTo(starter), self());
+  if (isThere) free(handle);
+  Atomics.store(words, word, 0);
+  return isThere;
 }
 
 /** What a thread is told at its birth. */
@@ -177,7 +187,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
       const { result: task, tickets } = collectTickets(() =>
         encode({ target: this.target, args: this.args }, { root: '' }),
       );
-      this.#words[WORD.ARGS] = custodyFor(tickets, self());
+      takeCustody(this.#words, WORD.ARGS, tickets, self());
       const birth: Birth = {
         words: this.#words,
         port: port2,
@@ -198,7 +208,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
         .map(tid => ({ tid, start: startOf(tid) }));
     } catch (error) {
       port1.close();
-      if (endCustody(this.#words, WORD.ARGS)) haveAllLook();
+      if (endCustody(this.#words, WORD.ARGS, self())) haveAllLook();
       throw error;
     }
     this.#port = port1;
@@ -260,7 +270,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     const received = receiveMessageOnPort(this.#port) as { message: Uint8Array } | undefined;
     this.#outcomeTaken = true;
     this.conclude(outcome === OUTCOME.THREW, received?.message ?? new Uint8Array(0), () => {
-      if (endCustody(this.#words, WORD.RESULT)) haveAllLook(); // it may not have been readable
+      if (endCustody(this.#words, WORD.RESULT, self())) haveAllLook(); // it may not have been readable
     });
   }
 
@@ -295,7 +305,10 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
   #finish(exitCode: number): void {
     if (this.end) return;
     this.#port?.close();
-    if (endCustody(this.#words, WORD.ARGS)) haveAllLook();
+    const isUnread = endCustody(this.#words, WORD.ARGS, self());
+    // What it was about to give when it was terminated.
+    const isUngiven = !this.#outcomeTaken && endCustody(this.#words, WORD.RESULT, self());
+    if (isUnread || isUngiven) haveAllLook();
     this.#ring(0); // it is gone: what is kept for ringing it goes, too
     forgetThread(this);
     this.finish({ exitCode, signalCode: null } satisfies End);
