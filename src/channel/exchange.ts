@@ -3,6 +3,8 @@ import { OutOfMemoryError } from '../errors/errors.js';
 import { holderIn } from '../memory/robust-lock.js';
 import type { Cell } from '../sync/cell.js';
 import { onDepart } from '../wait/depart.js';
+import { hear } from '../wait/doorbell.js';
+import { isLater } from '../wait/line.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import type { LineWatch, LineWatcher } from '../wait/park.js';
 import type { Batch } from './batch.js';
@@ -43,6 +45,8 @@ export const EXCHANGE = {
   WATCH: 9,
   /** 1: an item that was in it may have held the end of a pipe open (tickets.ts). */
   CARRIER: 10,
+  /** How many have begun to wait: says who came first. */
+  ARRIVALS: 11,
   WORDS: 12,
 } as const;
 
@@ -90,6 +94,8 @@ type Attempt = (called: boolean) => Outcome;
 interface Side {
   /** Ends async waits of this thread. */
   readonly waits: Set<(reason: unknown) => void>;
+  /** Those of them that were called and have not gone on, or back into line, since. */
+  readonly called: Set<Wait>;
   /** What they wait at. */
   readonly word: number;
   readonly turn: number;
@@ -108,6 +114,7 @@ function sideOf(word: number, turn: number): Side {
     word,
     turn,
     waits: new Set(),
+    called: new Set(),
     spins: LEAST_SPINS,
     untilTrial: TRY_AGAIN,
     interval: TRY_AGAIN,
@@ -121,6 +128,8 @@ interface Wait {
   readonly side: Side;
   readonly attempt: Attempt;
   began: number;
+  /** Says who came first among the async waits; undefined: it has not been in line yet, or blocks. */
+  arrival: number | undefined;
   called: boolean;
   /** Is TURN its? Async waits have it only while they are in line: this thread may block before their code goes on. */
   hasTurn: boolean;
@@ -273,8 +282,7 @@ export class Exchange {
     const state = Atomics.load(w, at + EXCHANGE.STATE);
     if (Atomics.load(w, at + EXCHANGE.COUNT) === 0 && !this.#isAbandoned())
       return state === STATE.OPEN ? NOT_NOW : NEVER;
-    if (!called && w[at + EXCHANGE.GET_TURN] !== 0 && this.#isTaken(at + EXCHANGE.GET_TURN)) return NOT_NOW;
-    return DONE;
+    return !called && this.#isForOthers(this.#getting) ? NOT_NOW : DONE;
   }
 
   /** Has somebody died who held the lock? Then COUNT may be wrong until the next one takes it. */
@@ -289,7 +297,7 @@ export class Exchange {
     const at = this.#at;
     if (!this.#cell.isThere) return GONE;
     if (Atomics.load(w, at + EXCHANGE.STATE) !== STATE.OPEN) return NEVER;
-    if (!called && w[at + EXCHANGE.PUT_TURN] !== 0 && this.#isTaken(at + EXCHANGE.PUT_TURN)) return NOT_NOW;
+    if (!called && this.#isForOthers(this.#putting)) return NOT_NOW;
     const bound = w[at + EXCHANGE.BOUND];
     if (bound > 0 && w[at + EXCHANGE.COUNT] >= bound && !this.#isAbandoned()) return NOT_NOW;
     let outcome: Outcome = NOT_NOW;
@@ -320,7 +328,7 @@ export class Exchange {
     const at = this.#at;
     if (!this.#cell.isThere) return GONE;
     if (Atomics.load(w, at + EXCHANGE.STATE) !== STATE.OPEN) return NEVER;
-    if (!called && w[at + EXCHANGE.PUT_TURN] !== 0 && this.#isTaken(at + EXCHANGE.PUT_TURN)) return NOT_NOW;
+    if (!called && this.#isForOthers(this.#putting)) return NOT_NOW;
     const before = batch.count;
     let isOpen = true;
     this.lock();
@@ -478,11 +486,12 @@ export class Exchange {
 
   #waitSync(side: Side, attempt: Attempt, timeout: number): Outcome {
     const { home } = this.#cell;
-    const wait: Wait = { side, attempt, began: 0, called: false, hasTurn: false };
+    const wait: Wait = { side, attempt, began: 0, arrival: undefined, called: false, hasTurn: false };
     const recheck = () => !this.#isWorthALook(side);
     const queued = () => {
       if (!this.#cell.isThere) throw DISPOSED;
     };
+    let arrival: number | undefined;
     try {
       for (let round = 0; ; round++) {
         const seen = Atomics.load(this.#words, side.word);
@@ -497,7 +506,9 @@ export class Exchange {
           this.#giveUp(wait);
           return NOT_NOW;
         }
-        const parked = home.parkSync(side.word, seen, { timeout: left, first: wait.called, recheck, queued });
+        arrival ??= this.#arrive();
+        const first = wait.called;
+        const parked = home.parkSync(side.word, seen, { timeout: left, first, arrival, recheck, queued });
         if (parked.outcome === 'timeout') {
           this.#giveUp(wait);
           return NOT_NOW;
@@ -517,7 +528,8 @@ export class Exchange {
     signal?.throwIfAborted();
     const { home } = this.#cell;
     const { failures } = side;
-    const wait: Wait = { side, attempt, began: performance.now(), called: false, hasTurn: false };
+    const began = performance.now();
+    const wait: Wait = { side, attempt, began, arrival: undefined, called: false, hasTurn: false };
     const recheck = () => {
       if (!this.#isWorthALook(side)) return true;
       this.#giveUp(wait); // it leaves the line
@@ -533,6 +545,7 @@ export class Exchange {
         if (!wait.called && side.waits.size === 0 && round < ROUNDS && this.#spin(side, seen)) continue;
         const left = wait.began + timeout - performance.now();
         if (left <= 0) return NOT_NOW;
+        wait.arrival ??= this.#arrive();
         let fail: ((reason: unknown) => void) | undefined;
         let failure: { readonly error: unknown } | undefined;
         try {
@@ -540,22 +553,28 @@ export class Exchange {
             timeout: left,
             signal,
             first: wait.called,
+            arrival: wait.arrival,
             recheck,
             queued: (_, failing) => {
               fail = failing;
               side.waits.add(failing);
+              side.called.delete(wait);
               if (wait.called) this.#askForTurn(wait);
               if (!this.#cell.isThere) failing(DISPOSED);
             },
             // At once, not when the code that awaits it goes on: this thread may block before that.
             woken: () => {
               wait.called = true;
+              side.called.add(wait);
               try {
                 outcome = this.#attempt(wait);
-                if (outcome === NOT_NOW) this.#giveUp(wait);
               } catch (error) {
                 failure = { error };
               }
+              if (outcome === NOT_NOW && !failure) return this.#giveUp(wait);
+              // At once, so that those that came later are not held up.
+              side.called.delete(wait);
+              if (fail) side.waits.delete(fail);
             },
           });
           if (failure) throw failure.error;
@@ -569,13 +588,24 @@ export class Exchange {
       if (error === DISPOSED) return GONE;
       throw error;
     } finally {
+      side.called.delete(wait);
       this.#giveUp(wait);
     }
+  }
+
+  /** A number that says who came first. */
+  #arrive(): number {
+    return Atomics.add(this.#words, this.#at + EXCHANGE.ARRIVALS, 1);
   }
 
   #attempt(wait: Wait): Outcome {
     const { side, attempt, called } = wait;
     let outcome: Outcome = NEVER;
+    if (called && this.#hasEarlier(wait)) {
+      // The call is for others: this one stays behind.
+      if (this.#isWorthALook(side)) this.#cell.home.wake(side.word, 1);
+      return NOT_NOW;
+    }
     try {
       outcome = attempt(called);
       // Nobody can have come in between any more, and whose turn it is does not matter.
@@ -587,6 +617,13 @@ export class Exchange {
       if (outcome !== NOT_NOW) this.#passOn(wait);
     }
     return outcome;
+  }
+
+  /** Has this thread an async wait that came earlier, and was called in vain? It must be the first to try again. */
+  #hasEarlier({ side, arrival }: Wait): boolean {
+    if (arrival === undefined) return false;
+    for (const other of side.called) if (isLater(arrival, other.arrival as number)) return true;
+    return false;
   }
 
   /** Looks out for a while for what another may be about to do. True: something has changed. */
@@ -620,6 +657,14 @@ export class Exchange {
   #isOneSided(side: Side): boolean {
     const { noMorePuts, noMoreTakes } = this.#terms;
     return (side === this.#getting ? noMorePuts : noMoreTakes)?.() ?? false;
+  }
+
+  /** Is it another's turn, or that of one that has waited before in this thread, whose order is to be kept? */
+  #isForOthers({ turn, waits }: Side): boolean {
+    if (Atomics.load(this.#words, turn) !== 0 && this.#isTaken(turn)) return true;
+    if (waits.size === 0) return false;
+    hear(); // it may have been called
+    return waits.size > 0;
   }
 
   /** Is it somebody's turn? */

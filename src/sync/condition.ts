@@ -181,6 +181,7 @@ export class Condition extends SharedObject {
     this.check();
     if (this.lock.isMine) return;
     this.check(); // it may have been disposed of meanwhile, with the lock
+    if (Atomics.load(this.cell.words, this.cell.at) === NO_MORE) throw this.closed(); // or be about to
     throw new LockError(
       `Cannot ${act} this Condition as its ${nameOf(this.lock.cell, this.lock)} is not held by the caller: acquire() it first`,
     );

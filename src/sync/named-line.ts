@@ -1,6 +1,6 @@
 import { OutOfMemoryError } from '../errors/errors.js';
 import { lock, unlock } from '../memory/robust-lock.js';
-import type { Note, Waiter, WakeOptions } from '../wait/line.js';
+import { type Entry, isLater, type Waiter, type WakeOptions } from '../wait/line.js';
 import { HEADER, MAX_NODES, NODE, NODE_STATE, NODE_WORDS, NODES } from './named-layout.js';
 import type { Members } from './named-members.js';
 
@@ -35,12 +35,7 @@ export class NamedLine {
     this.#callSelf = callSelf;
   }
 
-  enter(
-    word: number,
-    expected: number,
-    { note, first = false }: { note?: Note; first?: boolean },
-    blocking: boolean,
-  ): number {
+  enter(word: number, expected: number, { note, arrival, first = false }: Entry, blocking: boolean): number {
     const owner = this.#members.self();
     const { words } = this;
     this.#lock();
@@ -50,7 +45,8 @@ export class NamedLine {
       words[node + NODE.OWNER] = owner;
       words[node + NODE.BLOCKING] = blocking ? 1 : 0;
       for (let i = 0; i < NOTE_WORDS; i++) words[node + NODE.NOTE + i] = note?.[i] ?? 0;
-      this.#floats[(node + NODE.TICKET) / 2] = first ? this.#firstTicket(word) - 1 : this.#nextTicket();
+      if (arrival !== undefined) words[node + NODE.NOTE] = arrival;
+      this.#floats[(node + NODE.TICKET) / 2] = first ? this.#earlyTicket(word, arrival) : this.#nextTicket();
       Atomics.store(words, node + NODE.STATE, WAITING);
       // SYNC POINT with wake(): HIGH is raised and the node in line, then the look at the word; there the word first, then HIGH.
       if (Atomics.load(words, word) === expected) return node;
@@ -79,9 +75,14 @@ export class NamedLine {
     return ticket;
   }
 
-  #firstTicket(word: number): number {
-    const [first] = this.#inLine(word);
-    return first === undefined ? this.#nextTicket() : this.#floats[(first + NODE.TICKET) / 2];
+  /** One that comes before all in line, or all of those that arrived later. */
+  #earlyTicket(word: number, arrival: number | undefined): number {
+    const line = this.#inLine(word);
+    const after =
+      arrival === undefined ? 0 : line.findIndex(node => isLater(this.words[node + NODE.NOTE], arrival));
+    if (line[after] === undefined) return this.#nextTicket();
+    const next = this.#floats[(line[after] + NODE.TICKET) / 2];
+    return after === 0 ? next - 1 : (this.#floats[(line[after - 1] + NODE.TICKET) / 2] + next) / 2;
   }
 
   isWaiting(node: number): boolean {

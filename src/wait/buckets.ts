@@ -39,10 +39,17 @@ export function append(bucket: number, node: number): void {
 /** Puts a node at the head of the line. */
 export function prepend(bucket: number, node: number): void {
   const head = words[bucket + BUCKET.HEAD];
-  words[node + NODE.NEXT] = head;
-  words[node + NODE.PREVIOUS] = 0;
-  Atomics.store(words, bucket + BUCKET.HEAD, node);
-  words[head === 0 ? bucket + BUCKET.TAIL : head + NODE.PREVIOUS] = node;
+  if (head === 0) append(bucket, node);
+  else insert(bucket, node, head);
+}
+
+/** Puts a node in front of another. */
+export function insert(bucket: number, node: number, next: number): void {
+  const previous = words[next + NODE.PREVIOUS];
+  words[node + NODE.NEXT] = next;
+  words[node + NODE.PREVIOUS] = previous;
+  Atomics.store(words, previous === 0 ? bucket + BUCKET.HEAD : previous + NODE.NEXT, node);
+  words[next + NODE.PREVIOUS] = node;
 }
 
 /** Takes a node out of the line. */

@@ -104,6 +104,12 @@ function dispatch(): void {
   if (others.length > 0) for (const listener of others.slice()) listener();
 }
 
+/** Ends now those async waits of this thread that have been woken. Their code goes on when this thread's present code ends. */
+export function hear(): void {
+  answer(heard & REASON.WAKE);
+  if (others.length > 0) for (const listener of others.slice()) listener();
+}
+
 /** Does now what the rings so far for these reasons ask for. */
 function answer(asked: number): void {
   if (bell === undefined) return;

@@ -2,7 +2,7 @@ import { words } from '../memory/commons.js';
 import { PARTICIPANT, PARTICIPANT_STATE, REASON } from '../memory/layout.js';
 import { indexOf, record, self, tagOf } from '../memory/participants.js';
 import { unlock } from '../memory/robust-lock.js';
-import { append, BUCKET, bucketOf, lockBucket, prepend, remove, repair } from './buckets.js';
+import { append, BUCKET, bucketOf, insert, lockBucket, prepend, remove, repair } from './buckets.js';
 import { ring, ringSelf } from './doorbell.js';
 import { flag, freeNode, NODE, NODE_STATE, NOTE_WORDS, nodesOf, takeNode } from './nodes.js';
 
@@ -148,21 +148,28 @@ export function someWait(word: number, matches: (waiter: Waiter) => boolean): bo
   }
 }
 
-/**
- * Enters the line at `word`, at its end or as the first: the node, or 0 when the word did not hold `expected`.
- */
-export function enter(
-  word: number,
-  expected: number,
-  { note, first = false }: { note?: Note; first?: boolean } = {},
-): number {
+/** How a wait enters the line. */
+export interface Entry {
+  /** What it waits for, for wakers that choose(). */
+  readonly note?: Note;
+  /** When it came, as a 32-bit number that may wrap around, if all who wait at that word have one. It is the note, then. */
+  readonly arrival?: number;
+  /** As the first; or, with `arrival`, before all that came later. For one that was woken, and found that another had been quicker. */
+  readonly first?: boolean;
+}
+
+/** Enters the line at `word`: the node, or 0 when the word did not hold `expected`. */
+export function enter(word: number, expected: number, { note, arrival, first = false }: Entry = {}): number {
   const bucket = bucketOf(word);
   const node = takeNode();
   words[node + NODE.WORD] = word;
   for (let i = 0; i < NOTE_WORDS; i++) words[node + NODE.NOTE + i] = note?.[i] ?? 0;
+  if (arrival !== undefined) words[node + NODE.NOTE] = arrival;
   lockBucket(bucket);
   Atomics.store(words, node + NODE.STATE, NODE_STATE.WAITING);
-  if (first) prepend(bucket, node);
+  const later = first && arrival !== undefined ? laterThan(arrival, word, bucket) : 0;
+  if (later !== 0) insert(bucket, node, later);
+  else if (first && arrival === undefined) prepend(bucket, node);
   else append(bucket, node);
   // SYNC POINT with wake(): in line first, then the look at the word; there the word first, then the look at the line.
   const entered = Atomics.load(words, word) === expected;
@@ -171,6 +178,19 @@ export function enter(
   if (entered) return node;
   freeNode(node);
   return 0;
+}
+
+/** The first in line at `word` that came later; 0: none did. */
+function laterThan(arrival: number, word: number, bucket: number): number {
+  let node = words[bucket + BUCKET.HEAD];
+  while (node !== 0 && (words[node + NODE.WORD] !== word || !isLater(words[node + NODE.NOTE], arrival)))
+    node = words[node + NODE.NEXT];
+  return node;
+}
+
+/** Of two arrivals: did the first one come later? */
+export function isLater(one: number, other: number): boolean {
+  return ((one - other) | 0) > 0;
 }
 
 /** Has nobody woken it yet? */

@@ -2,7 +2,7 @@ import { words } from '../memory/commons.js';
 import { REASON } from '../memory/layout.js';
 import { forgetDeaths, watchDeaths } from './deaths.js';
 import { blockUntil, onRing } from './doorbell.js';
-import { enter, isWaiting, type Note, take, type WakeOptions, wake, withdraw } from './line.js';
+import { type Entry, enter, isWaiting, take, type WakeOptions, wake, withdraw } from './line.js';
 import { forgetNodes, NODE, takeFlagged } from './nodes.js';
 import {
   type Lines,
@@ -30,7 +30,7 @@ class CommonLines implements Lines {
     listen();
   }
 
-  enter(word: number, expected: number, options: { note?: Note; first?: boolean }): number {
+  enter(word: number, expected: number, options: Entry): number {
     return enter(word, expected, options);
   }
 

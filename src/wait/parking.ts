@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { atDeadline } from './deadlines.js';
 import { hold, unhold } from './doorbell.js';
-import type { Note, WakeOptions } from './line.js';
+import type { Entry, WakeOptions } from './line.js';
 import { timeoutOf, type WaitOptions } from './options.js';
 
 /*
@@ -21,17 +21,13 @@ export interface Parked {
   readonly token: number;
 }
 
-export interface ParkSyncOptions {
+export interface ParkSyncOptions extends Entry {
   /** Give up after this many milliseconds. Absent: wait for ever. 0: do not wait. */
   timeout?: number;
   /**
    * Runs once this wait is in line, as `node`, before it sleeps: gives up what others need, such as a condition's lock.
    */
   queued?: (node: number) => void;
-  /** What it waits for, for wakers that choose(). */
-  note?: Note;
-  /** Enters the line at its head: for one that was woken, and found that another had been quicker. */
-  first?: boolean;
   /**
    * Asked after somebody's death: is there still something to wait for? False ends the wait as 'changed'.
    * Default: whether the word holds what was expected. For more than that, as whether a lock's owner lives. It must not
@@ -69,8 +65,8 @@ export interface Lines {
   readonly words: Int32Array;
   /** From now on this thread hears of its wakes: calls look(), lookAtAll(). */
   listen(how: 'blocking' | 'async'): void;
-  /** Puts a wait at the end of the line, or at its head. 0: the word does not hold `expected`. */
-  enter(word: number, expected: number, options: { note?: Note; first?: boolean }, blocking: boolean): number;
+  /** Puts a wait in line. 0: the word does not hold `expected`. */
+  enter(word: number, expected: number, options: Entry, blocking: boolean): number;
   isWaiting(node: number): boolean;
   /** Takes it out of line. False: it was woken, which counts. */
   withdraw(node: number): boolean;
