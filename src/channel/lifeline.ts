@@ -3,7 +3,7 @@ import { FAMILY, isAllocated, ownerIfAny, PROCESS_OWNER, receiverOf } from '../m
 import { REASON } from '../memory/layout.js';
 import { carries } from '../memory/message.js';
 import { indexOf } from '../memory/participants.js';
-import type { Cell } from '../sync/cell.js';
+import { type Cell, newNumber } from '../sync/cell.js';
 import { type Holder, Holders } from '../sync/holders.js';
 import { countOfDeaths, watchDeaths } from '../wait/deaths.js';
 import { onDepart } from '../wait/depart.js';
@@ -43,6 +43,12 @@ export function onProcessOwner(judging: Judge): void {
   judge = judging;
 }
 
+/** The ticket that stands for all that this thread has lent, and how often it has. */
+interface Loan {
+  readonly serial: number;
+  count: number;
+}
+
 /** What follows when ends are gone. */
 export interface Consequences {
   /** Nobody has this end any more. Called under the table's lock, perhaps more than once. */
@@ -73,6 +79,8 @@ export class Lifeline {
   readonly #cell: Cell;
   readonly #holders: Holders;
   readonly #then: Consequences;
+  /** What is lent of each end. */
+  readonly #loans: (Loan | undefined)[] = [];
   /** How many deaths there had been when each end was last seen held. */
   readonly #seen: number[];
 
@@ -99,7 +107,7 @@ export class Lifeline {
   }
 
   /**
-   * This thread has received the end by a ticket with this number, and holds it from now on. False: it is gone.
+   * This thread has received the end by a ticket with this number, or, if it is 0, by a loan, and holds it from now on. False: it is gone.
    * @throws {OutOfMemoryError}
    */
   join(end: number, serial: number): boolean {
@@ -108,7 +116,7 @@ export class Lifeline {
       const me = this.#cell.home.self();
       if (this.#find(({ tag, flow }) => tag === me && flow === 0, end) === 0) this.#add(end, 0);
       // One that is bound to nothing has been used up.
-      const ticket = this.#find(({ flow, low }) => flow === serial && low === 0, end);
+      const ticket = serial === 0 ? 0 : this.#find(({ flow, low }) => flow === serial && low === 0, end);
       if (ticket !== 0) this.#holders.remove(ticket);
       return true;
     });
@@ -123,6 +131,19 @@ export class Lifeline {
   /** Enters a ticket of this thread, which must hold the end. @throws {OutOfMemoryError} */
   issue(end: number, serial: number): void {
     this.#locked(() => this.#add(end, serial));
+  }
+
+  /** Has the end held open, as by a ticket of this thread, until as many calls of redeem(). */
+  lend(end: number): void {
+    const loan = this.#loans[end] ?? { serial: newNumber(), count: 0 };
+    if (loan.count === 0) this.issue(end, loan.serial);
+    loan.count++;
+    this.#loans[end] = loan;
+  }
+
+  redeem(end: number): void {
+    const loan = this.#loans[end];
+    if (loan !== undefined && --loan.count === 0) this.withdraw(end, loan.serial);
   }
 
   /** Binds it to a block, which must begin with its number already. */

@@ -9,6 +9,9 @@ import type { Lifeline } from './lifeline.js';
  * begins with the tickets' number (carries() in memory/message.ts). So it goes with the block, whoever frees that, and however
  * the block comes to change hands on its way. It is the message's own block, for channels, processes and pools.
  *
+ * Where the sender lives for as long as the message matters, and knows when it does not any more, as a pool does with its tasks,
+ * loans do: one ticket of the thread's for all that it has on its way, however many messages that are.
+ *
  * Who frees a block to which tickets are bound
  *   has just decoded it: nothing is to be done, as the thread now holds the ends itself;
  *   has the Tickets, as who has encoded it: calls release() before;
@@ -23,13 +26,18 @@ interface Ticket {
 
 /** What one message holds open. To be bound, or released, by whoever encoded it. */
 export class Tickets {
-  /** Common to all of them: 1 to 2³⁰ − 1. */
-  readonly serial: number = newNumber();
+  /** Common to all of them: 1 to 2³⁰ − 1. 0: they are loans. */
+  readonly serial: number;
   readonly #all: Ticket[] = [];
+
+  constructor({ loans = false } = {}) {
+    this.serial = loans ? 0 : newNumber();
+  }
 
   add(lifeline: Lifeline, end: number): void {
     if (this.#all.some(one => one.lifeline === lifeline && one.end === end)) return;
-    lifeline.issue(end, this.serial);
+    if (this.serial === 0) lifeline.lend(end);
+    else lifeline.issue(end, this.serial);
     this.#all.push({ lifeline, end });
   }
 
@@ -43,17 +51,25 @@ export class Tickets {
     const index = this.#all.findIndex(one => one.lifeline === lifeline && one.end === end);
     if (index < 0) return;
     this.#all.splice(index, 1);
-    lifeline.withdraw(end, this.serial);
+    this.#return(lifeline, end);
   }
 
   /** The message arrives nowhere, or not again. What they are bound to must still be there. */
   release(): void {
-    for (const { lifeline, end } of this.#all.splice(0)) lifeline.withdraw(end, this.serial);
+    for (const { lifeline, end } of this.#all.splice(0)) this.#return(lifeline, end);
+  }
+
+  #return(lifeline: Lifeline, end: number): void {
+    if (this.serial === 0) lifeline.redeem(end);
+    else lifeline.withdraw(end, this.serial);
   }
 }
 
-/** Undefined: nobody collects what is encoded. Null: somebody does, and there were none yet. */
-export type Collected = Tickets | null | undefined;
+/** What is collected when there are no tickets yet. */
+const NO_LOANS = Symbol('no loans');
+
+/** Undefined: nobody collects what is encoded. */
+export type Collected = Tickets | null | typeof NO_LOANS | undefined;
 
 let collected: Collected;
 
@@ -64,11 +80,18 @@ export function beginCollecting(): Collected {
   return before;
 }
 
-/** `before`: what beginCollecting() returned. Null: there were none. */
+/** The same for loans. They need no block, and must be released. */
+export function beginLending(): Collected {
+  const before = collected;
+  collected = NO_LOANS;
+  return before;
+}
+
+/** `before`: what begin…() returned. Null: there were none. */
 export function endCollecting(before: Collected): Tickets | null {
-  const found = collected as Tickets | null;
+  const found = collected;
   collected = before;
-  return found;
+  return found instanceof Tickets ? found : null;
 }
 
 /** What `encode` returns, and the tickets of what it encoded. If it throws, they are released. */
@@ -85,7 +108,7 @@ export function collectTickets<R>(encode: () => R): { result: R; tickets: Ticket
 
 /** A ticket for what is being encoded. Its serial number. If nobody collects them, it is good as long as this thread lives. */
 export function issueTicket(lifeline: Lifeline, end: number): number {
-  const tickets = collected ?? new Tickets();
+  const tickets = collected instanceof Tickets ? collected : new Tickets({ loans: collected === NO_LOANS });
   tickets.add(lifeline, end);
   if (collected !== undefined) collected = tickets;
   return tickets.serial;

@@ -162,21 +162,16 @@ export class Board {
     return this.#roomAt(slot * 2, this.#slot(slot) * 4 + ARGS_AT);
   }
 
-  /** A copy of those that were written there. */
-  argsIn(slot: number): Uint8Array {
-    return this.argsRoom(slot).slice(0, this.#words[this.#slot(slot) + SLOT.ARGS_LENGTH]);
-  }
-
   setArgsLength(slot: number, length: number): void {
     this.#words[this.#slot(slot) + SLOT.ARGS_LENGTH] = length;
   }
 
-  /** Arguments encoded already: in the slot if they fit, else in a block, as what holds ends of pipes open. */
-  putArgs(slot: number, message: Uint8Array, tickets: Tickets | null = null): void {
+  /** Arguments encoded already: in the slot if they fit, else in a block. */
+  putArgs(slot: number, message: Uint8Array): void {
     const at = this.#slot(slot);
     this.#words[at + SLOT.ARGS_LENGTH] = message.byteLength;
-    if (message.byteLength <= ROOM && !tickets) this.#bytes.set(message, at * 4 + ARGS_AT);
-    else this.#putBlock(at + SLOT.ARGS, message, this.owner, tickets);
+    if (message.byteLength <= ROOM) this.#bytes.set(message, at * 4 + ARGS_AT);
+    else this.#putBlock(at + SLOT.ARGS, message, this.owner, null);
   }
 
   /** Room in the ring for one more. */

@@ -1,4 +1,4 @@
-import { beginCollecting, endCollecting, type Tickets } from '../channel/tickets.js';
+import { beginLending, endCollecting, type Tickets } from '../channel/tickets.js';
 import { decode, decodeAsync, needsModules } from '../codec/decode.js';
 import { encode, encodeInto, takeEncoded } from '../codec/encode.js';
 import { decodeThrown, decodeThrownAsync, joinStacks } from '../codec/errors.js';
@@ -379,7 +379,7 @@ export class Pool implements AsyncDisposable {
     let definition: Definition;
     let slot = -1;
     let message: Uint8Array | undefined;
-    const before = beginCollecting();
+    const before = beginLending();
     try {
       checkTaskOptions(options);
       signal?.throwIfAborted();
@@ -397,8 +397,6 @@ export class Pool implements AsyncDisposable {
       return result;
     }
     const tickets = endCollecting(before);
-    // What holds them open is a block.
-    if (tickets && slot >= 0) message ??= this.#board.argsIn(slot);
     const task: Task = {
       definition,
       flags: timeout === undefined ? flags : flags | TELL,
@@ -440,7 +438,7 @@ export class Pool implements AsyncDisposable {
     const { definition, flags } = task;
     this.#board.fill(slot, definition.id, definition.handle, flags);
     if (task.message) {
-      this.#board.putArgs(slot, task.message, task.tickets);
+      this.#board.putArgs(slot, task.message);
       task.message = undefined;
     }
     task.slot = slot;
@@ -558,16 +556,9 @@ export class Pool implements AsyncDisposable {
   #release(task: Task): void {
     if (task.slot < 0) return;
     this.#tasks[task.slot] = undefined;
-    if (task.tickets) this.#letGo(task);
     this.#board.clear(task.slot);
     this.#freeSlots.push(task.slot);
     task.slot = -1;
-  }
-
-  /** Nobody will read its arguments any more. */
-  #letGo(task: Task): void {
-    task.tickets?.release();
-    task.tickets = null;
   }
 
   #settle(task: Task, value: unknown, failure: { error?: unknown } | undefined): void {
@@ -576,7 +567,7 @@ export class Pool implements AsyncDisposable {
       clearTimeout(task.timer);
     }
     if (task.abort) task.signal?.removeEventListener('abort', task.abort);
-    if (task.tickets) this.#letGo(task);
+    task.tickets?.release();
     task.definition.uses--;
     if (failure) {
       this.#failed++;
