@@ -47,6 +47,28 @@ const smoke = `
   };
   const inverted = await Promise.allSettled([invert(one, lock), invert(lock, one)]);
   assert.deepEqual(inverted.map(({ reason }) => reason?.code).sort(), ['ERR_DEADLOCK', undefined]);
+  const { Pipe, PriorityQueue, Queue, wait } = manyhands;
+  const [queue, named] = [new Queue(10), new PriorityQueue(0, { name: 'manyhands queue ' + process.pid })];
+  const [here, there] = Pipe();
+  const serve = async end => {
+    for await (const [item, answers] of queue) await answers.put(item);
+    await end.send(new Uint8Array(1e5).fill(7));
+  };
+  const servers = [Process, Thread].map(Kind => new Kind({ target: serve, args: [there] }).start());
+  there.close();
+  const answers = new Queue();
+  for (let i = 0; i < 1000; i++) await queue.put([{ i, f: () => i + offset }, answers]);
+  queue.shutdown();
+  const calls = [];
+  while (calls.length < 1000) calls.push(...(await answers.getMany(100)).map(({ i, f }) => f() - i));
+  assert.ok(calls.every(n => n === offset));
+  let bytes = 0;
+  for await (const message of here) bytes += message.length;
+  assert.equal(bytes, 2e5);
+  await named.putMany(['second', 'third']);
+  await named.put('first', { priority: -1 });
+  assert.deepEqual(await named.getMany(3), ['first', 'second', 'third']);
+  assert.deepEqual(await wait([named, ...servers]), servers);
   console.log(process.version, 'works');
 `;
 
