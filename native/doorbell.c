@@ -77,10 +77,12 @@ static int find_bell(uint32_t index, bool *keep) {
   return fd;
 }
 
-/* Closes what is kept for a participant that is gone. */
+/* Closes what is kept for a participant that is gone, also if another has its place by now. */
 static void drop_bell(uint32_t index) {
+  const struct mh_participant *p = mh_participant(index);
   pthread_mutex_lock(&bells_mutex);
-  if (bells[index].fd) {
+  bool is_there = mh_load(&p->state) == MH_PARTICIPANT_LIVE && bells[index].generation == mh_load(&p->generation);
+  if (bells[index].fd && !is_there) {
     close(bells[index].fd - 1);
     bells[index].fd = 0;
     open_bells--;
@@ -92,7 +94,7 @@ static void drop_bell(uint32_t index) {
 void mh_drop_bells(void) {
   uint32_t used = mh_load(&mh_header()->participants_used);
   for (uint32_t i = 1; i < used && i < MH_MAX_PARTICIPANTS; i++)
-    if (mh_load(&mh_participant(i)->state) != MH_PARTICIPANT_LIVE) drop_bell(i);
+    if (bells[i].fd) drop_bell(i);
 }
 
 static int strike(uint32_t index, bool keep) {
