@@ -16,7 +16,7 @@ import { crowds, warmCarriers } from './testing/sharing.js';
 leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
 
-const DURATION = Number(process.env.MANYHANDS_SOAK ?? 2_000);
+const DURATION = Number(process.env.MANYHANDS_SOAK ?? 1_200);
 const SEED = Number(process.env.MANYHANDS_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** How long one storm lasts, ms: then comes one with other items. */
 const ROUND = process.env.MANYHANDS_SOAK ? 4_000 : 500;

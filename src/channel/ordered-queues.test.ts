@@ -81,7 +81,7 @@ for (const [kind, { make, before }] of Object.entries(SORTS)) {
         }
         for (const item of model) assert.deepEqual(queue.getNowait(), item);
       }),
-      { numRuns: 100 },
+      { numRuns: 60 },
     );
   });
 }

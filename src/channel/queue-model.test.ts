@@ -15,7 +15,7 @@ import { getters, LIMIT, putters, range } from './testing/queues.js';
 leavesNothing({ warm: openDoorbell });
 leavesNoBlocks();
 
-const RUNS = Number(process.env.MANYHANDS_RUNS ?? 80);
+const RUNS = Number(process.env.MANYHANDS_RUNS ?? 40);
 const SEED = process.env.MANYHANDS_SEED;
 
 const EMPTY = 'ERR_QUEUE_EMPTY';

@@ -663,7 +663,7 @@ test('programs that are killed at random leave a lock in order, and nobody stuck
   const named = open(name);
   const { home, at } = named;
   const lock: TestLock = { lock: 0, inside: 1, plain: 2, atomic: 3, faults: 4, takeovers: 5 };
-  const kills = Number(process.env.MANYHANDS_KILLS ?? 80);
+  const kills = Number(process.env.MANYHANDS_KILLS ?? 40);
   const start = async () => {
     const peer = new Peer();
     await peer.call('open', name);
