@@ -137,7 +137,7 @@ test('Ctrl-C and a resumed run make one whole', async () => {
 test('two runs cannot share a journal', async () => {
   const { input, output, fixed, args, inputs } = job('shared');
   writeFileSync(fixed, '');
-  writeFileSync(input, inputs(5000));
+  writeFileSync(input, inputs(100_000)); // more than it can do while the second one starts
   const { child, ended } = startMap(args);
   while (!existsSync(output) || statSync(output).size === 0) await sleep(5);
   const second = await map(args);

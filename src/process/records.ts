@@ -1,7 +1,7 @@
 import { onProcessOwner } from '../channel/lifeline.js';
 import type { Tickets } from '../channel/tickets.js';
 import { OutOfMemoryError } from '../errors/errors.js';
-import { free, PROCESS_OWNER, transfer } from '../memory/allocator.js';
+import { free, PROCESS_OWNER, takeOver, transfer } from '../memory/allocator.js';
 import { attach, words } from '../memory/commons.js';
 import {
   HEADER,
@@ -139,13 +139,18 @@ export function releaseRecord(index: number): void {
 /** Frees the block that a record's `field` names, if any; only one of several who try does. */
 export function drop(index: number, field: number): void {
   const handle = Atomics.exchange(words, wordOf(index, field), 0) >>> 0;
-  if (handle !== 0) free(handle);
+  if (handle !== 0 && takeOver(handle, ownerTag(index), self())) free(handle);
 }
 
-/** Lets a record's `field` name a new block that holds `message`, and the ends of pipes in it are held open by that. */
+/**
+ * Lets a record's `field` name a new block that holds `message`, and the ends of pipes in it are held open by that. The block is this
+ * thread's until it is named: who dies before that takes it along, and what drop() then finds is not the record's.
+ */
 export function put(index: number, field: number, message: Uint8Array, tickets?: Tickets | null): void {
-  const handle = storeMessage(message, ownerTag(index), tickets?.serial);
+  const me = self();
+  const handle = storeMessage(message, me, tickets?.serial);
   write(index, field, handle);
+  transfer(handle, me, ownerTag(index));
   tickets?.bind(handle);
 }
 
