@@ -138,8 +138,13 @@ export function releaseRecord(index: number): void {
 
 /** Frees the block that a record's `field` names, if any; only one of several who try does. */
 export function drop(index: number, field: number): void {
-  const handle = Atomics.exchange(words, wordOf(index, field), 0) >>> 0;
-  if (handle !== 0 && takeOver(handle, ownerTag(index), self())) free(handle);
+  const word = wordOf(index, field);
+  const handle = Atomics.load(words, word) >>> 0;
+  if (handle === 0) return;
+  // First it is this thread's, so that it goes with that should it be killed before the end.
+  const isMine = takeOver(handle, ownerTag(index), self());
+  Atomics.compareExchange(words, word, handle | 0, 0);
+  if (isMine) free(handle);
 }
 
 /**
