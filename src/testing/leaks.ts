@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, beforeEach } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { words } from '../memory/commons.js';
+import { HEADER, PARTICIPANT } from '../memory/layout.js';
+import { isKnownDead, record, tagOf } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { descendants, inspectProcess, marked } from './processes.js';
 
@@ -91,6 +94,16 @@ async function openWhatNodeOpensLazily(): Promise<void> {
   void process.stderr;
 }
 
+/** Is it kept to ring a thread that is alive, such as one of the fork server's reserve? */
+function isBell(target: string): boolean {
+  const inode = Number(/^pipe:\[(\d+)\]$/.exec(target)?.[1]) | 0;
+  if (inode === 0 || words.length === 0) return false;
+  for (let index = 1; index < Atomics.load(words, HEADER.PARTICIPANTS_USED); index++)
+    if (words[record(index) + PARTICIPANT.DOORBELL_INODE] === inode && !isKnownDead(tagOf(index)))
+      return true;
+  return false;
+}
+
 function inventory(mark: string, temporary: string): Inventory {
   const found: Inventory = new Map();
   if (native.arenaFd() >= 0) native.dropBells(); // of those that have left in order: kept until their place is taken
@@ -112,7 +125,7 @@ function inventory(mark: string, temporary: string): Inventory {
   }
   for (const descriptor of readdirSync('/proc/self/fd')) {
     const target = targetOfDescriptor(descriptor);
-    if (target !== null)
+    if (target !== null && !isBell(target))
       found.set(`descriptor ${descriptor} ${target}`, `descriptor ${descriptor}: ${target}`);
   }
   for (const file of readdirSync(temporary)) {
