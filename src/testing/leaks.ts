@@ -47,7 +47,7 @@ export function leavesNothing({
   before(async () => {
     await openWhatNodeOpensLazily();
     await warm?.();
-    baseline = inventory(mark, temporary);
+    baseline = inventory(mark, temporary, { isEnd: false });
   });
 
   const places = process.env.MANYHANDS_TEST_PLACES;
@@ -60,7 +60,10 @@ export function leavesNothing({
   process.nextTick(() =>
     after(async () => {
       try {
-        const left = await waitForEnd(() => newSince(baseline, inventory(mark, temporary)), timeout);
+        const left = await waitForEnd(
+          () => newSince(baseline, inventory(mark, temporary, { isEnd: true })),
+          timeout,
+        );
         killProcesses(left);
         if (left.size > 0) {
           process.exitCode = 1;
@@ -104,7 +107,7 @@ function isBell(target: string): boolean {
   return false;
 }
 
-function inventory(mark: string, temporary: string): Inventory {
+function inventory(mark: string, temporary: string, { isEnd }: { isEnd: boolean }): Inventory {
   const found: Inventory = new Map();
   if (native.arenaFd() >= 0) native.dropBells(); // of those that have left in order: kept until their place is taken
   for (const { pid, startTime, state, command } of [...descendants(), ...marked(MARK, mark)]) {
@@ -125,7 +128,7 @@ function inventory(mark: string, temporary: string): Inventory {
   }
   for (const descriptor of readdirSync('/proc/self/fd')) {
     const target = targetOfDescriptor(descriptor);
-    if (target !== null && !isBell(target))
+    if (target !== null && !(isEnd && isBell(target)))
       found.set(`descriptor ${descriptor} ${target}`, `descriptor ${descriptor}: ${target}`);
   }
   for (const file of readdirSync(temporary)) {
