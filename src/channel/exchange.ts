@@ -215,38 +215,21 @@ export class Exchange {
    * than so many. @throws What the ledger throws.
    */
   take(parcel: Parcel, called: boolean, most = -1): Outcome {
-    const w = this.#words;
-    const at = this.#at;
-    const glance = this.#glance(called);
-    if (glance !== DONE) return glance;
-    let outcome: Outcome = DONE;
-    this.lock();
-    try {
-      const count = w[at + EXCHANGE.COUNT];
-      if (count === 0) outcome = w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
-      else if (most >= 0 && !this.#isBytes(parcel, most)) outcome = REFUSED;
-      else {
-        const { ledger } = this.#terms;
-        ledger?.begin();
-        this.store.pull(parcel);
-        ledger?.end(1);
-        w[at + EXCHANGE.COUNT] = count - 1;
-        w[at + EXCHANGE.TAKES]++;
-      }
-    } finally {
-      this.unlock();
-    }
-    if (outcome === DONE) this.#cell.home.wake(at + EXCHANGE.TAKES, 1);
-    return outcome;
-  }
-
-  #isBytes(parcel: Parcel, most: number): boolean {
-    this.store.peek?.(parcel);
-    return parcel.raw && parcel.length <= most;
+    return this.#takeUpTo(1, undefined, parcel, called, most);
   }
 
   /** The same for up to `most` items. */
   takeMany(batch: Batch, most: number, parcel: Parcel, called: boolean): Outcome {
+    return this.#takeUpTo(most, batch, parcel, called, -1);
+  }
+
+  #takeUpTo(
+    most: number,
+    batch: Batch | undefined,
+    parcel: Parcel,
+    called: boolean,
+    longest: number,
+  ): Outcome {
     const w = this.#words;
     const at = this.#at;
     const glance = this.#glance(called);
@@ -256,12 +239,14 @@ export class Exchange {
     this.lock();
     try {
       const count = w[at + EXCHANGE.COUNT];
-      taken = Math.min(count, most);
       if (count === 0) outcome = w[at + EXCHANGE.STATE] === STATE.OPEN ? NOT_NOW : NEVER;
+      else if (longest >= 0 && !this.#isBytes(parcel, longest)) outcome = REFUSED;
       else {
+        taken = Math.min(count, most);
         const { ledger } = this.#terms;
         ledger?.begin();
-        this.store.pullMany(batch, taken, parcel);
+        if (batch) this.store.pullMany(batch, taken, parcel);
+        else this.store.pull(parcel);
         ledger?.end(taken);
         w[at + EXCHANGE.COUNT] = count - taken;
         w[at + EXCHANGE.TAKES]++;
@@ -271,6 +256,11 @@ export class Exchange {
     }
     if (outcome === DONE) this.#cell.home.wake(at + EXCHANGE.TAKES, taken);
     return outcome;
+  }
+
+  #isBytes(parcel: Parcel, most: number): boolean {
+    this.store.peek?.(parcel);
+    return parcel.raw && parcel.length <= most;
   }
 
   /** What one who gets can see without the lock. DONE: there may be something. */

@@ -5,7 +5,7 @@ import type { Batch } from './batch.js';
 import { HeapTable, SLOT } from './heap-table.js';
 import type { Parcel } from './parcel.js';
 import { readRank, writeRank } from './rank.js';
-import { readRecord, recordAt } from './record.js';
+import { copyWords, readRecord, recordAt } from './record.js';
 import type { Space } from './space.js';
 import type { Store } from './store.js';
 
@@ -35,9 +35,6 @@ const KIND_STEP = 0x50000000;
 const KIND = { VALUE: 0, RAW: 1, CARRIER: 2 } as const;
 const FEWEST_SLOTS = 16;
 const WORD = 2 ** 32;
-
-/** Up to here a loop over words copies faster than a call. */
-const LOOP_WORDS = 48;
 
 /** 'rank': the lowest rank comes out first, of equal ones the first that came. 'latest': the last that came. */
 export type HeapOrder = 'rank' | 'latest';
@@ -193,15 +190,9 @@ export class Heap implements Store {
   }
 
   /** A block for what has none, which is this thread's. */
-  #copy({ bytes, words, length }: Parcel): number {
+  #copy({ words, length }: Parcel): number {
     const handle = this.#space.allocate(length);
-    const block = this.#space.at(handle, length);
-    const count = (length + 3) >>> 2;
-    if (count > LOOP_WORDS) block.bytes.set(bytes.subarray(0, length));
-    else {
-      const target = block.words;
-      for (let i = 0; i < count; i++) target[i] = words[i];
-    }
+    copyWords(words, 0, this.#space.at(handle, length).words, 0, (length + 3) >>> 2);
     return handle;
   }
 
