@@ -8,6 +8,8 @@ import { portable } from '../process/target.js';
 export interface Definition extends Kept {
   readonly id: number;
   readonly name: string;
+  /** What it is known by. */
+  readonly key: unknown;
   /** Tasks that are outstanding. */
   uses: number;
 }
@@ -21,6 +23,8 @@ const KEPT = 256;
 export class Functions {
   readonly #owner: number;
   readonly #known = new Map<unknown, Definition>();
+  /** Those that no task uses, the one used last at the end. */
+  readonly #idle = new Set<Definition>();
   #last: { target: unknown; definition: Definition } | undefined;
   #count = 0;
 
@@ -36,27 +40,38 @@ export class Functions {
     let definition = this.#known.get(key);
     if (!definition) {
       const stored = storeKept(() => encode(portable(target), { root: 'target' }), this.#owner);
-      definition = { id: ++this.#count, name: nameOf(target), uses: 0, ...stored };
+      definition = { id: ++this.#count, name: nameOf(target), key, uses: 0, ...stored };
       this.#known.set(key, definition);
-      if (this.#known.size > KEPT) this.#forgetOne();
+      this.#rest(definition);
     }
     this.#last = { target, definition };
     return definition;
   }
 
-  #forgetOne(): void {
-    for (const [key, definition] of this.#known) {
-      if (definition.uses > 0) continue;
-      this.#known.delete(key);
-      freeKept(definition);
-      if (this.#last?.definition === definition) this.#last = undefined;
-      return;
-    }
+  /** A task needs it from now on. */
+  use(definition: Definition): void {
+    if (definition.uses++ === 0) this.#idle.delete(definition);
+  }
+
+  /** A task that needed it has settled. */
+  release(definition: Definition): void {
+    if (--definition.uses === 0) this.#rest(definition);
+  }
+
+  #rest(definition: Definition): void {
+    this.#idle.add(definition);
+    if (this.#idle.size <= KEPT) return;
+    const [oldest] = this.#idle;
+    this.#idle.delete(oldest);
+    this.#known.delete(oldest.key);
+    if (this.#last?.definition === oldest) this.#last = undefined;
+    freeKept(oldest);
   }
 
   free(): void {
     for (const definition of this.#known.values()) freeKept(definition);
     this.#known.clear();
+    this.#idle.clear();
     this.#last = undefined;
   }
 }

@@ -414,7 +414,7 @@ export class Pool implements AsyncDisposable {
       abort: undefined,
       doomed: undefined,
     };
-    definition.uses++;
+    this.#functions.use(definition);
     result.setSource(new TaskSource(this.#callOff, task));
     if (this.#outstanding++ === 0) hold();
     if (signal) {
@@ -568,7 +568,7 @@ export class Pool implements AsyncDisposable {
     }
     if (task.abort) task.signal?.removeEventListener('abort', task.abort);
     task.tickets?.release();
-    task.definition.uses--;
+    this.#functions.release(task.definition);
     if (failure) {
       this.#failed++;
       task.result.conclude('threw');
