@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { readdirSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { NameInUseError, SerializationError, WorkerDiedError } from '../errors/errors.js';
 import { Lock } from '../sync/lock.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { waitUntil } from '../testing/processes.js';
+import { isOpenAnywhere, waitUntil } from '../testing/processes.js';
+import { Program } from '../testing/programs.js';
 import { crowds, ended, LIMIT, warmCarriers } from '../testing/sharing.js';
 import { EXCHANGE, type Exchange } from './exchange.js';
 import { JoinableQueue } from './joinable-queue.js';
@@ -40,71 +38,34 @@ afterEach(async () => {
 });
 
 /** An unrelated program. */
-class Program {
-  readonly child: ChildProcess;
+class QueueProgram extends Program<Act> {
   /** Last number that its producer knows to be safe. */
   safe = -1;
   readonly got: [who: number, i: number][] = [];
-  readonly #answers = new Map<number, (answer: { value?: unknown; error?: string }) => void>();
-  readonly #ready: Promise<void>;
-  #calls = 0;
 
   constructor() {
-    this.child = fork(PROGRAM, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    this.#ready = new Promise(resolve => this.#answers.set(0, () => resolve()));
-    this.child.on('message', (message: any) => {
+    super(PROGRAM, message => {
       if (message.got) this.got.push(message.got);
-      else if ('safe' in message) this.safe = message.safe;
-      else this.#answers.get(message.id)?.(message);
+      else this.safe = message.safe;
     });
     programs.push(this);
   }
 
   /** Resolves to what it returns, or to the code of its error. */
-  async call<T = unknown>(act: Act, ...args: unknown[]): Promise<T> {
-    await this.#ready;
-    const id = ++this.#calls;
-    const answer = new Promise<{ value?: unknown; error?: string }>(resolve =>
-      this.#answers.set(id, resolve),
-    );
-    this.child.send({ id, act, args });
-    const { value, error } = await answer;
-    return (error ?? value) as T;
-  }
-
-  async kill(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    const closed = once(this.child, 'close'); // all of its messages have come
-    this.child.kill('SIGKILL');
-    await closed;
+  override async call<T = unknown>(act: Act, ...args: unknown[]): Promise<T> {
+    return super.call<T>(act, ...args).catch(({ code, message }) => code ?? message);
   }
 }
 
 /** One that has opened the queue. */
-async function programWith(kind: Kind, name: string, maxsize?: number): Promise<Program> {
-  const program = new Program();
+async function programWith(kind: Kind, name: string, maxsize?: number): Promise<QueueProgram> {
+  const program = new QueueProgram();
   assert.equal(await program.call('open', kind, name, maxsize), undefined);
   return program;
 }
 
 function isAnywhere(name: string): boolean {
-  const holds = (link: string) => {
-    try {
-      return readlinkSync(link).endsWith(`:${name} (deleted)`);
-    } catch {
-      return false; // closed meanwhile
-    }
-  };
-  const entries = (folder: string) => {
-    try {
-      return readdirSync(folder);
-    } catch {
-      return []; // its process has ended
-    }
-  };
-  return entries('/proc')
-    .filter(pid => /^\d+$/.test(pid))
-    .some(pid => entries(`/proc/${pid}/fd`).some(fd => holds(`/proc/${pid}/fd/${fd}`)));
+  return isOpenAnywhere(`:${name}`);
 }
 
 /** Resolves once so many wait in line to get, to put, or to join. */
@@ -167,7 +128,7 @@ for (const Class of KINDS) {
       for (const Other of KINDS)
         if (Other !== Class) assert.throws(() => new Other(0, { name }), NameInUseError);
       const other = kind === 'Queue' ? 'SimpleQueue' : 'Queue';
-      assert.equal(await new Program().call('open', other, name), 'ERR_NAME_IN_USE');
+      assert.equal(await new QueueProgram().call('open', other, name), 'ERR_NAME_IN_USE');
     });
 
     test(

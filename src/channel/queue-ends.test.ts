@@ -225,12 +225,15 @@ describe('iterating', () => {
   );
 });
 
-describe('close', () => {
-  test('ends the waits of this thread, and all it does with the queue', LIMIT, async () => {
-    using queue = new Queue<unknown>(1);
+for (const [way, end] of [
+  ['close', (queue: Queue) => queue.close()],
+  ['dispose', (queue: Queue) => queue[Symbol.dispose]()],
+] as const)
+  test(`${way} ends the waits of this thread, and all it does with the queue`, LIMIT, async () => {
+    const queue = new Queue<unknown>(1);
     const waiting = [queue.get(), queue.getMany(3), queue.get({ timeout: 1e6 })];
-    queue.close();
-    queue.close();
+    end(queue);
+    end(queue);
     assert.deepEqual(await outcomes(waiting), Array(3).fill('ERR_CLOSED'));
     const calls = [
       ...puts(queue),
@@ -246,13 +249,17 @@ describe('close', () => {
       assert.ok(error instanceof ClosedError && !(error instanceof QueueShutDownError), String(error));
       assert.match(error.message, /^Cannot use Queue \d+ as this thread has closed it: /);
     }
-    using full = new Queue<unknown>(1);
-    full.putNowait(1);
-    const others = [full.put(2), full.put(LONG), full.putMany([3, LONG])];
-    full.close();
-    assert.deepEqual(await outcomes(others), Array(3).fill('ERR_CLOSED'));
+    queue.close();
+    for (const first of [1, LONG]) {
+      const full = new Queue<unknown>(1);
+      full.putNowait(first);
+      const others = [full.put(2), full.put(LONG), full.putMany([3, LONG])];
+      end(full);
+      assert.deepEqual(await outcomes(others), Array(3).fill('ERR_CLOSED'));
+    }
   });
 
+describe('close', () => {
   test('does not take away what a wait has been called for', LIMIT, async () => {
     using queue = new Queue<number>();
     const wait = queue.get();
@@ -290,32 +297,6 @@ describe('close', () => {
 });
 
 describe('dispose', () => {
-  test('ends all waits and calls, here', LIMIT, async () => {
-    const queue = new Queue<unknown>(1);
-    const waiting = [queue.get(), queue.getMany(3), queue.get({ timeout: 1e6 })];
-    queue[Symbol.dispose]();
-    queue[Symbol.dispose]();
-    assert.deepEqual(await outcomes(waiting), Array(3).fill('ERR_CLOSED'));
-    const calls = [
-      ...puts(queue),
-      ...gets(queue),
-      () => queue.qsize(),
-      () => queue.empty(),
-      () => queue.full(),
-      () => queue.shutdown(),
-    ];
-    for (const call of calls) {
-      const error = await failureOf(call);
-      assert.ok(error instanceof ClosedError && !(error instanceof QueueShutDownError), String(error));
-    }
-    queue.close();
-    const full = new Queue<unknown>(1);
-    full.putNowait(LONG);
-    const others = [full.put(2), full.put(LONG), full.putMany([3, LONG])];
-    full[Symbol.dispose]();
-    assert.deepEqual(await outcomes(others), Array(3).fill('ERR_CLOSED'));
-  });
-
   test('frees all that is in it, also of one that was closed', LIMIT, async () => {
     for (const items of [[], [1], [LONG], range(100_000), [LONG, ...range(20_000), LONG]])
       for (const close of [false, true]) {

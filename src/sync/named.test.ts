@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { ClosedError, NameInUseError, TimeoutError } from '../errors/errors.js';
 import { native } from '../native/native.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { state, waitUntil } from '../testing/processes.js';
+import { isOpenAnywhere, state, waitUntil } from '../testing/processes.js';
+import { Program } from '../testing/programs.js';
 import { holding, openDoorbell } from '../wait/doorbell.js';
-import type { Parked } from '../wait/park.js';
+import type { Parked } from '../wait/parking.js';
 import { type Named, openNamed } from './named.js';
 import { HEADER, MEMBER, MEMBER_STATE, MEMBER_WORDS, MEMBERS, NODE, NODES } from './named-layout.js';
 import type { TestLock } from './testing/named-lock.js';
@@ -34,46 +35,17 @@ function open(name: string, init: (words: Int32Array, at: number) => void = () =
 }
 
 const closing: Named[] = [];
-const peers: Peer[] = [];
+const peers: Program[] = [];
 afterEach(async () => {
   for (const named of closing.splice(0)) named.close();
   for (const peer of peers.splice(0)) await peer.kill();
 });
 
 /** An unrelated program. */
-class Peer {
-  readonly child: ChildProcess;
-  readonly #answers = new Map<number, (answer: { value?: unknown; error?: string }) => void>();
-  readonly #ready: Promise<void>;
-  #calls = 0;
-
-  constructor() {
-    this.child = fork(PEER, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    this.#ready = new Promise(resolve => this.#answers.set(0, () => resolve()));
-    this.child.on('message', (answer: { id: number; value?: unknown; error?: string }) => {
-      this.#answers.get(answer.id)?.(answer);
-    });
-    peers.push(this);
-  }
-
-  async call<T = unknown>(act: Act, ...args: unknown[]): Promise<T> {
-    await this.#ready;
-    const id = ++this.#calls;
-    const answer = new Promise<{ value?: unknown; error?: string }>(resolve =>
-      this.#answers.set(id, resolve),
-    );
-    this.child.send({ id, act, args });
-    const { value, error } = await answer;
-    if (error) throw new Error(error);
-    return value as T;
-  }
-
-  async kill(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    const ended = once(this.child, 'exit');
-    this.child.kill('SIGKILL');
-    await ended;
-  }
+function startPeer(): Program<Act> {
+  const peer = new Program<Act>(PEER);
+  peers.push(peer);
+  return peer;
 }
 
 /** Waits until so many stand in line at the object's word `i`. */
@@ -82,27 +54,7 @@ async function inLine({ home, at }: Named, i: number, count: number): Promise<vo
 }
 
 function isAnywhere(name: string): boolean {
-  for (const pid of readdirSync('/proc').filter(pid => /^\d+$/.test(pid))) {
-    for (const fd of entries(`/proc/${pid}/fd`))
-      if (target(`/proc/${pid}/fd/${fd}`).endsWith(`:${name} (deleted)`)) return true;
-  }
-  return false;
-}
-
-function entries(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return []; // its process has ended
-  }
-}
-
-function target(link: string): string {
-  try {
-    return readlinkSync(link);
-  } catch {
-    return ''; // closed meanwhile
-  }
+  return isOpenAnywhere(`:${name}`);
 }
 
 test('a name means the same words wherever it is opened in a thread, until all have closed it', LIMIT, () => {
@@ -155,7 +107,7 @@ test('unrelated programs see each other’s words', LIMIT, async () => {
   const { home, at } = open(name, (words, at) => {
     words[at + 15] = -1;
   });
-  const peer = new Peer();
+  const peer = startPeer();
   const { tag, maker } = await peer.call<{ tag: number; maker: number }>('open', name);
   assert.equal(maker, -1);
   assert.notEqual(tag, home.self());
@@ -170,7 +122,7 @@ for (const form of ['park', 'parkSync'] as const) {
     const name = newName();
     const named = open(name);
     const { home, at } = named;
-    const peer = new Peer();
+    const peer = startPeer();
     await peer.call('open', name);
     for (let i = 0; i < 50; i++) {
       const parked = peer.call<Parked>(form, name, 0, 0);
@@ -190,7 +142,7 @@ for (const form of ['park', 'parkSync'] as const) {
   test(`${form}(): one that gives up costs nobody a wake`, LIMIT, async () => {
     const name = newName();
     const named = open(name);
-    const peer = new Peer();
+    const peer = startPeer();
     await peer.call('open', name);
     assert.deepEqual(await peer.call<Parked>(form, name, 0, 1), { outcome: 'changed', token: 0 });
     assert.deepEqual(await peer.call<Parked>(form, name, 0, 0, 0), { outcome: 'timeout', token: 0 });
@@ -206,7 +158,7 @@ for (const form of ['park', 'parkSync'] as const) {
     const name = newName();
     const named = open(name);
     const { home, at } = named;
-    const peer = new Peer();
+    const peer = startPeer();
     await peer.call('open', name);
     void peer.call(form, name, 0, 0);
     await inLine(named, 0, 1);
@@ -226,7 +178,7 @@ for (const form of ['park', 'parkSync'] as const) {
       const named = open(name);
       const { home, at } = named;
       for (const passOn of [true, false]) {
-        const peer = new Peer();
+        const peer = startPeer();
         await peer.call('open', name);
         void peer.call(form, name, 0, 0);
         await inLine(named, 0, 1);
@@ -249,7 +201,7 @@ test('who waits is woken in order of arrival, whatever program it is of', LIMIT,
   const name = newName();
   const named = open(name);
   const { home, at } = named;
-  const others = [new Peer(), new Peer(), new Peer()];
+  const others = [startPeer(), startPeer(), startPeer()];
   for (const other of others) await other.call('open', name);
   const order: number[] = [];
   const waits: Promise<unknown>[] = [];
@@ -317,7 +269,7 @@ test('a watch is notified from another program, by a death there, and by close()
   const name = newName();
   const named = open(name);
   const { home, at } = named;
-  const peer = new Peer();
+  const peer = startPeer();
   peers.push(peer);
   await peer.call('open', name);
   let isWorthwhile = true;
@@ -359,7 +311,7 @@ for (const form of ['park', 'parkSync'] as const) {
     const name = newName();
     const named = open(name);
     const { home, at } = named;
-    const owner = new Peer();
+    const owner = startPeer();
     const { tag } = await owner.call<{ tag: number }>('open', name);
     Atomics.store(home.words, at, tag);
     const recheck = () => !home.isKnownDead(tag);
@@ -380,7 +332,7 @@ for (const form of ['park', 'parkSync'] as const) {
 test('one that only tries hears of a death as well', LIMIT, async () => {
   const name = newName();
   const { home } = open(name);
-  const owner = new Peer();
+  const owner = startPeer();
   const { tag } = await owner.call<{ tag: number }>('open', name);
   assert.equal(home.isKnownDead(tag), false);
   await owner.kill();
@@ -390,7 +342,7 @@ test('one that only tries hears of a death as well', LIMIT, async () => {
 test('another thread that has got the number of one that died is not taken for it', LIMIT, async () => {
   const name = newName();
   const { home } = open(name);
-  const peer = new Peer();
+  const peer = startPeer();
   const { tag } = await peer.call<{ tag: number }>('open', name);
   home.words[MEMBERS + (tag & 1023) * MEMBER_WORDS + MEMBER.START_LOW]--; // as if it had started later
   await waitUntil(() => home.isKnownDead(tag), 'the death to be noticed');
@@ -401,7 +353,7 @@ test('the orderly end of a thread, or its close(), is to others as a death', LIM
   const named = open(name);
   const { home, at } = named;
   for (const way of ['depart', 'close'] as const) {
-    const owner = new Peer();
+    const owner = startPeer();
     const { tag } = await owner.call<{ tag: number }>('open', name);
     void owner.call('park', name, 1, 0).catch(() => {}); // it has ended there
     await inLine(named, 1, 1);
@@ -416,7 +368,7 @@ test('the orderly end of a thread, or its close(), is to others as a death', LIM
 test('locks that dead members hold are taken over', LIMIT, async () => {
   const name = newName();
   const { home, at } = open(name);
-  const peer = new Peer();
+  const peer = startPeer();
   const { tag } = await peer.call<{ tag: number }>('open', name);
   await peer.call('lock', name, 3);
   await peer.kill();
@@ -440,7 +392,7 @@ test('a waker that died before it rang: who was woken finds out', LIMIT, async (
 
 test('a member record is used again, with another tag', LIMIT, async () => {
   const name = newName();
-  const peer = new Peer();
+  const peer = startPeer();
   await peer.call('open', name);
   const tags = new Set<number>();
   for (let i = 0; i < 100; i++) {
@@ -455,7 +407,7 @@ test('a member record is used again, with another tag', LIMIT, async () => {
 
 test('20 programs that open a fresh name at once make it once', LIMIT, async () => {
   const name = newName();
-  const crowd = Array.from({ length: 20 }, () => new Peer());
+  const crowd = Array.from({ length: 20 }, () => startPeer());
   const opened = await Promise.all(
     crowd.map(peer => peer.call<{ tag: number; maker: number }>('open', name)),
   );
@@ -468,12 +420,12 @@ test(
   LIMIT,
   async () => {
     const name = newName();
-    const [first, second] = [new Peer(), new Peer()];
+    const [first, second] = [startPeer(), startPeer()];
     const { maker } = await first.call<{ maker: number }>('open', name);
     assert.equal(maker, first.child.pid);
     await second.call('open', name);
     await first.kill();
-    const third = new Peer();
+    const third = startPeer();
     assert.equal((await third.call<{ maker: number }>('open', name)).maker, maker);
     assert.equal(isAnywhere(name), true);
     await second.kill();
@@ -483,7 +435,7 @@ test(
       readdirSync('/dev/shm').filter(file => file.includes('manyhands')),
       [],
     );
-    const last = new Peer();
+    const last = startPeer();
     assert.equal((await last.call<{ maker: number }>('open', name)).maker, last.child.pid);
   },
 );
@@ -548,7 +500,7 @@ test('a name of another kind of object is refused, here and over there', LIMIT, 
     () => openNamed('other', name, WORDS, () => {}),
     (error: Error) => error instanceof NameInUseError && expected.test(error.message),
   );
-  const peer = new Peer();
+  const peer = startPeer();
   await assert.rejects(
     peer.call('open', name, 'other'),
     new RegExp(
@@ -560,7 +512,7 @@ test('a name of another kind of object is refused, here and over there', LIMIT, 
 test('memory of another version is refused', LIMIT, async () => {
   const name = newName();
   const { home } = open(name);
-  const peer = new Peer();
+  const peer = startPeer();
   const refused =
     /NameInUseError: Cannot open the test .* is of another version of manyhands: use one version/;
   for (const word of [HEADER.MAGIC, HEADER.VERSION, HEADER.WORDS]) {
@@ -665,7 +617,7 @@ test('programs that are killed at random leave a lock in order, and nobody stuck
   const lock: TestLock = { lock: 0, inside: 1, plain: 2, atomic: 3, faults: 4, takeovers: 5 };
   const kills = Number(process.env.MANYHANDS_KILLS ?? 40);
   const start = async () => {
-    const peer = new Peer();
+    const peer = startPeer();
     await peer.call('open', name);
     void peer.call('hammer', name, lock);
     return peer;

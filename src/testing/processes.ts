@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A process as /proc tells it. */
@@ -32,6 +32,31 @@ export function inspectProcess(pid: number): ProcessInfo | null {
     startTime: Number(fields[19]),
     command: words.join(' ') || `[${stat.slice(stat.indexOf('(') + 1, nameEnd)}]`,
   };
+}
+
+/** Has any process a descriptor of a deleted file, or memory, whose name ends like this? */
+export function isOpenAnywhere(end: string): boolean {
+  return entries('/proc')
+    .filter(pid => /^\d+$/.test(pid))
+    .some(pid =>
+      entries(`/proc/${pid}/fd`).some(fd => target(`/proc/${pid}/fd/${fd}`).endsWith(`${end} (deleted)`)),
+    );
+}
+
+function entries(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return []; // its process has ended
+  }
+}
+
+function target(link: string): string {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return ''; // closed meanwhile
+  }
 }
 
 /** The state letter of a process, or null if it is gone. */

@@ -1,14 +1,12 @@
 import '../register.js';
+import { answerCalls } from '../../testing/programs.js';
 import { JoinableQueue } from '../joinable-queue.js';
 import { LifoQueue } from '../lifo-queue.js';
 import { PriorityQueue } from '../priority-queue.js';
 import { Queue } from '../queue.js';
 import { SimpleQueue } from '../simple-queue.js';
 
-/*
- * An unrelated program for tests: it has a commons of its own, opens queues by name, and does what it is told by messages, which it
- * answers.
- */
+/* An unrelated program for tests, which opens queues by name. */
 const kinds = { Queue, SimpleQueue, JoinableQueue, LifoQueue, PriorityQueue };
 export type Kind = keyof typeof kinds;
 
@@ -52,14 +50,4 @@ function the(name: string): any {
 }
 
 export type Act = keyof typeof acts;
-
-process.on('message', async ({ id, act, args }: { id: number; act: Act; args: never[] }) => {
-  try {
-    const value = await (acts[act] as (...args: never[]) => unknown)(...args);
-    process.send?.({ id, value });
-  } catch (error) {
-    const { code, name, message } = error as { code?: string; name: string; message: string };
-    process.send?.({ id, error: code ?? `${name}: ${message}` });
-  }
-});
-process.send?.({ id: 0 });
+answerCalls(acts);

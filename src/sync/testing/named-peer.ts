@@ -1,11 +1,10 @@
 import { native } from '../../native/native.js';
+import { answerCalls } from '../../testing/programs.js';
 import { depart } from '../../wait/depart.js';
 import { type Named, openNamed } from '../named.js';
 import { hold, type TestLock } from './named-lock.js';
 
-/*
- * An unrelated program for tests: it has a commons of its own, and does what it is told by messages, which it answers.
- */
+/* An unrelated program for tests, which uses words that have a name. */
 const WORDS = 16;
 const opened = new Map<string, Named>();
 
@@ -41,13 +40,4 @@ function the(name: string): Named {
 }
 
 export type Act = keyof typeof acts;
-
-process.on('message', async ({ id, act, args }: { id: number; act: Act; args: never[] }) => {
-  try {
-    const value = await (acts[act] as (...args: never[]) => unknown)(...args);
-    process.send?.({ id, value });
-  } catch (error) {
-    process.send?.({ id, error: `${(error as Error).name}: ${(error as Error).message}` });
-  }
-});
-process.send?.({ id: 0 });
+answerCalls(acts);
