@@ -8,10 +8,10 @@ import {
   TimeoutError,
 } from '../errors/errors.js';
 import type { CellHandle } from '../sync/cell.js';
-import { timeoutOf, type WaitOptions } from '../wait/options.js';
-import { soon } from './breath.js';
+import { checkWait, timeoutOf, type WaitOptions } from '../wait/options.js';
 import { type Exchange, OUTCOME, type Outcome } from './exchange.js';
-import { mustWait, pack, packBytes, unpack, unpackAsync, unpackBytes } from './item.js';
+import { type Explain, put, putSync, take, takeSync } from './handover.js';
+import { pack, packBytes } from './item.js';
 import { borrow, giveBack, INLINE_BYTES, type Parcel } from './parcel.js';
 import type { Channel } from './queue.js';
 import { issueTicket } from './tickets.js';
@@ -19,7 +19,7 @@ import { wait } from './wait.js';
 import { IS_READY, WATCH, type Waitable, type Watch, type Watcher } from './waitable.js';
 import { Wire } from './wire.js';
 
-const { DONE, NOT_NOW, NEVER, GONE } = OUTCOME;
+const { NOT_NOW, NEVER, GONE } = OUTCOME;
 const NOW: WaitOptions = { timeout: 0 };
 const LONGEST = 2 ** 31 - 1;
 
@@ -103,8 +103,8 @@ export class Connection<T = any> implements Channel<T>, Waitable {
    */
   send(value: T, options?: WaitOptions): Promise<void> {
     try {
-      checkOptions(options);
-      return this.#sent(this.#packed(value), options);
+      checkWait(options);
+      return put(this.#outgoing, this.#packed(value), options, this.#notSent);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -113,16 +113,7 @@ export class Connection<T = any> implements Channel<T>, Waitable {
   /** The same, blocking this thread. */
   sendSync(value: T, options?: { timeout?: number }): void {
     const timeout = timeoutOf(options);
-    const parcel = this.#packed(value);
-    let outcome = this.#offered(parcel);
-    if (outcome === DONE) return;
-    try {
-      if (timeout > 0)
-        outcome = this.#outgoing.putSync(called => this.#outgoing.offer(parcel, called), timeout);
-      if (outcome !== DONE) throw this.#notSent(outcome);
-    } finally {
-      giveBack(parcel, this.#outgoing.space);
-    }
+    putSync(this.#outgoing, this.#packed(value), timeout, this.#notSent);
   }
 
   /**
@@ -132,8 +123,8 @@ export class Connection<T = any> implements Channel<T>, Waitable {
    */
   sendBytes(bytes: Uint8Array, options?: WaitOptions): Promise<void> {
     try {
-      checkOptions(options);
-      return this.#sent(this.#wrapped(bytes), options);
+      checkWait(options);
+      return put(this.#outgoing, this.#wrapped(bytes), options, this.#notSent);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -150,12 +141,9 @@ export class Connection<T = any> implements Channel<T>, Waitable {
    */
   recv(options?: WaitOptions): Promise<T> {
     try {
-      checkOptions(options);
+      checkWait(options);
       this.#checkReadable();
-      const parcel = borrow();
-      const outcome = this.#incoming.take(parcel, false);
-      if (outcome === DONE && !mustWait(parcel, this.#incoming.space)) return soon(this.#unpacked(parcel));
-      return this.#receive(parcel, outcome, options);
+      return take(this.#incoming, options, this.#notReceived) as Promise<T>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -165,13 +153,7 @@ export class Connection<T = any> implements Channel<T>, Waitable {
   recvSync(options?: { timeout?: number }): T {
     const timeout = timeoutOf(options);
     this.#checkReadable();
-    const parcel = borrow();
-    let outcome = this.#incoming.take(parcel, false);
-    if (outcome === NOT_NOW)
-      outcome = this.#incoming.getSync(called => this.#incoming.take(parcel, called), timeout);
-    if (outcome === DONE) return this.#unpacked(parcel);
-    giveBack(parcel, this.#incoming.space);
-    throw this.#notReceived(outcome, parcel);
+    return takeSync(this.#incoming, timeout, this.#notReceived) as T;
   }
 
   /**
@@ -181,13 +163,10 @@ export class Connection<T = any> implements Channel<T>, Waitable {
    */
   recvBytes(options?: WaitOptions & { maxLength?: number }): Promise<Uint8Array> {
     try {
-      checkOptions(options);
+      checkWait(options);
       this.#checkReadable();
       const most = checkMaxLength(options?.maxLength);
-      const parcel = borrow();
-      const outcome = this.#incoming.take(parcel, false, most);
-      if (outcome === DONE) return soon(this.#unwrapped(parcel));
-      return this.#receiveBytes(parcel, outcome, most, options);
+      return take(this.#incoming, options, this.#notReceived, most) as Promise<Uint8Array>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -295,77 +274,6 @@ export class Connection<T = any> implements Channel<T>, Waitable {
     return parcel;
   }
 
-  #sent(parcel: Parcel, options: WaitOptions | undefined): Promise<void> {
-    return this.#offered(parcel) === DONE ? soon(undefined) : this.#sendWaiting(parcel, options);
-  }
-
-  /** Gives the parcel back unless it must wait. */
-  #offered(parcel: Parcel): Outcome {
-    let outcome: Outcome = NEVER;
-    try {
-      outcome = this.#outgoing.offer(parcel, false);
-    } finally {
-      if (outcome !== NOT_NOW) giveBack(parcel, this.#outgoing.space);
-    }
-    if (outcome === DONE || outcome === NOT_NOW) return outcome;
-    throw this.#notSent(outcome);
-  }
-
-  async #sendWaiting(parcel: Parcel, options: WaitOptions = {}): Promise<void> {
-    try {
-      const outcome = await this.#outgoing.put(called => this.#outgoing.offer(parcel, called), options);
-      if (outcome !== DONE) throw this.#notSent(outcome);
-    } finally {
-      giveBack(parcel, this.#outgoing.space);
-    }
-  }
-
-  async #receive(parcel: Parcel, first: Outcome, options: WaitOptions = {}): Promise<T> {
-    const incoming = this.#incoming;
-    const { space } = incoming;
-    try {
-      let outcome = first;
-      if (outcome === NOT_NOW) outcome = await incoming.get(called => incoming.take(parcel, called), options);
-      if (outcome !== DONE) throw this.#notReceived(outcome, parcel);
-      if (mustWait(parcel, space)) return (await unpackAsync(parcel, space)).value as T;
-      return unpack(parcel, space) as T;
-    } finally {
-      giveBack(parcel, space);
-    }
-  }
-
-  async #receiveBytes(
-    parcel: Parcel,
-    first: Outcome,
-    most: number,
-    options: WaitOptions = {},
-  ): Promise<Uint8Array> {
-    const incoming = this.#incoming;
-    try {
-      let outcome = first;
-      if (outcome === NOT_NOW)
-        outcome = await incoming.get(called => incoming.take(parcel, called, most), options);
-      if (outcome !== DONE) throw this.#notReceived(outcome, parcel, most);
-      return unpackBytes(parcel, incoming.space);
-    } finally {
-      giveBack(parcel, incoming.space);
-    }
-  }
-
-  #unpacked(parcel: Parcel): T {
-    try {
-      return unpack(parcel, this.#incoming.space) as T;
-    } finally {
-      giveBack(parcel, this.#incoming.space);
-    }
-  }
-
-  #unwrapped(parcel: Parcel): Uint8Array {
-    const bytes = unpackBytes(parcel, this.#incoming.space);
-    giveBack(parcel, this.#incoming.space);
-    return bytes;
-  }
-
   #name(): string {
     return `Connection ${this.wire.cell.blocks[0]}.${this.end}`;
   }
@@ -376,7 +284,7 @@ export class Connection<T = any> implements Channel<T>, Waitable {
     );
   }
 
-  #notSent(outcome: Outcome): Error {
+  readonly #notSent = (outcome: Outcome): Error => {
     if (this.#isClosed || outcome === GONE) return this.#closed('send to');
     if (outcome === NEVER)
       return new ClosedError(
@@ -385,9 +293,9 @@ export class Connection<T = any> implements Channel<T>, Waitable {
     return new TimeoutError(
       `Cannot send to ${this.#name()} as there was no room in time: receive more, or wait longer`,
     );
-  }
+  };
 
-  #notReceived(outcome: Outcome, parcel: Parcel, most = 0): Error {
+  readonly #notReceived: Explain = (outcome, parcel, most) => {
     if (this.#isClosed || outcome === GONE) return this.#closed('receive from');
     if (outcome === NEVER)
       return new EndOfFileError(
@@ -405,17 +313,11 @@ export class Connection<T = any> implements Channel<T>, Waitable {
       `Cannot receive bytes from ${this.#name()} as the next message is a value: use recv()`,
       { path: 'message' },
     );
-  }
+  };
 }
 
 /** The pipe, which end, whether it goes both ways, and the number of the ticket. */
 type Sent = readonly [pipe: CellHandle, end: number, isDuplex: boolean, serial: number];
-
-function checkOptions(options: WaitOptions | undefined): void {
-  if (options === undefined) return;
-  timeoutOf(options);
-  options.signal?.throwIfAborted();
-}
 
 function checkMaxLength(maxLength: number | undefined): number {
   if (maxLength === undefined) return LONGEST;

@@ -6,7 +6,7 @@ import { onDepart } from '../wait/depart.js';
 import { hear } from '../wait/doorbell.js';
 import { isLater } from '../wait/line.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
-import type { LineWatch, LineWatcher } from '../wait/park.js';
+import type { LineWatch, LineWatcher } from '../wait/parking.js';
 import type { Batch } from './batch.js';
 import type { Parcel } from './parcel.js';
 import { lengthAt } from './record.js';

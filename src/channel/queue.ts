@@ -2,10 +2,11 @@ import { ClosedError, QueueEmptyError, QueueFullError, QueueShutDownError } from
 import { Cell } from '../sync/cell.js';
 import { type NamedOptions, nameOf } from '../sync/naming.js';
 import { registerShared, SharedObject } from '../sync/shared-object.js';
-import { timeoutOf, type WaitOptions } from '../wait/options.js';
+import { checkWait, timeoutOf, type WaitOptions } from '../wait/options.js';
 import { Batch } from './batch.js';
-import { breath, soon } from './breath.js';
+import { breath } from './breath.js';
 import { type Exchange, OUTCOME, type Outcome } from './exchange.js';
+import { put, putSync, take, takeSync } from './handover.js';
 import { ITEM_ABROAD, mustWait, pack, unpack, unpackAsync } from './item.js';
 import type { Ledger } from './ledger.js';
 import type { Lifeline } from './lifeline.js';
@@ -106,9 +107,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
   put(item: T, options?: WaitOptions): Promise<void> {
     try {
       this.#checkAsync(options);
-      const parcel = this.#packed(item, options);
-      const outcome = this.#offered(parcel);
-      return outcome === DONE ? soon(undefined) : this.#putWaiting(parcel, options);
+      return put(this.exchange, this.#packed(item, options), options, this.#notPut);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -117,16 +116,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
   /** The same, blocking this thread. */
   putSync(item: T, options?: { timeout?: number }): void {
     const timeout = timeoutOf(options);
-    const parcel = this.#packed(item, options);
-    let outcome = this.#offered(parcel);
-    if (outcome === DONE) return;
-    try {
-      if (timeout > 0)
-        outcome = this.exchange.putSync(called => this.exchange.offer(parcel, called), timeout);
-      if (outcome !== DONE) throw this.#notPut(outcome);
-    } finally {
-      giveBack(parcel, this.exchange.space);
-    }
+    putSync(this.exchange, this.#packed(item, options), timeout, this.#notPut);
   }
 
   /** Puts an item in if there is room. @throws {QueueFullError} There is none. */
@@ -144,10 +134,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
   get(options?: WaitOptions): Promise<T> {
     try {
       this.#checkAsync(options);
-      const parcel = borrow();
-      const outcome = this.#taken(parcel);
-      if (outcome === DONE && !mustWait(parcel, this.exchange.space)) return soon(this.#unpacked(parcel));
-      return this.#getWaiting(parcel, outcome, options);
+      return take(this.exchange, options, this.#notGot) as Promise<T>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -156,13 +143,8 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
   /** The same, blocking this thread. @throws {SerializationError} Also if it refers to modules that must be awaited. */
   getSync(options?: { timeout?: number }): T {
     const timeout = timeoutOf(options);
-    const parcel = borrow();
-    let outcome = this.#taken(parcel);
-    if (outcome === NOT_NOW && timeout > 0)
-      outcome = this.exchange.getSync(called => this.exchange.take(parcel, called), timeout);
-    if (outcome === DONE) return this.#unpacked(parcel);
-    giveBack(parcel, this.exchange.space);
-    throw this.#notGot(outcome);
+    if (this.#isClosed) throw this.closed();
+    return takeSync(this.exchange, timeout, this.#notGot) as T;
   }
 
   /** Takes the next item out if there is one. @throws {QueueEmptyError} There is none. */
@@ -313,9 +295,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
 
   #checkAsync(options: WaitOptions | undefined): void {
     if (this.#isClosed) throw this.closed();
-    if (options === undefined) return;
-    timeoutOf(options);
-    options.signal?.throwIfAborted();
+    checkWait(options);
   }
 
   #packed(item: T, options?: WaitOptions): Parcel {
@@ -330,55 +310,6 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
     }
     this.#guess = parcel.length > INLINE_BYTES ? parcel.length : 0;
     return parcel;
-  }
-
-  /** Gives the parcel back unless it must wait. */
-  #offered(parcel: Parcel): Outcome {
-    let outcome: Outcome = NEVER;
-    try {
-      outcome = this.exchange.offer(parcel, false);
-    } finally {
-      if (outcome !== NOT_NOW) giveBack(parcel, this.exchange.space);
-    }
-    if (outcome === DONE || outcome === NOT_NOW) return outcome;
-    throw this.#notPut(outcome);
-  }
-
-  #taken(parcel: Parcel): Outcome {
-    return this.#isClosed ? GONE : this.exchange.take(parcel, false);
-  }
-
-  async #putWaiting(parcel: Parcel, options: WaitOptions = {}): Promise<void> {
-    try {
-      const outcome = await this.exchange.put(called => this.exchange.offer(parcel, called), options);
-      if (outcome === NOT_NOW) await breath();
-      if (outcome !== DONE) throw this.#notPut(outcome);
-    } finally {
-      giveBack(parcel, this.exchange.space);
-    }
-  }
-
-  async #getWaiting(parcel: Parcel, first: Outcome, options: WaitOptions = {}): Promise<T> {
-    const { exchange } = this;
-    const { space } = exchange;
-    try {
-      let outcome = first;
-      if (outcome === NOT_NOW) outcome = await exchange.get(called => exchange.take(parcel, called), options);
-      if (outcome === NOT_NOW) await breath();
-      if (outcome !== DONE) throw this.#notGot(outcome);
-      if (mustWait(parcel, space)) return (await unpackAsync(parcel, space)).value as T;
-      return unpack(parcel, space) as T;
-    } finally {
-      giveBack(parcel, space);
-    }
-  }
-
-  #unpacked(parcel: Parcel): T {
-    try {
-      return unpack(parcel, this.exchange.space) as T;
-    } finally {
-      giveBack(parcel, this.exchange.space);
-    }
   }
 
   async #unpackedAll(batch: Batch, parcel: Parcel): Promise<T[]> {
@@ -449,15 +380,15 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
     }
   }
 
-  #notPut(outcome: Outcome): Error {
+  readonly #notPut = (outcome: Outcome): Error => {
     if (outcome === GONE) return this.closed();
     const name = nameOf(this.cell, this);
     if (outcome === NEVER)
       return new QueueShutDownError(`Cannot put into ${name} as it was shut down: nothing goes in any more`);
     return new QueueFullError(`Cannot put into ${name} as it had no room in time: get more, or wait longer`);
-  }
+  };
 
-  #notGot(outcome: Outcome): Error {
+  readonly #notGot = (outcome: Outcome): Error => {
     if (outcome === GONE) return this.closed();
     const name = nameOf(this.cell, this);
     if (outcome === NEVER)
@@ -465,7 +396,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
     return new QueueEmptyError(
       `Cannot get from ${name} as nothing was in it in time: put more, or wait longer`,
     );
-  }
+  };
 }
 
 /** The options of a wait that is part of putMany(). */

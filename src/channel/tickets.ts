@@ -1,3 +1,4 @@
+import { storeMessage } from '../memory/message.js';
 import { newNumber } from '../sync/cell.js';
 import type { Lifeline } from './lifeline.js';
 
@@ -104,6 +105,13 @@ export function collectTickets<R>(encode: () => R): { result: R; tickets: Ticket
     endCollecting(before)?.release();
     throw error;
   }
+}
+
+/** Copies `message` into a new block that belongs to `owner`, and holds open what its tickets are for. @throws {OutOfMemoryError} */
+export function storeWithTickets(message: Uint8Array, owner: number, tickets: Tickets | null): number {
+  const handle = storeMessage(message, owner, tickets?.serial);
+  tickets?.bind(handle);
+  return handle;
 }
 
 /** A ticket for what is being encoded. Its serial number. If nobody collects them, it is good as long as this thread lives. */

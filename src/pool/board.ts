@@ -1,4 +1,4 @@
-import type { Tickets } from '../channel/tickets.js';
+import { storeWithTickets, type Tickets } from '../channel/tickets.js';
 import { allocate, free, givenTo, offsetOf, takeOver, transfer } from '../memory/allocator.js';
 import { view } from '../memory/commons.js';
 import { authorOf, messageAt, serialOf, storeMessage } from '../memory/message.js';
@@ -171,7 +171,7 @@ export class Board {
     const at = this.#slot(slot);
     this.#words[at + SLOT.ARGS_LENGTH] = message.byteLength;
     if (message.byteLength <= ROOM) this.#bytes.set(message, at * 4 + ARGS_AT);
-    else this.#putBlock(at + SLOT.ARGS, message, this.owner, null);
+    else this.#words[at + SLOT.ARGS] = storeMessage(message, this.owner);
   }
 
   /** Room in the ring for one more. */
@@ -386,13 +386,7 @@ export class Board {
     const at = this.#slot(slot);
     this.#words[at + SLOT.RESULT_LENGTH] = message.byteLength;
     if (message.byteLength <= ROOM && !tickets) this.#bytes.set(message, at * 4 + RESULT_AT);
-    else this.#putBlock(at + SLOT.RESULT, message, self(), tickets);
-  }
-
-  #putBlock(word: number, message: Uint8Array, owner: number, tickets: Tickets | null): void {
-    const handle = storeMessage(message, owner, tickets?.serial);
-    this.#words[word] = handle;
-    tickets?.bind(handle);
+    else this.#words[at + SLOT.RESULT] = storeWithTickets(message, self(), tickets);
   }
 
   /**

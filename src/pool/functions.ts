@@ -1,7 +1,6 @@
-import { collectTickets, type Tickets } from '../channel/tickets.js';
+import { collectTickets, storeWithTickets, type Tickets } from '../channel/tickets.js';
 import { encode } from '../codec/encode.js';
 import { free } from '../memory/allocator.js';
-import { storeMessage } from '../memory/message.js';
 import { portable } from '../process/target.js';
 
 /** A function as the workers of a pool get it: once each. */
@@ -84,9 +83,7 @@ export interface Kept {
 
 export function storeKept(encoding: () => Uint8Array, owner: number): Kept {
   const { result, tickets } = collectTickets(encoding);
-  const handle = storeMessage(result, owner, tickets?.serial);
-  tickets?.bind(handle);
-  return { handle, tickets };
+  return { handle: storeWithTickets(result, owner, tickets), tickets };
 }
 
 export function freeKept({ handle, tickets }: Kept): void {

@@ -1,5 +1,5 @@
 import { onProcessOwner } from '../channel/lifeline.js';
-import type { Tickets } from '../channel/tickets.js';
+import { storeWithTickets, type Tickets } from '../channel/tickets.js';
 import { OutOfMemoryError } from '../errors/errors.js';
 import { free, PROCESS_OWNER, takeOver, transfer } from '../memory/allocator.js';
 import { attach, words } from '../memory/commons.js';
@@ -13,7 +13,7 @@ import {
   PROCESS_WORDS,
   PROCESSES,
 } from '../memory/layout.js';
-import { messageAt, serialOf, storeMessage } from '../memory/message.js';
+import { messageAt, serialOf } from '../memory/message.js';
 import { indexOf, isKnownDead, record as participantRecord, self, tagOf } from '../memory/participants.js';
 
 /*
@@ -151,12 +151,11 @@ export function drop(index: number, field: number): void {
  * Lets a record's `field` name a new block that holds `message`, and the ends of pipes in it are held open by that. The block is this
  * thread's until it is named: who dies before that takes it along, and what drop() then finds is not the record's.
  */
-export function put(index: number, field: number, message: Uint8Array, tickets?: Tickets | null): void {
+export function put(index: number, field: number, message: Uint8Array, tickets: Tickets | null): void {
   const me = self();
-  const handle = storeMessage(message, me, tickets?.serial);
+  const handle = storeWithTickets(message, me, tickets);
   write(index, field, handle);
   transfer(handle, me, ownerTag(index));
-  tickets?.bind(handle);
 }
 
 /** Are ends of pipes held open by the message that `field` names? */

@@ -74,7 +74,7 @@ async function liveOnce(work?: () => Promise<void>): Promise<void> {
   const { fn, fill } = rebuildFunction(CLOSURE);
   fill([{ a: [1, 'b', 0.5] }]);
   const settings = { identity, startMethod: 'forkserver', cwd: process.cwd() } as const;
-  put(record, PROCESS.PAYLOAD, packPayload(settings, { target: fn as PortableTarget, args: [1, 'b'] }));
+  put(record, PROCESS.PAYLOAD, packPayload(settings, { target: fn as PortableTarget, args: [1, 'b'] }), null);
   setParentPid(process.ppid);
   randomGenerator()();
   await runForked(record);

@@ -7,13 +7,13 @@ import {
   receiveMessageOnPort,
   Worker,
 } from 'node:worker_threads';
-import { collectTickets, type Tickets } from '../channel/tickets.js';
+import { collectTickets, storeWithTickets, type Tickets } from '../channel/tickets.js';
 import { encode } from '../codec/encode.js';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
 import { free, givenTo, takeOver, transfer } from '../memory/allocator.js';
 import { REASON } from '../memory/layout.js';
-import { carries, storeMessage } from '../memory/message.js';
+import { carries } from '../memory/message.js';
 import { indexOf, self, threadIds } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { haveAllLook } from '../wait/deaths.js';
@@ -59,8 +59,7 @@ export const WORD = {
  */
 export function takeCustody(words: Int32Array, word: number, tickets: Tickets | null, starter: number): void {
   if (tickets === null) return;
-  const handle = storeMessage(new Uint8Array(0), self(), tickets.serial);
-  tickets.bind(handle);
+  const handle = storeWithTickets(new Uint8Array(0), self(), tickets);
   words[word + 1] = tickets.serial;
   Atomics.store(words, word, handle);
   transfer(handle, self(), givenTo(starter));

@@ -1,7 +1,7 @@
 import { BrokenBarrierError } from '../errors/errors.js';
 import { onDepart } from '../wait/depart.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
-import type { Parked } from '../wait/park.js';
+import type { Parked } from '../wait/parking.js';
 import { Cell, type CellHandle } from './cell.js';
 import { newFlowId } from './flow.js';
 import { Holders } from './holders.js';

@@ -1,6 +1,6 @@
 import { ClosedError, LockError } from '../errors/errors.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
-import type { Parked } from '../wait/park.js';
+import type { Parked } from '../wait/parking.js';
 import { Cell } from './cell.js';
 import type { Guard } from './guard.js';
 import { Lock } from './lock.js';

@@ -1,6 +1,6 @@
 import type { WaitOptions } from '../wait/options.js';
 import { timeoutOf } from '../wait/options.js';
-import type { Parked } from '../wait/park.js';
+import type { Parked } from '../wait/parking.js';
 import { Cell } from './cell.js';
 import { type NamedOptions, openCell } from './naming.js';
 import { registerShared, SharedObject } from './shared-object.js';

@@ -2,16 +2,8 @@ import { words } from '../memory/commons.js';
 import { isKnownDead, self } from '../memory/participants.js';
 import { lock, unlock } from '../memory/robust-lock.js';
 import { someWait, type Waiter, type WakeOptions, waiting, wake } from '../wait/line.js';
-import {
-  type LineWatch,
-  type LineWatcher,
-  type Parked,
-  type ParkOptions,
-  type ParkSyncOptions,
-  park,
-  parkSync,
-  watch,
-} from '../wait/park.js';
+import { park, parkSync, watch } from '../wait/park.js';
+import type { LineWatch, LineWatcher, Parked, ParkOptions, ParkSyncOptions } from '../wait/parking.js';
 
 /**
  * Where a synchronisation object lives, and how one waits there: the commons of the family, or the memory of one name

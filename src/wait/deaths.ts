@@ -78,8 +78,7 @@ export function markDead(tag: number): void {
   if (tagOf(indexOf(tag)) !== tag) return;
   const { LIVE, DEAD } = PARTICIPANT_STATE;
   if (Atomics.compareExchange(words, state, LIVE, DEAD) !== LIVE) return;
-  Atomics.add(words, HEADER.DEATHS, 1);
-  native.ringAll(REASON.DEATH);
+  haveAllLook();
 }
 
 /** Has all who wait, in all threads, look whether it can still come, as after a death: something else was lost. */

@@ -16,3 +16,10 @@ export function timeoutOf(options: { timeout?: number } | undefined): number {
     throw new RangeError(`Cannot wait as "timeout" is ${timeout}: give 0 or more milliseconds`);
   return timeout;
 }
+
+/** For those who have something to do before they wait. @throws {TypeError | RangeError} No timeout. @throws The signal's reason. */
+export function checkWait(options: WaitOptions | undefined): void {
+  if (options === undefined) return;
+  timeoutOf(options);
+  options.signal?.throwIfAborted();
+}

@@ -10,7 +10,8 @@ import { leavesNothing } from '../testing/leaks.js';
 import { BUCKET, bucketOf } from './buckets.js';
 import { openDoorbell } from './doorbell.js';
 import { type Waiter, waiting, wake, wakeAll } from './line.js';
-import { type Parked, park, parkSync, watch } from './park.js';
+import { park, parkSync, watch } from './park.js';
+import type { Parked } from './parking.js';
 
 leavesNothing({ warm: openDoorbell });
 

@@ -14,8 +14,6 @@ import {
   type ParkSyncOptions,
 } from './parking.js';
 
-export type { LineWatch, LineWatcher, Parked, ParkOptions, ParkSyncOptions } from './parking.js';
-
 /*
  * Waiting on a word of the commons, in blocking and async form. Both stand in one line, in order of arrival.
  */
