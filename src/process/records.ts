@@ -15,13 +15,15 @@ import {
 } from '../memory/layout.js';
 import { messageAt, serialOf } from '../memory/message.js';
 import { indexOf, isKnownDead, record as participantRecord, self, tagOf } from '../memory/participants.js';
+import { onDeath } from '../wait/deaths.js';
 
 /*
  * The records of started processes in the commons; native/layout.h says what their words mean and
  * native/forkserver.c who moves their state.
  *
  * A record is claimed by setting its owner from 0 and given back by setting it to 0, last. One whose owner has died is
- * taken back by the next who looks for a free one, once its process has ended too.
+ * taken back by the next who looks for a free one, once its process has ended too; what it holds and nobody will read is freed
+ * before that, after its owner's death.
  */
 
 /** Whether a target returned or threw. */
@@ -95,6 +97,17 @@ function ownerTag(index: number): number {
   return PROCESS_OWNER | ((read(index, PROCESS.GENERATION) & 0xffff) << INDEX_BITS) | index;
 }
 
+/** What a new use of a record begins without. */
+const CLEARED = [
+  PROCESS.PAYLOAD,
+  PROCESS.RESULT,
+  PROCESS.PID,
+  PROCESS.STATUS,
+  PROCESS.FLAGS,
+  PROCESS.OUTCOME,
+  PROCESS.GUARDIAN,
+];
+
 /** Takes a free record for a process that this thread is about to start. */
 export function claimRecord(): number {
   attach();
@@ -106,8 +119,8 @@ export function claimRecord(): number {
     drop(index, PROCESS.PAYLOAD);
     drop(index, PROCESS.RESULT);
     write(index, PROCESS.GENERATION, read(index, PROCESS.GENERATION) + 1);
-    for (const field of [PROCESS.PID, PROCESS.STATUS, PROCESS.FLAGS, PROCESS.OUTCOME, PROCESS.GUARDIAN])
-      write(index, field, 0);
+    // A block that went with who had made it, or taken it, may still be named.
+    for (const field of CLEARED) write(index, field, 0);
     write(index, PROCESS.STATE, withState(read(index, PROCESS.STATE) + ATTEMPT, PROCESS_STATE.CLAIMED));
     return index;
   }
@@ -136,16 +149,31 @@ export function releaseRecord(index: number): void {
   write(index, PROCESS.OWNER, 0);
 }
 
-/** Frees the block that a record's `field` names, if any; only one of several who try does. */
-export function drop(index: number, field: number): void {
+/** Frees the block that a record's `field` names, if any and if it is the record's; only one of several who try does. */
+export function drop(index: number, field: number, owner = ownerTag(index)): void {
   const word = wordOf(index, field);
   const handle = Atomics.load(words, word) >>> 0;
   if (handle === 0) return;
   // First it is this thread's, so that it goes with that should it be killed before the end.
-  const isMine = takeOver(handle, ownerTag(index), self());
+  if (!takeOver(handle, owner, self())) return;
   Atomics.compareExchange(words, word, handle | 0, 0);
-  if (isMine) free(handle);
+  free(handle);
 }
+
+/*
+ * What nobody will read any more goes with its reader. Also that of readers who died before: a process that publishes its result
+ * later has this done at its own end.
+ */
+onDeath(tag => {
+  for (let index = 0; index < Atomics.load(words, HEADER.PROCESSES_USED); index++) {
+    // In this order: somebody may take the record meanwhile, but not with the same mark.
+    const mark = ownerTag(index);
+    const owner = read(index, PROCESS.OWNER);
+    if (owner !== tag && (owner === 0 || !isKnownDead(owner))) continue;
+    drop(index, PROCESS.RESULT, mark);
+    if (!UNDER_WAY.has(recordState(index))) drop(index, PROCESS.PAYLOAD, mark);
+  }
+});
 
 /**
  * Lets a record's `field` name a new block that holds `message`, and the ends of pipes in it are held open by that. The block is this

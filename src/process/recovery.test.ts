@@ -101,6 +101,12 @@ test('every start() and join() ends while the servers are being killed', limit, 
   assert.deepEqual(await ended, [0, null]);
 });
 
+test('a fork server that is killed before it is ready is replaced, and leaves nothing', limit, async () => {
+  const { next, ended } = start('stillborn');
+  assert.deepEqual(await next(), ['new', 0]);
+  assert.deepEqual(await ended, [0, null]);
+});
+
 test('the fork server runs no JavaScript: one thread, asleep', limit, async () => {
   const { pid, next, root, ended } = start('daemon');
   const [, other] = await next();

@@ -207,7 +207,7 @@ function launch(): void {
   birthplace = { env: { ...process.env }, cwd: process.cwd() };
   const env = { ...process.env };
   delete env.NODE_OPTIONS;
-  guardian = spawn(
+  const child = spawn(
     process.execPath,
     [
       ...SERVER_FLAGS,
@@ -218,11 +218,13 @@ function launch(): void {
     { stdio: ['ignore', 'inherit', 'inherit', native.arenaFd(), requests, client, lifeline[0]], env },
   );
   native.close(requests);
-  guardian.on('error', () => {}); // ask() finds it gone
-  guardian.on('exit', () => {
+  child.on('error', () => {}); // ask() finds it gone
+  child.on('exit', () => {
+    native.bury(child.pid as number); // it may have died before it was ready, with something in hand
     for (const listener of bereaved) listener();
   });
-  guardian.unref();
+  child.unref();
+  guardian = child;
   native.client(client);
 }
 
