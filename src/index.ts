@@ -10,6 +10,7 @@ export type { Waitable } from './channel/waitable.js';
 export * from './errors/errors.js';
 export { cpuCount } from './platform/platform.js';
 export { AsyncResult } from './pool/async-result.js';
+export { type Context, getContext } from './pool/context.js';
 export type { MappedIterator } from './pool/imap.js';
 export { type MapOptions, Pool, type PoolOptions, type PoolStats, type TaskOptions } from './pool/pool.js';
 export { currentThread, mainThread } from './process/current-thread.js';

@@ -68,7 +68,7 @@ function said(output: Readable, line: string): Promise<void> {
 
 for (const { carrier, options } of CARRIERS.filter(({ options }) => options.kind === 'process')) {
   test(`a storm of kills on a program with pools of ${carrier}`, { timeout: DURATION + 60_000 }, async () => {
-    const mark = `${process.pid}.${SEED}.${options.startMethod}`;
+    const mark = `${process.pid}.${SEED}.${options.context?.method}`;
     const program = spawn(process.execPath, [PROGRAM, JSON.stringify(options), String(DURATION)], {
       env: { ...process.env, [MARK]: mark },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -407,7 +407,8 @@ test('options and arguments that are wrong are told at once', async () => {
   assert.throws(() => new Pool(0), RangeError);
   assert.throws(() => new Pool(1.5), RangeError);
   assert.throws(() => new Pool({ kind: 'fibre' as 'thread' }), RangeError);
-  assert.throws(() => new Pool({ startMethod: 'fork' as 'spawn' }), RangeError);
+  assert.throws(() => new Pool({ context: 'spawn' as never }), TypeError);
+  assert.throws(() => new Pool({ context: { method: 'exec' } as never }), RangeError);
   assert.throws(() => new Pool({ maxMemoryPerChild: -1 }), RangeError);
   assert.throws(() => new Pool(1, { initializer: 3 as unknown as () => void }), TypeError);
   assert.throws(() => new Pool(1, { initializer: () => {}, initargs: [new WeakMap()] }), SerializationError);
@@ -435,10 +436,10 @@ test('tasks of TypeScript modules run where tsx is', LIMIT, () => {
     path.join(folder, 'main.mts'),
     `import { createRequire } from 'node:module';
      import { half } from './task.mts';
-     const { Pool } = createRequire(import.meta.url)(${JSON.stringify(path.join(__dirname, 'pool.js'))});
+     const { getContext, Pool } = createRequire(import.meta.url)(${JSON.stringify(path.join(__dirname, '..', 'index.js'))});
      enum Sign { Minus = -1 }
      const results: unknown[] = [];
-     for (const options of [{}, { startMethod: 'spawn' }, { kind: 'thread' }]) {
+     for (const options of [{}, { context: getContext('spawn') }, { kind: 'thread' }]) {
        const pool = new Pool(1, options);
        results.push(await pool.map(half, [2, 4]), await pool.run((n: number): number => half(n) * Sign.Minus, [6]));
        pool.close();

@@ -14,7 +14,7 @@ import { REASON } from '../memory/layout.js';
 import { self } from '../memory/participants.js';
 import { cpuCount } from '../platform/platform.js';
 import type { Process } from '../process/process.js';
-import { checkStartMethod, type StartMethod } from '../process/start-method.js';
+import { checkStartMethod } from '../process/start-method.js';
 import { portable, type Target } from '../process/target.js';
 import { Completion } from '../wait/completion.js';
 import { markDead } from '../wait/deaths.js';
@@ -23,6 +23,7 @@ import type { WaitOptions } from '../wait/options.js';
 import { AsyncResult, type Source } from './async-result.js';
 import { Board, CHUNK, MAX_WORKERS, PHASE, TELL, THREW } from './board.js';
 import { type Carrier, type Kind, startWorker } from './carriers.js';
+import type { Context } from './context.js';
 import { Durations } from './durations.js';
 import { type Definition, Functions, freeKept, type Kept, storeKept } from './functions.js';
 import { type MappedIterator, mapInOrder, mapUnordered } from './imap.js';
@@ -32,8 +33,8 @@ export interface PoolOptions {
   size?: number;
   /** 'process' (default) or 'thread'. */
   kind?: Kind;
-  /** How its processes start. Default: getStartMethod(). */
-  startMethod?: StartMethod;
+  /** How its processes start. Default: getContext(). */
+  context?: Context;
   /** Runs once in each new worker, before its first task. Its failure fails every task with its error. */
   initializer?: Target<any, any>;
   initargs?: readonly unknown[];
@@ -625,7 +626,7 @@ export class Pool implements AsyncDisposable {
     this.#board.resetWorker(seat.index);
     seat.seen = 0;
     seat.up = false;
-    const { startMethod, maxMemoryPerChild } = this.#options;
+    const { context, maxMemoryPerChild } = this.#options;
     const options = {
       board: this.#board.handle,
       slots: SLOTS,
@@ -636,7 +637,7 @@ export class Pool implements AsyncDisposable {
       lingers: cpuCount() > 1,
     };
     try {
-      seat.carrier = startWorker(this.#kind, options, startMethod, end => this.#unseat(seat, end));
+      seat.carrier = startWorker(this.#kind, options, context?.method, end => this.#unseat(seat, end));
     } catch (error) {
       this.#break(error);
     }
@@ -808,16 +809,22 @@ async function collect(items: AsyncIterable<unknown>): Promise<unknown[]> {
   return list;
 }
 
-function checkOptions({ size, kind, startMethod, maxMemoryPerChild }: PoolOptions): void {
+function checkOptions({ size, kind, context, maxMemoryPerChild }: PoolOptions): void {
   if (size !== undefined && !(Number.isInteger(size) && size >= 1 && size <= MAX_WORKERS))
     throw new RangeError(
       `Cannot make a pool of ${String(size)} workers: give a whole number from 1 to ${MAX_WORKERS}`,
     );
   if (kind !== undefined && kind !== 'process' && kind !== 'thread')
     throw new RangeError(`Cannot make a pool of kind ${String(kind)}: give 'process' or 'thread'`);
-  if (startMethod !== undefined) checkStartMethod(startMethod);
+  if (context !== undefined) checkContext(context);
   if (maxMemoryPerChild !== undefined && !(maxMemoryPerChild > 0))
     throw new RangeError(`Cannot use ${String(maxMemoryPerChild)} as "maxMemoryPerChild": give bytes`);
+}
+
+function checkContext(context: unknown): void {
+  if (typeof context !== 'object' || context === null)
+    throw new TypeError('Cannot use that as "context": give what getContext() returns');
+  checkStartMethod((context as Context).method);
 }
 
 function checkTaskOptions(options: TaskOptions | undefined): void {

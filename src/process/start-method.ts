@@ -1,10 +1,14 @@
 import { LifecycleError } from '../errors/errors.js';
 
-/** How a process comes to life: forked from a warm server, or as a fresh Node. */
-export type StartMethod = 'forkserver' | 'spawn';
+/** All start methods, the default first. */
+export const METHODS = ['forkserver', 'spawn'] as const;
 
-const METHODS: readonly StartMethod[] = ['forkserver', 'spawn'];
+/** How a process comes to life: forked from a warm server, or as a fresh Node. */
+export type StartMethod = (typeof METHODS)[number];
+
 let chosen: StartMethod | undefined;
+/** Was it chosen by this process's creator? */
+let inherited = false;
 
 /** The start methods of this platform, the default first. */
 export function getAllStartMethods(): StartMethod[] {
@@ -18,14 +22,17 @@ export function getStartMethod(): StartMethod {
 }
 
 /**
- * Chooses the start method of this program, once, before the first start.
+ * Chooses the start method of this program, once, before the first start. Children have their creator's; a module that sets
+ * that very method may be loaded there as well.
+ * @throws {RangeError} There is no such start method.
  * @throws {LifecycleError} It is settled already.
  */
 export function setStartMethod(method: StartMethod): void {
   checkStartMethod(method);
-  if (chosen !== undefined && chosen !== method)
+  if (inherited && method === chosen) return;
+  if (chosen !== undefined)
     throw new LifecycleError(
-      `Cannot set the start method to "${method}" as "${chosen}" is in use: call setStartMethod() before all else`,
+      `Cannot set the start method to "${method}" as "${chosen}" is settled: call setStartMethod() once, before all else, or use getContext("${method}")`,
     );
   chosen = method;
 }
@@ -33,10 +40,11 @@ export function setStartMethod(method: StartMethod): void {
 /** @throws {RangeError} There is no such start method here. */
 export function checkStartMethod(method: unknown): asserts method is StartMethod {
   if (!METHODS.includes(method as StartMethod))
-    throw new RangeError(`Cannot start processes by "${method}": use one of ${METHODS.join(', ')}`);
+    throw new RangeError(`Cannot start processes by "${String(method)}": use one of ${METHODS.join(', ')}`);
 }
 
-/** In a child: its creator's choice. */
+/** In a child, or a thread: its creator's choice. */
 export function inheritStartMethod(method: StartMethod): void {
   chosen = method;
+  inherited = true;
 }

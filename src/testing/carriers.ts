@@ -1,4 +1,5 @@
-import { Process } from '../process/process.js';
+import { boundProcesses } from '../process/bound.js';
+import type { Process } from '../process/process.js';
 import type { StartMethod } from '../process/start-method.js';
 import { Thread } from '../process/thread.js';
 
@@ -19,11 +20,7 @@ class Killable extends Thread {
 }
 
 function processes(method: StartMethod): Carrier {
-  class Started extends Process {
-    protected override get startMethod(): StartMethod {
-      return method;
-    }
-  }
+  const Started = boundProcesses[method];
   return {
     name: `processes by ${method}`,
     start: (target, ...args) =>
