@@ -42,10 +42,19 @@ let preload: readonly string[] = [];
 
 /**
  * Modules that the fork server imports once, so that children are born with them. Takes effect if called before the
- * first process starts.
+ * first process starts: URLs, paths from the working directory, names of packages as the program's entry module would
+ * import them. Where one fails to load, the server says so on stderr, and children go without it.
+ *
+ * Python: `set_forkserver_preload`, which says nothing of failures.
+ * @throws {TypeError} There is no such package, or something else than these was given.
  * @throws {LifecycleError} The fork server runs already.
  */
 export function setForkserverPreload(modules: readonly (string | URL)[]): void {
+  if (
+    !Array.isArray(modules) ||
+    !modules.every(module => typeof module === 'string' || module instanceof URL)
+  )
+    throw new TypeError('Cannot preload that: give an array of paths, URLs or names of packages');
   if (native.client() >= 0)
     throw new LifecycleError(
       'Cannot preload modules as the fork server runs already: call setForkserverPreload() before the first start()',

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { loadModule } from '../codec/functions/modules.js';
+import { entryModule, loadModule } from '../codec/functions/modules.js';
+import { resolveImport } from '../codec/functions/resolve.js';
 
 /** A function to run elsewhere: the function itself (a closure too), or where to import it from. */
 export type Target<A extends readonly unknown[], R> =
@@ -24,10 +25,23 @@ export function portable(target: unknown): PortableTarget {
   return { module: moduleUrl(module), export: name };
 }
 
-/** A module as another process finds it: a path has become a URL. */
+/**
+ * A module as another process finds it, as a URL: a path counts from the working directory, a package's name from the
+ * program's entry module.
+ * @throws {TypeError} It is no path, URL or name, or there is no such package.
+ */
 export function moduleUrl(module: string | URL): string {
   if (module instanceof URL) return module.href;
-  return /^\.{0,2}\//.test(module) ? pathToFileURL(path.resolve(module)).href : module;
+  const isPath = /^\.{0,2}\//.test(module);
+  const base = entryModule() ?? pathToFileURL(path.resolve('program')).href;
+  try {
+    return resolveImport(isPath ? pathToFileURL(path.resolve(module)).href : module, base);
+  } catch (cause) {
+    throw new TypeError(
+      `Cannot find the package of ${JSON.stringify(module)} from ${base}: install it, or begin a path with ./ or /`,
+      { cause },
+    );
+  }
 }
 
 /** The function that a portable target stands for, imported if need be. */
