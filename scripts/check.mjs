@@ -13,6 +13,7 @@ const steps = [
   ['build and types', 'scripts/build.mjs'],
   ['types of the examples', require.resolve('typescript/bin/tsc'), '-p', 'scripts/tsconfig.examples.json'],
   ['tests', 'scripts/test.mjs'],
+  ['Node 22 and 24', 'scripts/try-nodes.mjs'],
 ];
 
 const results = [];
