@@ -264,6 +264,14 @@ static napi_value process_stat(napi_env env, napi_callback_info info) {
   return array;
 }
 
+/* pid → ms */
+static napi_value cpu_time(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  int64_t nanoseconds = mh_cpu_time((pid_t)number(&c, 0));
+  if (nanoseconds < 0) return result_or_throw(env, "clock_gettime", nanoseconds);
+  return result_number(env, (double)nanoseconds / 1e6);
+}
+
 /* 52 random bits from the kernel. Node's own generator takes 2 ms at its first use after a fork. */
 static napi_value random_bits(napi_env env, napi_callback_info info) {
   (void)info;
@@ -511,6 +519,7 @@ NAPI_MODULE_INIT() {
       FUNCTION("setCloexec", set_cloexec),
       FUNCTION("bury", bury),
       FUNCTION("processStat", process_stat),
+      FUNCTION("cpuTime", cpu_time),
       FUNCTION("randomBits", random_bits),
       FUNCTION("processId", process_id),
       FUNCTION("threadId", thread_id),

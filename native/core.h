@@ -75,6 +75,7 @@ struct mh_stat {
   long threads;
 };
 int mh_process_stat(pid_t pid, struct mh_stat *out);
+int64_t mh_cpu_time(pid_t pid);
 int mh_wait_status(const siginfo_t *info);
 int mh_end_with_parent(pid_t parent);
 int64_t mh_await_exit(pid_t pid, double timeout, bool reap);

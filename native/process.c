@@ -45,6 +45,16 @@ int mh_process_stat(pid_t pid, struct mh_stat *out) {
   return 0;
 }
 
+/* CPU time of a process, all its threads together, those that have ended too, in nanoseconds. */
+int64_t mh_cpu_time(pid_t pid) {
+  clockid_t clock;
+  struct timespec time;
+  int error = clock_getcpuclockid(pid, &clock);
+  if (error != 0) return -error;
+  if (clock_gettime(clock, &time) != 0) return -errno;
+  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
 /* Has the kernel kill this process when the thread that spawned it ends; now, if its parent is not `parent` any more. */
 int mh_end_with_parent(pid_t parent) {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return -errno;

@@ -87,6 +87,8 @@ export interface Native {
   processStat(
     pid: number,
   ): [letter: string, parent: number, start: number, nice: number, threads: number] | undefined;
+  /** CPU time of a process, all its threads together, those that have ended too, ms. ESRCH: there is no such process. */
+  cpuTime(pid: number): number;
   /** The kernel's id of the calling thread. */
   threadId(): number;
   /** pid 0: the calling thread. */

@@ -1,4 +1,3 @@
-import os from 'node:os';
 import type { Tickets } from '../channel/tickets.js';
 import { decode } from '../codec/decode.js';
 import { encode } from '../codec/encode.js';
@@ -8,12 +7,14 @@ import { PARTICIPANT, PROCESS, REASON } from '../memory/layout.js';
 import { indexOf, record as participantRecord, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
 
+import { selfName } from '../platform/self-name.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { ring } from '../wait/doorbell.js';
 import { setParentPid } from './after-fork.js';
 import { seeToTheEnd } from './children.js';
 import { adoptIdentity, type Identity } from './identity.js';
 import { drop, isCarrier, peek, put, read, write } from './records.js';
+import { setAffinityOf, setPriorityOf } from './scheduling.js';
 import { inheritBirthplace } from './server.js';
 import { inheritStartMethod, type StartMethod } from './start-method.js';
 import { carryOut, catchErrors, fail, type Task, takeOn } from './work.js';
@@ -112,8 +113,8 @@ function settleIn({ env, cwd, priority, affinity }: Settings): void {
   if (env) process.env = replaceEnv(env);
   if (cwd !== undefined) process.chdir(cwd);
   if (env || cwd !== undefined) inheritBirthplace({ env: { ...process.env }, cwd: process.cwd() });
-  if (priority !== undefined) os.setPriority(priority);
-  if (affinity) native.setAffinity(0, affinity);
+  if (priority !== undefined) setPriorityOf(process.pid, selfName(), priority);
+  if (affinity) setAffinityOf(process.pid, selfName(), affinity);
 }
 
 function publish(index: number, outcome: number, message: Uint8Array, tickets: Tickets | null): void {

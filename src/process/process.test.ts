@@ -231,7 +231,7 @@ for (const [method, Process] of carriers) {
 
     test('stops and goes on', limit, async () => {
       const child = run(forever);
-      assert.ok(['running', 'sleeping'].includes(child.state));
+      assert.ok(['ready', 'running', 'sleeping'].includes(child.state));
       child.suspend();
       await waitUntil(() => child.state === 'stopped', 'it to stop');
       assert.equal(child.isAlive(), true);

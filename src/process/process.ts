@@ -32,6 +32,7 @@ import {
   takeBlock,
   write,
 } from './records.js';
+import { checkAffinity, checkPriority, setAffinityOf, setPriorityOf } from './scheduling.js';
 import { currentBirthplace, isGone, isServerOwn, startForked, withoutOptions } from './server.js';
 import { checkStartMethod, getStartMethod, type StartMethod } from './start-method.js';
 import { type ProcessState, type ProcessUsage, stateOf, usageOf } from './usage.js';
@@ -142,7 +143,10 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   /** From the kernel, now. @throws {LifecycleError} It is not alive. */
   usage(): ProcessUsage {
     const usage = this.isAlive() ? usageOf(this.#pid ?? 0) : undefined;
-    if (!usage) throw new LifecycleError(`Cannot tell what ${this.name} uses as it is not alive`);
+    if (!usage)
+      throw new LifecycleError(
+        `Cannot tell what ${this.name} uses as it is not alive: ask between start() and its end`,
+      );
     return usage;
   }
 
@@ -171,9 +175,48 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     this.#signal('SIGCONT');
   }
 
-  /** Nice value, −20 (first) to 19 (last); lowering it needs the right to. */
+  /** Nice value, −20 (first) to 19 (last), from the kernel, now. @throws {LifecycleError} It is not alive. */
+  get priority(): number {
+    return this.#ask('tell the priority of', os.getPriority);
+  }
+
+  /**
+   * Sets the nice value, −20 (first) to 19 (last), of all its threads; lowering it needs the right to: an Error with `code` EACCES
+   * or EPERM tells that it lacks.
+   * @throws {LifecycleError} It is not alive.
+   */
   setPriority(nice: number): void {
-    if (this.isAlive()) os.setPriority(this.#pid ?? 0, nice);
+    checkPriority(nice);
+    this.#ask('set the priority of', pid => setPriorityOf(pid, this.name, nice));
+  }
+
+  /** The CPUs that it may run on, by number, from the kernel, now. @throws {LifecycleError} It is not alive. */
+  get affinity(): number[] {
+    return this.#ask('tell the affinity of', native.getAffinity);
+  }
+
+  /**
+   * Sets the CPUs that all its threads may run on.
+   * @throws {RangeError} There are none of that number, or not for it: it keeps those that it had.
+   * @throws {LifecycleError} It is not alive.
+   */
+  setAffinity(cpus: readonly number[]): void {
+    checkAffinity(cpus);
+    this.#ask('set the affinity of', pid => setAffinityOf(pid, this.name, cpus));
+  }
+
+  /** Asks the kernel of it, or tells the kernel, while it is alive. */
+  #ask<T>(act: string, question: (pid: number) => T): T {
+    if (this.isAlive()) {
+      try {
+        return question(this.#pid ?? 0);
+      } catch (error) {
+        if (stateOf(this.#pid ?? 0) !== 'terminated') throw error;
+      }
+    }
+    throw new LifecycleError(
+      `Cannot ${act} ${this.name} as it is not alive: ask between start() and its end`,
+    );
   }
 
   /** Frees what it holds. @throws {LifecycleError} It is alive. */
@@ -450,17 +493,8 @@ function checkOptions({ stdio, env, cwd, priority, affinity }: ProcessOptions<an
     throw new TypeError('Cannot use that as "env": give an object of strings');
   if (cwd !== undefined && typeof cwd !== 'string')
     throw new TypeError('Cannot use that as "cwd": give a path');
-  if (priority !== undefined && !(Number.isInteger(priority) && priority >= -20 && priority <= 19))
-    throw new RangeError(`Cannot use ${String(priority)} as "priority": give a whole number from -20 to 19`);
-  if (
-    affinity !== undefined &&
-    !(
-      Array.isArray(affinity) &&
-      affinity.length > 0 &&
-      affinity.every(cpu => Number.isInteger(cpu) && cpu >= 0)
-    )
-  )
-    throw new RangeError('Cannot use that as "affinity": give an array of CPU numbers, such as [0, 1]');
+  if (priority !== undefined) checkPriority(priority);
+  if (affinity !== undefined) checkAffinity(affinity);
 }
 
 function sameEntries(a: NodeJS.ProcessEnv, b: NodeJS.ProcessEnv): boolean {
