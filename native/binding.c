@@ -185,6 +185,12 @@ static napi_value serve(napi_env env, napi_callback_info info) {
   return result_or_throw(env, "fork", process);
 }
 
+/* counted → 0 in the child, its pid in the parent */
+static napi_value fork_self(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "fork", mh_fork(mh_loop_uv(loop_of(env)), number(&c, 0) != 0));
+}
+
 static napi_value take_record(napi_env env, napi_callback_info info) {
   (void)info;
   return result_number(env, mh_take_record());
@@ -510,6 +516,7 @@ NAPI_MODULE_INIT() {
       FUNCTION("bellClose", bell_close),
       FUNCTION("bellHold", bell_hold),
       FUNCTION("serve", serve),
+      FUNCTION("fork", fork_self),
       FUNCTION("tellPages", tell_pages),
       FUNCTION("takeRecord", take_record),
       FUNCTION("request", request),

@@ -93,7 +93,7 @@ int mh_name_bind(const char *name);
 int mh_name_holder(const char *name, struct mh_holder *holder);
 
 /* left.c: what threads leave behind in a fork. */
-void mh_note_sleepers(void);
+int mh_note_sleepers(void);
 void mh_forget_sleepers(bool counted);
 
 /* pages.c: pages that every child needs. */

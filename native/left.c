@@ -47,11 +47,12 @@ static void note(uintptr_t futex) {
   left[left_count++].sleepers = 1;
 }
 
-/* Notes where this process's other threads sleep. */
-void mh_note_sleepers(void) {
+/* Notes where this process's other threads sleep. Returns how many of them do not sleep, but run. */
+int mh_note_sleepers(void) {
+  int running = 0;
   left_count = 0;
   DIR *tasks = opendir("/proc/self/task");
-  if (!tasks) return;
+  if (!tasks) return 0;
   for (struct dirent *entry; (entry = readdir(tasks));) {
     char path[64], line[256];
     if (!isdigit((unsigned char)entry->d_name[0]) || atoi(entry->d_name) == (int)syscall(SYS_gettid)) continue;
@@ -60,11 +61,13 @@ void mh_note_sleepers(void) {
     if (!file) continue;
     long number;
     unsigned long long futex;
-    if (fgets(line, sizeof line, file) && sscanf(line, "%ld %llx", &number, &futex) == 2 && number == SYS_futex)
-      note((uintptr_t)futex);
+    if (!fgets(line, sizeof line, file)) line[0] = '\0';
+    if (line[0] == 'r') running++; /* "running" */
+    if (sscanf(line, "%ld %llx", &number, &futex) == 2 && number == SYS_futex) note((uintptr_t)futex);
     fclose(file);
   }
   closedir(tasks);
+  return running;
 }
 
 /*
@@ -108,7 +111,7 @@ void mh_forget_sleepers(bool counted) {
 
 #else
 
-void mh_note_sleepers(void) {}
+int mh_note_sleepers(void) { return 0; }
 
 void mh_forget_sleepers(bool counted) { (void)counted; }
 

@@ -169,6 +169,7 @@ static void on_prepare(uv_prepare_t *prepare) {
 }
 
 int mh_loop_on_end(struct mh_loop *loop, napi_value listener) {
+  if (loop->end) return 0; /* it is the child of one that was forked itself */
   struct watcher *w = new_watcher(loop, listener, "manyhands.end");
   if (!w) return -ENOMEM;
   uv_idle_init(loop->uv, &loop->idle);
@@ -180,3 +181,5 @@ int mh_loop_on_end(struct mh_loop *loop, napi_value listener) {
 }
 
 int mh_loop_after_fork(struct mh_loop *loop) { return uv_loop_fork(loop->uv); }
+
+uv_loop_t *mh_loop_uv(struct mh_loop *loop) { return loop->uv; }

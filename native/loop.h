@@ -3,7 +3,9 @@
 #define MANYHANDS_LOOP_H
 
 #include <node_api.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <uv.h>
 
 struct mh_loop;
 
@@ -19,9 +21,13 @@ int mh_loop_open_bell(struct mh_loop *loop, uint32_t index, napi_value listener)
 void mh_loop_close_bell(struct mh_loop *loop);
 /* Does the doorbell keep the event loop alive? */
 void mh_loop_hold(struct mh_loop *loop, int hold);
-/* When the event loop has nothing left to do, calls `listener` with 0, and if there is still nothing, with 1. */
+/* When the event loop has nothing left to do, calls `listener` with 0, and if there is still nothing, with 1. A second call does nothing. */
 int mh_loop_on_end(struct mh_loop *loop, napi_value listener);
 /* In a forked child: makes the inherited loop its own. */
 int mh_loop_after_fork(struct mh_loop *loop);
+uv_loop_t *mh_loop_uv(struct mh_loop *loop);
+
+/* fork.c */
+int mh_fork(uv_loop_t *loop, bool counted);
 
 #endif

@@ -71,6 +71,11 @@ export interface Native {
    * no purpose and to end with tellPages(). `counted`: is this Node 20?
    */
   serve(requests: number, lifeline: number, rootPid: number, counted: 0 | 1): number;
+  /**
+   * fork(2) of this process, on its main thread: 0 in the child, whose event loop works; the child's pid in the parent.
+   * `counted`: as for serve().
+   */
+  fork(counted: 0 | 1): number;
   /** Waits for the number of this process's record. */
   takeRecord(): number;
   /** Tells the server what pages this process came to have, for later ones to have them at once. */

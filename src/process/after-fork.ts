@@ -1,10 +1,14 @@
+import { ChildProcess } from 'node:child_process';
 import { randomInt, randomUUID } from 'node:crypto';
+import type { Stream } from 'node:stream';
 import { forget } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { forgetNamed } from '../sync/named.js';
 import { forgetDeaths } from '../wait/deaths.js';
 import { forgetDoorbell } from '../wait/doorbell.js';
 import { forgetWaits } from '../wait/park.js';
+import { forgetChildren, rememberedChildren } from './children.js';
+import { leaveServer } from './server.js';
 
 /*
  * What a fork copied and must not have: the identity of the parent, its randomness, and Node's ways to end, which
@@ -22,6 +26,34 @@ export function becomeChild({ preloaded }: { preloaded: boolean }): void {
   define('pid', { value: native.processId(), enumerable: true });
   reseed(preloaded);
   mendExit();
+}
+
+/** In a child that its parent forked from itself, in the midst of its life. */
+export function becomeForked(parent: number): void {
+  becomeChild({ preloaded: true });
+  native.bellClose();
+  leaveServer();
+  for (const { stdout, stderr } of rememberedChildren())
+    for (const stream of [stdout, stderr]) turnAwayFrom(stream);
+  forgetChildren();
+  letProcessesGo();
+  define('ppid', { get: () => native.processStat(process.pid)?.[1] ?? parent, enumerable: true });
+}
+
+/** The parent's child processes are not this one's: what they say is for the parent alone. */
+function letProcessesGo(): void {
+  const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
+  for (const handle of handles) {
+    if (!(handle instanceof ChildProcess)) continue;
+    for (const stream of handle.stdio) turnAwayFrom(stream);
+  }
+}
+
+/** Does not read from it, nor stay for it. */
+function turnAwayFrom(stream: Stream | null | undefined): void {
+  const { _handle: pipe } = (stream ?? {}) as { _handle?: { readStop?(): void; unref?(): void } };
+  pipe?.readStop?.();
+  pipe?.unref?.();
 }
 
 /** process.ppid is a getter that asks the kernel, which would name the fork server. */

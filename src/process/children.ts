@@ -61,6 +61,11 @@ export function forgetChild(child: Process<any, any>): void {
   children.delete(child);
 }
 
+/** Those not yet known to have ended. */
+export function rememberedChildren(): Iterable<Process> {
+  return children;
+}
+
 /** This thread's live children. */
 export function livingChildren(): Process[] {
   for (const child of children) child.update();
@@ -90,12 +95,18 @@ onBlock(() => {
 
 let seen = false;
 
-/** In the fork server: as if nothing had ever been started here. */
+/** In the fork server, and in a forked process: as if nothing had ever been started here. */
 export function forgetChildren(): void {
   children.clear();
   threads.clear();
   listening = false;
   hearing = false;
+  clearInterval(watch);
+  watch = undefined;
+}
+
+/** In the fork server, after a rehearsal: nobody sees to the end any more. */
+export function forgetEnd(): void {
   seen = false;
 }
 

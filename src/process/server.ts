@@ -244,6 +244,13 @@ export function inheritServer(client: number): void {
   native.client(client);
 }
 
+/** In a process that its parent forked from itself: should it need a server, it makes one of its own. */
+export function leaveServer(): void {
+  for (const fd of lifeline ?? []) native.close(fd);
+  if (native.client() >= 0) native.close(native.client());
+  inheritServer(-1);
+}
+
 /** How long the server may take to end once it has no children, ms. */
 const SERVER_END = 100;
 
