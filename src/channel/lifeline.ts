@@ -8,6 +8,7 @@ import { type Holder, Holders } from '../sync/holders.js';
 import { countOfDeaths, watchDeaths } from '../wait/deaths.js';
 import { onDepart } from '../wait/depart.js';
 import { onRing, ring } from '../wait/doorbell.js';
+import { onFork } from '../wait/forks.js';
 
 /*
  * Who holds a queue, or the ends of a pipe: a table of holders (sync/holders.ts), of three sorts.
@@ -75,6 +76,8 @@ onDepart(() => {
   return false;
 });
 
+onFork(() => ({ take: () => keeping.clear() }));
+
 export class Lifeline {
   readonly #cell: Cell;
   readonly #holders: Holders;
@@ -120,6 +123,13 @@ export class Lifeline {
       if (ticket !== 0) this.#holders.remove(ticket);
       return true;
     });
+  }
+
+  /** In a forked process: the same, by a ticket that its parent has issued for it. What that had lent is its own affair. */
+  inherit(end: number, serial: number): void {
+    this.#loans.length = 0;
+    this.#seen[end] = -1;
+    this.join(end, serial);
   }
 
   /** This thread has the end no more. `keeps`: false if it ends now, so that its memory cannot wait for it. */

@@ -94,7 +94,13 @@ export function partsOf(cell: Cell, { joinable, order }: Sort): Parts {
     if (ledger) forsake(exchange, ledger);
     lifeline.letGo(0, !ends);
   };
-  cell.lifeline = { found: () => lifeline.found(0), letGo };
+  cell.lifeline = {
+    found: () => lifeline.found(0),
+    letGo,
+    issue: serial => lifeline.issue(0, serial),
+    inherit: serial => lifeline.inherit(0, serial),
+    withdraw: serial => lifeline.withdraw(0, serial),
+  };
   cell.attached = () => [...store.blocks(), ...lifeline.blocks, ...(ledger?.blocks() ?? [])];
   return { exchange, ledger, lifeline };
 }

@@ -1,8 +1,9 @@
 import { REASON } from '../memory/layout.js';
-import { Cell, type CellHandle } from '../sync/cell.js';
+import { Cell, type CellHandle, newNumber } from '../sync/cell.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { onDepart } from '../wait/depart.js';
 import { onRing } from '../wait/doorbell.js';
+import { all, type Bequest, onFork } from '../wait/forks.js';
 import { CommonsSpace } from './commons-space.js';
 import { EXCHANGE, Exchange } from './exchange.js';
 import { Lifeline } from './lifeline.js';
@@ -125,6 +126,23 @@ export class Wire {
     for (const here of this.#here) if (here) this.#leave(here.end, false);
   }
 
+  /** Before a fork: its child will have the ends that this thread has. */
+  bequeath(): Bequest | undefined {
+    const ends = [0, 1].filter(end => this.objectFor(end) !== undefined);
+    if (!this.cell.isThere || ends.length === 0) return undefined;
+    this.passOn();
+    const serial = newNumber();
+    for (const end of ends) this.lifeline.issue(end, serial);
+    return {
+      take: () => {
+        for (const end of ends) this.lifeline.inherit(end, serial);
+      },
+      takeBack: () => {
+        if (this.cell.isThere) for (const end of ends) this.lifeline.withdraw(end, serial);
+      },
+    };
+  }
+
   /** After a death: what the dead will not read any more is dropped, if it holds the ends of other pipes open. */
   look(): void {
     for (const end of [0, 1]) if (this.#toEnds[end].isCarrier) this.lifeline.isGone(end);
@@ -154,6 +172,11 @@ function concern(): void {
     for (const wire of wires.values()) wire.look();
   });
 }
+
+onFork(() => {
+  const bequests = [...wires.values()].flatMap(wire => wire.bequeath() ?? []);
+  return bequests.length === 0 ? undefined : all(bequests);
+});
 
 // Those who wait must look again once this thread has left, also because of what it had on its way.
 onDepart(() => {

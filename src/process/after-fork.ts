@@ -5,9 +5,9 @@ import { forget } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { forgetNamed } from '../sync/named.js';
 import { forgetDeaths } from '../wait/deaths.js';
-import { forgetDoorbell } from '../wait/doorbell.js';
-import { forgetWaits } from '../wait/park.js';
-import { forgetChildren, rememberedChildren } from './children.js';
+import { forgetDoorbell, renewDoorbell } from '../wait/doorbell.js';
+import { dropWaits, forgetWaits } from '../wait/park.js';
+import { disownChildren, rememberedChildren } from './children.js';
 import { leaveServer } from './server.js';
 
 /*
@@ -22,6 +22,10 @@ export function becomeChild({ preloaded }: { preloaded: boolean }): void {
   forgetNamed();
   forgetDeaths();
   forgetDoorbell();
+  beAnother(preloaded);
+}
+
+function beAnother(preloaded: boolean): void {
   // The kernel's answer: process.pid keeps the parent's.
   define('pid', { value: native.processId(), enumerable: true });
   reseed(preloaded);
@@ -30,12 +34,15 @@ export function becomeChild({ preloaded }: { preloaded: boolean }): void {
 
 /** In a child that its parent forked from itself, in the midst of its life. */
 export function becomeForked(parent: number): void {
-  becomeChild({ preloaded: true });
-  native.bellClose();
+  dropWaits();
+  forgetNamed();
+  forget();
+  beAnother(true);
+  renewDoorbell();
   leaveServer();
   for (const { stdout, stderr } of rememberedChildren())
     for (const stream of [stdout, stderr]) turnAwayFrom(stream);
-  forgetChildren();
+  disownChildren();
   letProcessesGo();
   define('ppid', { get: () => native.processStat(process.pid)?.[1] ?? parent, enumerable: true });
 }

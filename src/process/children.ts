@@ -1,6 +1,7 @@
 import { isMainThread } from 'node:worker_threads';
 import { words } from '../memory/commons.js';
 import { HEADER, REASON } from '../memory/layout.js';
+import { native } from '../native/native.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { depart } from '../wait/depart.js';
 import { blockUntil, onBlock, onRing } from '../wait/doorbell.js';
@@ -95,19 +96,20 @@ onBlock(() => {
 
 let seen = false;
 
-/** In the fork server, and in a forked process: as if nothing had ever been started here. */
+/** In the fork server: as if nothing had ever been started here. */
 export function forgetChildren(): void {
-  children.clear();
-  threads.clear();
+  disownChildren();
   listening = false;
   hearing = false;
-  clearInterval(watch);
-  watch = undefined;
+  seen = false;
 }
 
-/** In the fork server, after a rehearsal: nobody sees to the end any more. */
-export function forgetEnd(): void {
-  seen = false;
+/** In a process forked in the midst of its parent's life: what that has started is the parent's. */
+export function disownChildren(): void {
+  children.clear();
+  threads.clear();
+  clearInterval(watch);
+  watch = undefined;
 }
 
 /** Ends this thread's part in the family in order when it ends. Cheap to call again. */
@@ -120,7 +122,7 @@ export function seeToTheEnd(): void {
     const ended = () => daemons.every(daemon => !daemon.isAlive());
     if (daemons.length > 0 && !blockUntil(ended, GRACE)) for (const daemon of daemons) daemon.kill();
     endThreads();
-    depart({ last: isMainThread });
+    if (native.arenaFd() >= 0) depart({ last: isMainThread });
     // Other threads of this process may use the server, even if this one started it.
     if (isMainThread) letServerGo({ wait: children.size === 0 });
   });

@@ -12,7 +12,7 @@ import { forgetDeaths } from '../wait/deaths.js';
 import { depart } from '../wait/depart.js';
 import { randomGenerator, setParentPid } from './after-fork.js';
 import { packPayload, runForked, unprepare } from './child.js';
-import { forgetChildren, forgetEnd, livingChildren } from './children.js';
+import { forgetChildren, livingChildren } from './children.js';
 import { claimRecord, put, releaseRecord } from './records.js';
 import type { PortableTarget } from './target.js';
 
@@ -85,7 +85,6 @@ async function liveOnce(work?: () => Promise<void>): Promise<void> {
   depart({ last: false });
   forgetDeaths();
   forgetChildren();
-  forgetEnd();
   unprepare();
   for (const [event, before] of listeners) {
     process.removeAllListeners(event);

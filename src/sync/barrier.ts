@@ -1,5 +1,6 @@
 import { BrokenBarrierError } from '../errors/errors.js';
 import { onDepart } from '../wait/depart.js';
+import { onFork } from '../wait/forks.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import type { Parked } from '../wait/parking.js';
 import { Cell, type CellHandle } from './cell.js';
@@ -75,7 +76,8 @@ export class Barrier extends SharedObject {
   readonly #timeout: number | undefined;
   readonly #waiting: Holders;
   readonly #members: Holders;
-  #hasJoined = false;
+  /** As whom this thread is a party; 0: it is none. */
+  #joinedAs = 0;
 
   constructor(parties: number, options?: BarrierOptions);
   constructor(parties: number | Cell, options: BarrierOptions = {}) {
@@ -200,6 +202,11 @@ export class Barrier extends SharedObject {
     );
   }
 
+  /** One that was forked since is another. */
+  get #hasJoined(): boolean {
+    return this.#joinedAs !== 0 && this.#joinedAs === this.cell.home.self();
+  }
+
   /** Enters this thread as a party. */
   #join(): void {
     if (this.#hasJoined) return;
@@ -207,7 +214,7 @@ export class Barrier extends SharedObject {
       const me = this.cell.home.self();
       if (this.#members.find(({ tag }) => tag === me) === 0) this.#note(this.#members, 0);
     });
-    this.#hasJoined = true;
+    this.#joinedAs = this.cell.home.self();
     if (this.cell.isPassedOn) joined.add(this);
   }
 
@@ -457,5 +464,8 @@ onDepart(() => {
   joined.clear();
   return false;
 });
+
+// Whoever is forked comes as a party of its own, if at all.
+onFork(() => ({ take: () => joined.clear() }));
 
 registerShared('Barrier', Barrier, { extra: barrier => barrier.options });

@@ -37,6 +37,12 @@ export interface Lifeline {
   found(): void;
   /** This thread has it no more. `ends`: it ends now, too. */
   letGo(ends?: { ends: boolean }): void;
+  /** Before a fork, whose child will have it, too: holds it open for that, by this number. */
+  issue(serial: number): void;
+  /** In the child: has it from now on. */
+  inherit(serial: number): void;
+  /** In the parent, when the child has ended. */
+  withdraw(serial: number): void;
 }
 
 /** What unrelated programs share. */

@@ -2,6 +2,7 @@ import { LockError, TimeoutError } from '../errors/errors.js';
 import { NOBODY } from '../memory/participants.js';
 import { onDepart } from '../wait/depart.js';
 import { onBlock } from '../wait/doorbell.js';
+import { onFork } from '../wait/forks.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import { Cell } from './cell.js';
 import { BlockedWatch, registerBlockers, selfDeadlock, watchWait } from './deadlocks.js';
@@ -580,6 +581,14 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
 function isUnseen(word: number): boolean {
   return (word & (LINE | HANDOVER)) === HANDOVER;
 }
+
+// What waits in the parent were told is the parent's.
+onFork(() => ({
+  take: () => {
+    told.clear();
+    waits = 0;
+  },
+}));
 
 // Who leaves may have been given a lock that it never sees.
 onDepart(() => waits > 0);

@@ -1,5 +1,6 @@
 import { TimeoutError } from '../errors/errors.js';
 import { onBlock } from '../wait/doorbell.js';
+import { onFork } from '../wait/forks.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import type { Cell } from './cell.js';
 import { BlockedWatch, NOTE_KIND_SHIFT, type Owner, registerBlockers, watchWait } from './deadlocks.js';
@@ -45,6 +46,14 @@ const withGiven = new Set<Shareable>();
 onBlock(() => {
   for (const object of withGiven) object.passOnGiven();
 });
+
+// What the parent's waits have been given is the parent's.
+onFork(() => ({
+  take: () => {
+    for (const object of withGiven) object.forgetGiven();
+    withGiven.clear();
+  },
+}));
 
 /** The rules of a kind of object. */
 export interface Rules {
@@ -389,6 +398,11 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
   #noteGiven(given: Given): void {
     this.#given.add(given);
     withGiven.add(this);
+  }
+
+  /** @internal In a forked process. */
+  forgetGiven(): void {
+    this.#given.clear();
   }
 
   /** @internal This thread blocks: takes back what its async waits have been given, which wait again then, and are first. */

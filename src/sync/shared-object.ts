@@ -1,16 +1,22 @@
 import { type InspectOptionsStylized, inspect } from 'node:util';
 import { registerHandle } from '../codec/handles.js';
 import { ClosedError } from '../errors/errors.js';
+import { isSingleThreaded } from '../platform/single-threaded.js';
 import { onDepart } from '../wait/depart.js';
-import { Cell, type CellHandle } from './cell.js';
+import { all, type Bequest, onFork } from '../wait/forks.js';
+import { Cell, type CellHandle, newNumber } from './cell.js';
 
 /** What is known to the objects of this thread that stand for something shared: one each, so that `===` holds. */
 const known = new Map<number | string, WeakRef<SharedObject>>();
+
+/** All objects of this thread, by their cells, where it may be forked: the child has them, too. */
+const live = isSingleThreaded ? new Map<Cell, WeakRef<SharedObject>>() : undefined;
 
 /** A type of shared objects as the codec sees it: made anew, or standing for what is there. */
 type Revived<T> = new (cell: Cell, extra: unknown) => T;
 
 const collected = new FinalizationRegistry((cell: Cell) => {
+  live?.delete(cell);
   const key = keyOf(cell);
   const here = known.get(key)?.deref();
   if (here === undefined) known.delete(key);
@@ -51,7 +57,9 @@ export abstract class SharedObject implements Disposable {
   constructor(cell: Cell, whole?: SharedObject) {
     this.cell = cell;
     this.whole = whole;
-    if (whole === undefined) collected.register(this, cell, this);
+    if (whole !== undefined) return;
+    collected.register(this, cell, this);
+    live?.set(cell, new WeakRef(this));
   }
 
   /** @internal What is part of it, if anything is. */
@@ -80,6 +88,7 @@ export abstract class SharedObject implements Disposable {
 
   private forgotten(): void {
     collected.unregister(this);
+    live?.delete(this.cell);
     const key = keyOf(this.cell);
     if (known.get(key)?.deref() === this) known.delete(key);
   }
@@ -119,6 +128,33 @@ export abstract class SharedObject implements Disposable {
     known.set(keyOf(this.cell), new WeakRef(this));
     return handle;
   }
+}
+
+// A child has what its parent had, whichever of them ends first.
+onFork(() => {
+  const bequests: Bequest[] = [];
+  for (const reference of live?.values() ?? []) {
+    const object = reference.deref();
+    const bequest = object && bequeath(object);
+    if (bequest) bequests.push(bequest);
+  }
+  return bequests.length === 0 ? undefined : all(bequests);
+});
+
+function bequeath(object: SharedObject): Bequest | undefined {
+  const { cell } = object;
+  if (!cell.isThere || cell.shared) return undefined; // by a name, each joins for itself
+  if (!cell.isPassedOn) object.passOn();
+  const { lifeline } = cell;
+  if (lifeline === undefined) return undefined;
+  const serial = newNumber();
+  lifeline.issue(serial);
+  return {
+    take: () => lifeline.inherit(serial),
+    takeBack: () => {
+      if (cell.isThere) lifeline.withdraw(serial);
+    },
+  };
 }
 
 /** How the objects of a class cross. */

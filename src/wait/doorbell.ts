@@ -160,6 +160,14 @@ export function blockUntil(done: () => boolean, timeout = Number.POSITIVE_INFINI
   }
 }
 
+/** In a process forked in the midst of its parent's life, which is a participant of its own: the same listeners, at a doorbell of its own. */
+export function renewDoorbell(): void {
+  native.bellClose();
+  bell = undefined;
+  holds = 0;
+  if (listeners.length + others.length > 0) openDoorbell();
+}
+
 /** In a forked child: the parent's doorbell is not ours. */
 export function forgetDoorbell(): void {
   listeners.length = 0;

@@ -83,13 +83,18 @@ function listen(): void {
   onRing(REASON.DEATH, () => parking.lookAtAll());
 }
 
+/** In a process forked in the midst of its parent's life: the same, but this thread still listens. To be called before renewDoorbell(). */
+export function dropWaits(): void {
+  parking.forget();
+  forgetNodes();
+}
+
 /**
  * In a forked child: the waits known here are the parent's. They never end; nothing of them stays.
  * To be called before forgetDoorbell().
  */
 export function forgetWaits(): void {
-  parking.forget();
-  forgetNodes();
+  dropWaits();
   forgetDeaths();
   listening = false;
 }
