@@ -1,9 +1,11 @@
 /* The one place where C meets JavaScript: takes arguments apart, calls, turns -errno into a thrown Error with `errno` and `code`. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -333,6 +335,33 @@ static napi_value await_exit(napi_env env, napi_callback_info info) {
   return result_or_throw(env, "waitid", status);
 }
 
+/* → pid of a child that has ended, 0: none */
+static napi_value ended_child(napi_env env, napi_callback_info info) {
+  (void)info;
+  return result_number(env, mh_ended_child());
+}
+
+/* (Int32Array of pids, timeout) */
+static napi_value await_any(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  void *pids = NULL;
+  size_t count = 0;
+  if (napi_get_typedarray_info(env, c.args[0], NULL, &count, &pids, NULL, NULL) == napi_ok && count > 0)
+    mh_await_any(pids, count, (int)number(&c, 1));
+  return NULL;
+}
+
+static napi_value on_child(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "uv_signal_start", mh_loop_on_child(loop_of(env), c.args[0]));
+}
+
+static napi_value hold_children(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  mh_loop_hold_children(loop_of(env), (int)number(&c, 0));
+  return NULL;
+}
+
 /* The descriptor by which this process asks its fork server, −1: none. With an argument, sets it. */
 static napi_value client_fd(napi_env env, napi_callback_info info) {
   static int client = -1;
@@ -351,8 +380,6 @@ static napi_value exit_now(napi_env env, napi_callback_info info) {
   _exit((int)number(&c, 0));
 }
 
-/* ── named memory ── */
-
 /* A string argument; what is longer is cut, which TypeScript has seen to. */
 #define MAX_STRING 256
 static const char *string(const struct call *c, size_t i, char text[MAX_STRING]) {
@@ -361,6 +388,36 @@ static const char *string(const struct call *c, size_t i, char text[MAX_STRING])
   if (i < c->count) napi_get_value_string_utf8(c->env, c->args[i], text, MAX_STRING, &length);
   return text;
 }
+
+/* An array of strings, and NULL last; NULL itself: there is no memory. What is allocated is not freed. */
+static char **strings(napi_env env, napi_value array) {
+  uint32_t count = 0;
+  napi_get_array_length(env, array, &count);
+  char **all = calloc((size_t)count + 1, sizeof *all);
+  for (uint32_t i = 0; all && i < count; i++) {
+    napi_value element;
+    size_t length = 0;
+    napi_get_element(env, array, i, &element);
+    napi_get_value_string_utf8(env, element, NULL, 0, &length);
+    if (!(all[i] = malloc(length + 1))) return NULL;
+    napi_get_value_string_utf8(env, element, all[i], length + 1, &length);
+  }
+  return all;
+}
+
+/* (program, arguments, environment): does not return unless it fails */
+static napi_value execute(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  char **arguments = strings(env, c.args[1]), **environment = strings(env, c.args[2]);
+  char program[PATH_MAX];
+  size_t length = 0;
+  napi_get_value_string_utf8(env, c.args[0], program, sizeof program, &length);
+  if (!arguments || !environment) return result_or_throw(env, "execve", -ENOMEM);
+  execve(program, arguments, environment);
+  return result_or_throw(env, "execve", -errno);
+}
+
+/* ── named memory ── */
 
 static void close_guarded(void *fd) { close((int)(intptr_t)fd); }
 
@@ -534,6 +591,11 @@ NAPI_MODULE_INIT() {
       FUNCTION("endWithParent", end_with_parent),
       FUNCTION("getAffinity", get_affinity),
       FUNCTION("awaitExit", await_exit),
+      FUNCTION("endedChild", ended_child),
+      FUNCTION("awaitAny", await_any),
+      FUNCTION("onChild", on_child),
+      FUNCTION("holdChildren", hold_children),
+      FUNCTION("execute", execute),
       FUNCTION("client", client_fd),
       FUNCTION("onLoopEnd", on_loop_end),
       FUNCTION("exit", exit_now),

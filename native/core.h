@@ -79,6 +79,9 @@ int64_t mh_cpu_time(pid_t pid);
 int mh_wait_status(const siginfo_t *info);
 int mh_end_with_parent(pid_t parent);
 int64_t mh_await_exit(pid_t pid, double timeout, bool reap);
+int mh_open_process(pid_t pid);
+pid_t mh_ended_child(void);
+void mh_await_any(const pid_t *pids, size_t count, int timeout);
 int mh_allow_fork(void);
 
 /* named.c: memory that unrelated programs share, and names. */

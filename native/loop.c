@@ -1,8 +1,9 @@
-/* The event loop's side of a doorbell, and the end of an event loop in a forked child. */
+/* The event loop's side of a doorbell, the ends of forked children, and the end of an event loop in such a child. */
 #include "loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ struct watcher {
     uv_handle_t any;
     uv_poll_t poll;
     uv_prepare_t prepare;
+    uv_signal_t signal;
   } handle;
   napi_env env;
   napi_ref listener;
@@ -30,6 +32,7 @@ struct mh_loop {
   uv_loop_t *uv;
   struct watcher *bell;
   struct watcher *end;
+  struct watcher *children;
   uv_idle_t idle;
   uint32_t tag; /* of the participant that this thread is, or was; 0: none yet */
 };
@@ -51,6 +54,7 @@ static void close_all(void *data) {
   struct mh_loop *loop = data;
   close_watcher(&loop->bell);
   close_watcher(&loop->end);
+  close_watcher(&loop->children);
   /* A main thread ends with its process, and who reaps that tells of it. */
   if (loop->tag != 0 && syscall(SYS_gettid) != getpid()) mh_mourn(loop->tag);
   free(loop);
@@ -178,6 +182,29 @@ int mh_loop_on_end(struct mh_loop *loop, napi_value listener) {
   uv_prepare_start(&w->handle.prepare, on_prepare);
   loop->end = w;
   return 0;
+}
+
+static void on_child(uv_signal_t *signal, int number) {
+  (void)number;
+  call(signal->data, 0);
+}
+
+int mh_loop_on_child(struct mh_loop *loop, napi_value listener) {
+  if (loop->children) return 0;
+  struct watcher *w = new_watcher(loop, listener, "manyhands.children");
+  if (!w) return -ENOMEM;
+  uv_signal_init(loop->uv, &w->handle.signal);
+  uv_unref(&w->handle.any);
+  loop->children = w;
+  return uv_signal_start(&w->handle.signal, on_child, SIGCHLD);
+}
+
+void mh_loop_hold_children(struct mh_loop *loop, int hold) {
+  if (!loop->children) return;
+  if (hold)
+    uv_ref(&loop->children->handle.any);
+  else
+    uv_unref(&loop->children->handle.any);
 }
 
 int mh_loop_after_fork(struct mh_loop *loop) { return uv_loop_fork(loop->uv); }

@@ -1,4 +1,4 @@
-/* The two watchers that a thread of ours keeps on its event loop. */
+/* The watchers that a thread of ours keeps on its event loop. */
 #ifndef MANYHANDS_LOOP_H
 #define MANYHANDS_LOOP_H
 
@@ -23,6 +23,10 @@ void mh_loop_close_bell(struct mh_loop *loop);
 void mh_loop_hold(struct mh_loop *loop, int hold);
 /* When the event loop has nothing left to do, calls `listener` with 0, and if there is still nothing, with 1. A second call does nothing. */
 int mh_loop_on_end(struct mh_loop *loop, napi_value listener);
+/* Calls `listener` when a child of this process may have ended. A second call does nothing. It does not keep the loop alive ... */
+int mh_loop_on_child(struct mh_loop *loop, napi_value listener);
+/* ... unless told to. */
+void mh_loop_hold_children(struct mh_loop *loop, int hold);
 /* In a forked child: makes the inherited loop its own. */
 int mh_loop_after_fork(struct mh_loop *loop);
 uv_loop_t *mh_loop_uv(struct mh_loop *loop);

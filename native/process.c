@@ -75,16 +75,44 @@ static int64_t exit_status(pid_t pid, bool reap) {
   return info.si_pid == 0 ? -EAGAIN : mh_wait_status(&info);
 }
 
+/* A descriptor that is readable once process `pid` has ended; -errno. Since Linux 5.3. */
+int mh_open_process(pid_t pid) {
+  int fd = (int)syscall(SYS_pidfd_open, pid, 0u);
+  return fd < 0 ? -errno : fd;
+}
+
+/* Some child that has ended and is still on the process table, whoever made it; 0: there is none now. */
+pid_t mh_ended_child(void) {
+  siginfo_t info = {0};
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ? 0 : info.si_pid;
+}
+
+/* Blocks until one of `count` processes has ended, `timeout` ms at most; perhaps for less, for want of descriptors. */
+void mh_await_any(const pid_t *pids, size_t count, int timeout) {
+  struct pollfd *polls = calloc(count, sizeof *polls);
+  if (!polls) return;
+  for (size_t i = 0; i < count; i++) {
+    polls[i] = (struct pollfd){mh_open_process(pids[i]), POLLIN, 0};
+    if (polls[i].fd < 0 && timeout > 2) timeout = 2;
+  }
+  poll(polls, count, timeout);
+  for (size_t i = 0; i < count; i++)
+    if (polls[i].fd >= 0) close(polls[i].fd);
+  free(polls);
+}
+
 /*
  * Blocks until child `pid` has ended, `timeout` ms at most (negative: for ever). -ETIMEDOUT: it has not. `reap`: takes it
  * off the process table too; else whoever waits for it next gets the same answer.
  */
 int64_t mh_await_exit(pid_t pid, double timeout, bool reap) {
   struct timespec now;
+  int64_t status = exit_status(pid, reap);
+  if (status != -EAGAIN) return status;
+  if (timeout == 0) return -ETIMEDOUT;
   clock_gettime(CLOCK_MONOTONIC, &now);
   double deadline = (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6 + timeout;
-  int fd = (int)syscall(SYS_pidfd_open, pid, 0u); /* Linux 5.3; before, look every 2 ms */
-  int64_t status;
+  int fd = mh_open_process(pid); /* if there is none, look every 2 ms */
   while ((status = exit_status(pid, reap)) == -EAGAIN) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     double left = deadline - ((double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6);

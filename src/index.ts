@@ -15,6 +15,8 @@ export type { MappedIterator } from './pool/imap.js';
 export { type MapOptions, Pool, type PoolOptions, type PoolStats, type TaskOptions } from './pool/pool.js';
 export { currentThread, mainThread } from './process/current-thread.js';
 export type { ExecutionOptions } from './process/execution.js';
+export { fork } from './process/fork.js';
+export * as os from './process/os.js';
 export { Process, type ProcessOptions } from './process/process.js';
 export { setForkserverPreload } from './process/server.js';
 export {

@@ -165,6 +165,14 @@ export class LifecycleError extends ManyhandsError {
   override readonly code: string = 'ERR_LIFECYCLE';
 }
 
+/** fork() is not possible in this process, or not now: the message says why, and how to make it safe. */
+export class ForkUnsafeError extends ManyhandsError {
+  static {
+    name(this, 'ForkUnsafeError');
+  }
+  override readonly code: string = 'ERR_FORK_UNSAFE';
+}
+
 /** The name is taken: by another kind of object, by another version of the library, or by another user. */
 export class NameInUseError extends ManyhandsError {
   static {

@@ -103,6 +103,16 @@ export interface Native {
   endWithParent(parent: number): void;
   /** Blocks until child `pid` has ended: its raw wait status, or −1 when `timeout` has passed. Reaps it only if asked. */
   awaitExit(pid: number, timeout: number, reap: 0 | 1): number;
+  /** Some child of this process that has ended and has not been waited for, whoever made it; 0: there is none now. */
+  endedChild(): number;
+  /** Blocks until one of these processes has ended, `timeout` ms at most, perhaps for less. */
+  awaitAny(pids: Int32Array, timeout: number): void;
+  /** Calls `listener` when a child of this process may have ended. It does not keep the event loop alive. A second call does nothing. */
+  onChild(listener: () => void): void;
+  /** Does that keep the event loop alive? */
+  holdChildren(hold: 0 | 1): void;
+  /** Replaces this process's program by another. `environment`: NAME=value. */
+  execute(program: string, args: readonly string[], environment: readonly string[]): never;
   /** The descriptor by which this process (all its threads) asks its fork server; −1: none. An argument sets it. */
   client(fd?: number): number;
   /** When the event loop has nothing left to do, calls `listener` with 0, and if there is still nothing, with 1. */

@@ -1,3 +1,6 @@
+import { self } from '../memory/participants.js';
+import { onFork } from '../wait/forks.js';
+
 /** Who a process is within its family. */
 export interface Identity {
   readonly name: string;
@@ -30,6 +33,17 @@ export function adoptIdentity(given: Identity): void {
   own = given;
   counts.fill(0);
 }
+
+// A fork is called as its parent is.
+onFork(() => {
+  if (!own) return undefined;
+  const parent = { pid: process.pid, name: own.name, tag: self() };
+  return {
+    take: () => {
+      if (own) own = { ...own, parent };
+    },
+  };
+});
 
 /** What a thread of this process is told of it. */
 export interface SharedIdentity {

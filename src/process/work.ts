@@ -5,6 +5,7 @@ import { encode } from '../codec/encode.js';
 import { encodeThrown } from '../codec/errors.js';
 import { nameSelf, selfName } from '../platform/self-name.js';
 import '../shared/register.js';
+import { onFork } from '../wait/forks.js';
 import { OUTCOME } from './records.js';
 import { type PortableTarget, resolveTarget } from './target.js';
 
@@ -22,10 +23,24 @@ let publish: Publish | undefined;
 
 /** Makes errors that nobody catches the outcome, unless the program handles them itself. */
 export function catchErrors(): void {
-  process.on('uncaughtException', error => {
-    if (process.listenerCount('uncaughtException') === 1) fail(error);
-  });
+  process.on('uncaughtException', failIfAlone);
 }
+
+/** The same in a process forked in the midst of its parent's life, which may have done so. */
+export function goOnCatchingErrors(): void {
+  if (!process.listeners('uncaughtException').includes(failIfAlone)) catchErrors();
+}
+
+function failIfAlone(error: unknown): void {
+  if (process.listenerCount('uncaughtException') === 1) fail(error);
+}
+
+// What the parent has to do, its fork does not: how that ends is told by its exit code alone.
+onFork(() => ({
+  take: () => {
+    publish = undefined;
+  },
+}));
 
 /** This process or thread has work to do from now on, under this name. */
 export function takeOn(as: string, to: Publish): void {
