@@ -106,6 +106,35 @@ function isOfNode(maker: AnyFunction): boolean {
   }
 }
 
+/** A #private member of a class. */
+export interface PrivateMember {
+  /** As in `#name`. */
+  readonly member: string;
+  /** The name of the class. */
+  readonly owner: string;
+}
+
+const privateMembers = new WeakMap<object, PrivateMember | null>();
+
+/** A #private member that objects with this prototype have, if they have any besides those of class `base` and below. */
+export function privateMemberAbove(prototype: object, base: object): PrivateMember | undefined {
+  let found = privateMembers.get(prototype);
+  if (found === undefined) {
+    found = findPrivateMember(prototype, base);
+    privateMembers.set(prototype, found);
+  }
+  return found ?? undefined;
+}
+
+function findPrivateMember(prototype: object, base: object): PrivateMember | null {
+  for (let at = prototype; at !== base && at !== null; at = Object.getPrototypeOf(at)) {
+    const maker = constructorOf(at);
+    const member = maker && privateMember(maker);
+    if (member) return { member, owner: maker.name };
+  }
+  return null;
+}
+
 /** The name of a #private field, method or accessor of the class's objects, as in `#name`. */
 function privateMember(maker: AnyFunction): string | undefined {
   const source = sourceOf(maker);

@@ -271,8 +271,10 @@ export class Decoder extends Reader {
         },
       );
     }
-    const object = type.back(this.read());
-    this.settle(number, object);
+    const made = type.make?.();
+    if (made) this.settle(number, made);
+    const object = type.back(this.read(), made);
+    if (!made) this.settle(number, object);
     return object;
   }
 

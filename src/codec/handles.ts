@@ -3,7 +3,9 @@ export interface HandleType {
   readonly id: string;
   readonly type: AnyClass;
   out(object: object): unknown;
-  back(plain: unknown): object;
+  back(plain: unknown, made?: object): object;
+  /** Only of those whose subclasses cross in the same way: makes the object that `back` will complete. */
+  make?(): object;
   /** Can other programs reach what the object stands for, too? */
   isReachable(object: object): boolean;
 }
@@ -28,23 +30,55 @@ export function registerHandle<T extends object, P>(
   back: (plain: P) => T,
   isReachable: (object: T) => boolean = () => false,
 ): void {
-  const prototype: object = type.prototype;
-  if (byId.has(id) || byPrototype.has(prototype)) {
-    throw new RangeError(`Cannot register the handle "${id}" as its id or class is taken: choose another id`);
-  }
-  const handle: HandleType = {
+  register({
     id,
     type,
     out: object => out(object as T),
     back: plain => back(plain as P),
     isReachable: object => isReachable(object as T),
-  };
+  });
+}
+
+/**
+ * The same for objects of `type` and of all classes that extend it. `make` makes an object of `type` over there before anything
+ * is known of it, and `complete` gives it the rest, its class included: so what `out` gives may refer back to the object.
+ * `out` may throw a Failure.
+ */
+export function registerBase<T extends object, P>(
+  id: string,
+  type: abstract new (...args: never) => T,
+  out: (object: T) => P,
+  make: () => T,
+  complete: (object: T, plain: P) => void,
+): void {
+  register({
+    id,
+    type,
+    out: object => out(object as T),
+    make,
+    back(plain, made) {
+      complete(made as T, plain as P);
+      return made as T;
+    },
+    isReachable: () => true, // `out` decides
+  });
+}
+
+function register(handle: HandleType): void {
+  const { id, type } = handle;
+  const prototype = (type as { prototype: object }).prototype;
+  if (byId.has(id) || byPrototype.has(prototype)) {
+    throw new RangeError(`Cannot register the handle "${id}" as its id or class is taken: choose another id`);
+  }
   byPrototype.set(prototype, handle);
   byId.set(id, handle);
 }
 
 export function handleOf(prototype: object): HandleType | undefined {
-  return byPrototype.get(prototype);
+  const handle = byPrototype.get(prototype);
+  if (handle) return handle;
+  const below = handleBelow(prototype);
+  return below?.make && below;
 }
 
 /** For the prototype of a subclass: that of the registered class below it. */

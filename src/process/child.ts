@@ -17,7 +17,7 @@ import { drop, isCarrier, peek, put, read, write } from './records.js';
 import { setAffinityOf, setPriorityOf } from './scheduling.js';
 import { inheritBirthplace } from './server.js';
 import { inheritStartMethod, type StartMethod } from './start-method.js';
-import { carryOut, catchErrors, fail, type Task, takeOn } from './work.js';
+import { carryOut, catchErrors, fail, takeOn } from './work.js';
 
 /** What a child is told besides its task; what is undefined stays as it was born. */
 export interface Settings {
@@ -30,10 +30,9 @@ export interface Settings {
   readonly affinity?: readonly number[];
 }
 
-/** A payload is both messages: how long the first is, then the two. */
-export function packPayload(settings: Settings, task: Task): Uint8Array {
+/** A payload is both messages, of which the task is the second: how long the first is, then the two. */
+export function packPayload(settings: Settings, second: Uint8Array): Uint8Array {
   const first = encode(settings);
-  const second = encode(task, { root: '' });
   const payload = new Uint8Array(4 + first.byteLength + second.byteLength);
   new DataView(payload.buffer).setUint32(0, first.byteLength, true);
   payload.set(first, 4);

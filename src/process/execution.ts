@@ -1,12 +1,20 @@
 import { EventEmitter } from 'node:events';
+import { inspect } from 'node:util';
 import { IS_READY, WATCH, type Waitable, type Watch, type Watcher } from '../channel/waitable.js';
+import { nameOf, privateMemberAbove } from '../codec/classes.js';
 import { decode, decodeAsync, needsModules } from '../codec/decode.js';
+import { encode } from '../codec/encode.js';
 import { decodeThrown, joinStacks } from '../codec/errors.js';
+import { registerBase } from '../codec/handles.js';
+import { Failure, onTheWay } from '../codec/path.js';
+import { setOwn } from '../codec/shapes.js';
 import { LifecycleError, TimeoutError } from '../errors/errors.js';
 import { Completion } from '../wait/completion.js';
 import { hold, holding, unhold } from '../wait/doorbell.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
-import { type PortableTarget, portable, type Target } from './target.js';
+import { Known } from './known.js';
+import { callTarget, type PortableTarget, portable, type Target } from './target.js';
+import { RUN } from './work.js';
 
 export interface ExecutionOptions<A extends readonly unknown[], R> {
   target?: Target<A, R>;
@@ -25,6 +33,21 @@ export interface End {
 
 type Outcome<R> = { readonly value: R } | { readonly error: unknown };
 
+/** What crosses of an object whose class has a run() of its own. The names are those that paths in error messages begin with. */
+interface Shell {
+  readonly class: { readonly prototype: object };
+  /** Its own fields. */
+  readonly this: Readonly<Record<string, unknown>>;
+  readonly target: PortableTarget | undefined;
+  readonly args: readonly unknown[];
+}
+
+/** Own fields of every object, which are for who listens here. */
+const OF_EVENT_EMITTERS = new Set(Object.keys(new EventEmitter()));
+
+/** Whose task is being encoded: it is the one that may cross. */
+let crossing: Execution | undefined;
+
 /**
  * What Process and Thread have in common: a function that runs elsewhere, once.
  *
@@ -35,27 +58,50 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
   extends EventEmitter
   implements Waitable
 {
-  name: string;
+  #name: string;
   #daemon: boolean;
-  #referenced: boolean;
+  /** Undefined: as it is for its kind. */
+  #referenced: boolean | undefined;
   #started = false;
+  #closed = false;
   #waiting = 0;
-  protected readonly target: PortableTarget | undefined;
-  protected readonly args: readonly unknown[];
+  #target: PortableTarget | undefined;
+  #args: readonly unknown[];
+  /** If it ran before this object was made. */
+  readonly #known: Known | undefined;
+  /** The process that made this object; one that forks off this one has a copy, which is not its own. */
+  readonly #maker = process.pid;
   readonly #outcome = new Completion<Outcome<R>>();
   readonly #end = new Completion<End>();
 
-  constructor(options: ExecutionOptions<A, R>, name: string) {
+  /** `name` and `daemon`: if the options do not say. */
+  constructor(options: ExecutionOptions<A, R> | Known, name: string, daemon: boolean) {
     super();
+    if (options instanceof Known) {
+      this.#known = options;
+      this.#started = true;
+      this.#referenced = false;
+      this.#args = [];
+      this.#name = options.name;
+      this.#daemon = options.daemon;
+      return;
+    }
     if (typeof options !== 'object' || options === null)
       throw new TypeError('Cannot make it from these arguments: give an object, as { target, args }');
     if (options.args !== undefined && !Array.isArray(options.args))
       throw new TypeError(`Cannot pass ${typeof options.args} as "args": give an array`);
-    this.target = options.target === undefined ? undefined : portable(options.target);
-    this.args = options.args ?? [];
-    this.name = options.name ?? name;
-    this.#daemon = options.daemon ?? false;
-    this.#referenced = !this.#daemon;
+    this.#target = options.target === undefined ? undefined : portable(options.target);
+    this.#args = options.args ?? [];
+    this.#name = checkedName(options.name ?? name);
+    this.#daemon = checkedDaemon(options.daemon ?? daemon);
+  }
+
+  /** Settable at any time; what runs already keeps the name that it was started with. */
+  get name(): string {
+    return this.#name;
+  }
+  set name(name: string) {
+    this.#name = checkedName(name);
   }
 
   /** Settable until start(). */
@@ -63,10 +109,10 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
     return this.#daemon;
   }
   set daemon(daemon: boolean) {
+    this.permitLook('set daemon of');
     if (this.#started)
       throw new LifecycleError(`Cannot set daemon of ${this.name} as it has started: set it before start()`);
-    this.#daemon = daemon;
-    this.#referenced = !daemon;
+    this.#daemon = checkedDaemon(daemon);
   }
 
   /**
@@ -75,13 +121,100 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
    * @throws {SerializationError} The target or an argument cannot cross; nothing was started then.
    */
   start(): this {
+    this.permitLook('start');
+    if (this.#known) this.permit('start');
     if (this.#started)
       throw new LifecycleError(`Cannot start ${this.name} a second time: make a new one for each run`);
+    // Fields of a subclass may have taken the place of ours.
+    checkedName(this.name);
+    checkedDaemon(this.daemon);
     this.launch();
     this.#started = true;
+    this.#referenced ??= !this.daemon;
     if (this.#referenced) hold();
     process.nextTick(() => this.emit('start'));
     return this;
+  }
+
+  /**
+   * What its process or thread does; its result() is what this returns, or what the promise is settled with that this returns.
+   * Runs there, not here. Override it in a subclass: `this` is there an object of the same class with the own fields that it had at
+   * start(), except for listeners; it is what currentProcess() or currentThread() gives. Its class crosses as
+   * functions do. By default it calls `target(...args)`.
+   */
+  protected run(): unknown {
+    return callTarget(this.#target, this.#args);
+  }
+
+  /** In its process or thread. */
+  [RUN](): unknown {
+    return this.run();
+  }
+
+  /**
+   * What its process or thread is to do, as a message for work.ts: call the target, or be this object if its class has a run() of
+   * its own.
+   * @throws {SerializationError} Something of it cannot cross.
+   */
+  protected encodeTask(): Uint8Array {
+    if (this.run === Execution.prototype.run)
+      return encode({ target: this.#target, args: this.#args }, { root: '' });
+    const before = crossing;
+    crossing = this;
+    try {
+      return encode(this, { root: '' });
+    } finally {
+      crossing = before; // a getter of a field may have started this one
+    }
+  }
+
+  /**
+   * Lets objects of `type` and its subclasses become the object that stands for the process or thread that they are sent to: `make`
+   * makes that of class `type`.
+   */
+  protected static letCross<T extends Execution>(
+    id: string,
+    type: abstract new () => T,
+    make: () => T,
+  ): void {
+    registerBase<T, Shell>(
+      id,
+      type,
+      object => Execution.#shellOf(object, type),
+      make,
+      (object, shell) => {
+        Object.setPrototypeOf(object, shell.class.prototype);
+        object.#target = shell.target;
+        object.#args = shell.args;
+        for (const [key, value] of Object.entries(shell.this)) setOwn(object, key, value);
+      },
+    );
+  }
+
+  static #shellOf(object: Execution, base: abstract new () => Execution): Shell {
+    if (object !== crossing)
+      throw new Failure(
+        `it is ${nameOf(base.prototype)} "${object.name}", which only the thread that made it can use`,
+        'send what the other side needs of it, such as its name, its pid or its result',
+      );
+    const hidden = privateMemberAbove(Object.getPrototypeOf(object), base.prototype);
+    if (hidden)
+      throw onTheWay(
+        new Failure(
+          `it is a private member of class ${hidden.owner}, which only its constructor can make`,
+          'use an ordinary field or method, such as "private" of TypeScript makes',
+        ),
+        `this.${hidden.member}`,
+      );
+    const fields: Record<string, unknown> = {};
+    for (const key of Object.keys(object))
+      if (!OF_EVENT_EMITTERS.has(key)) setOwn(fields, key, (object as unknown as typeof fields)[key]);
+    return {
+      class: object.constructor as unknown as Shell['class'],
+      this: fields,
+      target: object.#target,
+      args: object.#args,
+    };
   }
 
   /** Brings it to life, and calls settle() and finish() in due time, never before it returns. */
@@ -96,13 +229,13 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
    * @throws {LifecycleError} It has not been started.
    */
   async join(options?: WaitOptions): Promise<boolean> {
-    this.#checkStarted('join');
+    this.permit('join');
     return (await holding(this.#end.wait(options))) !== undefined;
   }
 
   /** The same, blocking this thread. */
   joinSync(options?: { timeout?: number }): boolean {
-    this.#checkStarted('join');
+    this.permit('join');
     return this.block(() => this.#end.outcome !== undefined, timeoutOf(options));
   }
 
@@ -112,7 +245,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
    * @throws {TimeoutError} Neither had happened when `timeout` had passed.
    */
   async result(options?: WaitOptions): Promise<R> {
-    this.#checkStarted('await');
+    this.permit('await');
     const caller = new Error('result()').stack ?? '';
     this.#waiting++;
     const outcome = await holding(this.#outcome.wait(options)).finally(() => this.#waiting--);
@@ -127,6 +260,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
 
   /** Is it alive now? */
   isAlive(): boolean {
+    this.permitLook('look at');
     if (!this.#started) return false;
     this.block(() => true, 0);
     return this.#end.outcome === undefined;
@@ -134,23 +268,25 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
 
   /** Has it ended? See wait(). */
   [IS_READY](): boolean {
-    this.#checkStarted('wait for');
+    this.permit('wait for');
     return !this.isAlive();
   }
 
   [WATCH](watcher: Watcher): Watch {
-    this.#checkStarted('wait for');
+    this.permit('wait for');
     return { stop: this.#end.watch(() => watcher.notify()) };
   }
 
   /** It keeps the parent's event loop alive: so it is unless it is a daemon. */
   ref(): this {
+    if (this.#known) return this;
     if (!this.#referenced && this.isAlive()) hold();
     this.#referenced = true;
     return this;
   }
 
   unref(): this {
+    if (this.#known) return this;
     if (this.#referenced && this.isAlive()) unhold();
     this.#referenced = false;
     return this;
@@ -158,13 +294,32 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
 
   /** Terminates it if it is alive, then joins. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#started) return;
+    if (!this.#started || this.#closed) return;
     if (this.isAlive()) this.terminate();
     await this.join();
   }
 
+  /**
+   * Nothing may be done with it any more. False: that was so before.
+   * @throws {LifecycleError} It is alive, or not this object's to close.
+   */
+  protected shut(): boolean {
+    if (this.#closed) return false;
+    this.permitLook('close');
+    if (this.#known) this.permit('close');
+    if (this.isAlive())
+      throw new LifecycleError(`Cannot close ${this.name} as it is alive: terminate() or join() it first`);
+    this.#closed = true;
+    return true;
+  }
+
   protected get hasStarted(): boolean {
     return this.#started;
+  }
+
+  /** What stands for something that ran before has been told of it. */
+  protected get known(): Known | undefined {
+    return this.#known;
   }
 
   /** How it ended; undefined while it has not. */
@@ -212,8 +367,38 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
     process.nextTick(() => this.emit('exit', end.exitCode, end.signalCode));
   }
 
-  #checkStarted(act: string): void {
+  /** Whether that may be done with what runs. @throws {LifecycleError} Not from here, not yet, or not any more. */
+  protected permit(act: string): void {
+    if (this.#started && !this.#closed && this.#maker === process.pid && !this.#known) return;
+    this.permitLook(act);
     if (!this.#started)
       throw new LifecycleError(`Cannot ${act} ${this.name} as it has not been started: call start() first`);
+    const refusal = this.#known?.refusal(act);
+    if (refusal !== undefined) throw new LifecycleError(refusal);
   }
+
+  /** The same for what may be asked before start() too, and of what has been running before this object was made. */
+  protected permitLook(act: string): void {
+    this.permitOpen(act);
+    if (this.#maker !== process.pid && !this.#known)
+      throw new LifecycleError(
+        `Cannot ${act} ${this.name} as it is a copy of what process ${this.#maker} made: do it there`,
+      );
+  }
+
+  /** The same for what can be told of any that is not closed. */
+  protected permitOpen(act: string): void {
+    if (this.#closed)
+      throw new LifecycleError(`Cannot ${act} ${this.name} as it is closed: make a new one for each run`);
+  }
+}
+
+function checkedName(name: unknown): string {
+  if (typeof name === 'string') return name;
+  throw new TypeError(`Cannot use ${inspect(name)} as "name": give a string`);
+}
+
+function checkedDaemon(daemon: unknown): boolean {
+  if (typeof daemon === 'boolean') return daemon;
+  throw new TypeError(`Cannot use ${inspect(daemon)} as "daemon": give true or false`);
 }

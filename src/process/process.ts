@@ -10,14 +10,14 @@ import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
 import { free } from '../memory/allocator.js';
 import { PROCESS, PROCESS_FLAG, PROCESS_STATE } from '../memory/layout.js';
-import { self } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { haveAllLook } from '../wait/deaths.js';
 import { blockUntil } from '../wait/doorbell.js';
 import { packPayload, type Settings } from './child.js';
 import { forgetChild, rememberChild } from './children.js';
 import { type End, Execution, type ExecutionOptions } from './execution.js';
-import { identity, nextPath } from './identity.js';
+import { identity, nextPath, present, processName, startOfProcess } from './identity.js';
+import { Known, KnownProcess } from './known.js';
 import {
   claimRecord,
   drop,
@@ -93,11 +93,15 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   #guardian = 0;
 
   constructor(options: ProcessOptions<A, R> = {}) {
-    const numbers = nextPath();
-    super(options, `Process-${numbers}`);
+    const numbers = options instanceof Known ? '' : nextPath();
+    super(options, `Process-${numbers}`, identity()?.daemon ?? false);
     this.#path = numbers;
     this.#options = options;
     checkOptions(options);
+  }
+
+  static {
+    Process.letCross('Process', Process, ownProcess);
   }
 
   /** The method by which it starts; a context's Process has its own. */
@@ -111,38 +115,49 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   }
 
   get pid(): number | undefined {
-    return this.#pid;
+    this.permitOpen('tell the pid of');
+    return (this.known as KnownProcess | undefined)?.pid ?? this.#pid;
+  }
+
+  /** The same, as in Python. */
+  get ident(): number | undefined {
+    return this.pid;
   }
 
   /** Undefined while alive; null when a signal ended it. */
   get exitCode(): number | null | undefined {
+    this.permitLook('tell the exit code of');
     this.#look();
     return this.end?.exitCode;
   }
 
   get signalCode(): NodeJS.Signals | null | undefined {
+    this.permitLook('tell the signal that ended');
     this.#look();
     return this.end?.signalCode;
   }
 
   /** What it prints, with `stdio: 'pipe'`. */
   get stdout(): Readable | null {
+    this.permitOpen('read the output of');
     return this.#stdout;
   }
 
   get stderr(): Readable | null {
+    this.permitOpen('read the output of');
     return this.#stderr;
   }
 
   /** From the kernel, now; stale as soon as it is read. */
   get state(): ProcessState {
-    if (this.#pid === undefined) return 'new';
-    return this.isAlive() ? stateOf(this.#pid) : 'terminated';
+    const { pid } = this;
+    if (pid === undefined) return 'new';
+    return this.isAlive() ? stateOf(pid) : 'terminated';
   }
 
   /** From the kernel, now. @throws {LifecycleError} It is not alive. */
   usage(): ProcessUsage {
-    const usage = this.isAlive() ? usageOf(this.#pid ?? 0) : undefined;
+    const usage = this.isAlive() ? usageOf(this.pid ?? 0) : undefined;
     if (!usage)
       throw new LifecycleError(
         `Cannot tell what ${this.name} uses as it is not alive: ask between start() and its end`,
@@ -209,9 +224,9 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   #ask<T>(act: string, question: (pid: number) => T): T {
     if (this.isAlive()) {
       try {
-        return question(this.#pid ?? 0);
+        return question(this.pid ?? 0);
       } catch (error) {
-        if (stateOf(this.#pid ?? 0) !== 'terminated') throw error;
+        if (stateOf(this.pid ?? 0) !== 'terminated') throw error;
       }
     }
     throw new LifecycleError(
@@ -219,20 +234,20 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     );
   }
 
-  /** Frees what it holds. @throws {LifecycleError} It is alive. */
+  /**
+   * Frees what it holds. From then on only its name and whether it is a daemon are told; all else throws a LifecycleError, except
+   * for a second close() and disposal, which do nothing.
+   * @throws {LifecycleError} It is alive.
+   */
   close(): void {
-    if (this.isAlive())
-      throw new LifecycleError(`Cannot close ${this.name} as it is alive: terminate() or join() it first`);
+    if (!this.shut()) return;
     this.#stdout?.destroy();
     this.#stderr?.destroy();
     this.removeAllListeners();
   }
 
   #signal(signal: NodeJS.Signals): void {
-    if (!this.hasStarted)
-      throw new LifecycleError(
-        `Cannot send ${signal} to ${this.name} as it has not been started: call start() first`,
-      );
+    this.permit(`send ${signal} to`);
     // One that is ENDING may have left its pid to somebody else.
     if (!this.isAlive() || recordState(this.#record) !== PROCESS_STATE.RUNNING) return;
     try {
@@ -250,7 +265,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
         `Cannot start ${this.name} as ${identity()?.name} is a daemon: start it from a process that is none`,
       );
     const { result: payload, tickets } = collectTickets(() =>
-      packPayload(this.#settings(method), { target: this.target, args: this.args }),
+      packPayload(this.#settings(method), this.encodeTask()),
     );
     let record = -1;
     try {
@@ -281,7 +296,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
         path: this.#path,
         daemon: this.daemon,
         bound: this.endsWithParent,
-        parent: { pid: process.pid, name: identity()?.name ?? 'MainProcess', tag: self() },
+        parent: { pid: process.pid, start: startOfProcess(), name: processName() },
       },
       startMethod: getStartMethod(),
       ...(forked ? {} : { entry: entryModule() }),
@@ -477,6 +492,14 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     }
     this.update();
   }
+}
+
+/** The object that stands for this process. */
+export function ownProcess(): Process {
+  present.process ??= new Process(
+    new KnownProcess(processName(), identity()?.daemon ?? false) as ProcessOptions<any, any>,
+  );
+  return present.process;
 }
 
 /** What a wait status says. */

@@ -2,10 +2,10 @@ import { pathToFileURL } from 'node:url';
 import * as v8 from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { rehearseChannels } from '../channel/rehearse.js';
+import { encode } from '../codec/encode.js';
 import type { SourceShell } from '../codec/functions/description.js';
 import { rebuildFunction } from '../codec/functions/rebuild.js';
 import { PROCESS } from '../memory/layout.js';
-import { self } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { rehearseWaits } from '../sync/rehearse.js';
 import { forgetDeaths } from '../wait/deaths.js';
@@ -13,8 +13,8 @@ import { depart } from '../wait/depart.js';
 import { randomGenerator, setParentPid } from './after-fork.js';
 import { packPayload, runForked, unprepare } from './child.js';
 import { forgetChildren, livingChildren } from './children.js';
+import { startOfProcess } from './identity.js';
 import { claimRecord, put, releaseRecord } from './records.js';
-import type { PortableTarget } from './target.js';
 
 /*
  * What the fork server does before it serves, so that its children need not. Half of the time that a child takes would
@@ -69,12 +69,13 @@ async function liveOnce(work?: () => Promise<void>): Promise<void> {
     path: '0',
     daemon: true,
     bound: true,
-    parent: { pid: process.pid, name: 'server', tag: self() },
+    parent: { pid: process.pid, start: startOfProcess(), name: 'server' },
   };
   const { fn, fill } = rebuildFunction(CLOSURE);
   fill([{ a: [1, 'b', 0.5] }]);
   const settings = { identity, startMethod: 'forkserver', cwd: process.cwd() } as const;
-  put(record, PROCESS.PAYLOAD, packPayload(settings, { target: fn as PortableTarget, args: [1, 'b'] }), null);
+  const task = encode({ target: fn, args: [1, 'b'] }, { root: '' });
+  put(record, PROCESS.PAYLOAD, packPayload(settings, task), null);
   setParentPid(process.ppid);
   randomGenerator()();
   await runForked(record);

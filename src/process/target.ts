@@ -58,3 +58,10 @@ export async function resolveTarget(target: PortableTarget): Promise<(...args: u
     );
   return found as (...args: unknown[]) => unknown;
 }
+
+/** Calls it, imported first if need be; without one there is nothing to do. */
+export function callTarget(target: PortableTarget | undefined, args: readonly unknown[]): unknown {
+  if (target === undefined) return undefined;
+  if (typeof target === 'function') return target(...args);
+  return resolveTarget(target).then(found => found(...args));
+}

@@ -8,8 +8,7 @@ import { native } from '../native/native.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { onRing, ring } from '../wait/doorbell.js';
 import { seeToTheEnd } from './children.js';
-import { setCurrentThread } from './current-thread.js';
-import { joinIdentity } from './identity.js';
+import { adoptThreadIdentity, joinIdentity } from './identity.js';
 import { inheritStartMethod } from './start-method.js';
 import { type Birth, endCustody, takeCustody, WORD } from './thread.js';
 import { carryOut, catchErrors, takeOn } from './work.js';
@@ -23,13 +22,13 @@ process.argv = [...birth.argv];
 hooksStayedBehind(); // what compiles TypeScript may work on the main thread alone, as tsx does on Node 20
 setEntry(birth.entry);
 joinIdentity(birth.identity);
-setCurrentThread(birth.name, birth.daemon);
+adoptThreadIdentity(birth.thread);
 inheritStartMethod(birth.startMethod);
 catchErrors();
 seeToTheEnd();
 watchDeaths();
 tellOfTheEnd();
-takeOn(birth.name, (outcome, message, tickets) => {
+takeOn(birth.thread.name, (outcome, message, tickets) => {
   takeCustody(words, WORD.RESULT, tickets, starter);
   port.postMessage(message, [message.buffer as ArrayBuffer]);
   Atomics.store(words, WORD.OUTCOME, outcome); // last: from now on it counts, whatever becomes of this thread

@@ -5,10 +5,10 @@ import {
   type MessagePort,
   type ResourceLimits,
   receiveMessageOnPort,
+  threadId,
   Worker,
 } from 'node:worker_threads';
 import { collectTickets, storeWithTickets, type Tickets } from '../channel/tickets.js';
-import { encode } from '../codec/encode.js';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
 import { free, givenTo, takeOver, transfer } from '../memory/allocator.js';
@@ -20,7 +20,15 @@ import { haveAllLook } from '../wait/deaths.js';
 import { blockUntil, ring } from '../wait/doorbell.js';
 import { forgetThread, rememberThread } from './children.js';
 import { type End, Execution, type ExecutionOptions } from './execution.js';
-import { nextThreadName, type SharedIdentity, shareIdentity } from './identity.js';
+import {
+  nextThreadName,
+  present,
+  type SharedIdentity,
+  shareIdentity,
+  type ThreadIdentity,
+  threadIdentity,
+} from './identity.js';
+import { KnownThread } from './known.js';
 import { OUTCOME } from './records.js';
 import { getStartMethod, type StartMethod } from './start-method.js';
 
@@ -81,8 +89,7 @@ export interface Birth {
   /** Where the outcome goes. */
   readonly port: MessagePort;
   readonly task: Uint8Array;
-  readonly name: string;
-  readonly daemon: boolean;
+  readonly thread: ThreadIdentity;
   /** Participant tag of its starter. */
   readonly starter: number;
   readonly identity: SharedIdentity;
@@ -125,24 +132,32 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
   #cause: unknown;
 
   constructor(options: ThreadOptions<A, R> = {}) {
-    super(options, options?.name ?? nextThreadName());
+    super(options, options?.name ?? nextThreadName(), threadIdentity()?.daemon ?? false);
     checkLimits(options.limits);
     this.#limits = options.limits;
   }
 
+  static {
+    Thread.letCross('Thread', Thread, ownThread);
+  }
+
   /** This library's, unique among all threads of the process there ever were; 1 is the main thread. Undefined before start(). */
   get ident(): number | undefined {
-    return this.#ident;
+    return this.#known?.ident ?? this.#ident;
   }
 
   /** The kernel's thread id. Undefined until the thread has begun, some milliseconds after start(). */
   get nativeId(): number | undefined {
-    return this.#words[WORD.TID] || undefined;
+    return (this.#known?.nativeId ?? this.#words[WORD.TID]) || undefined;
+  }
+
+  get #known(): KnownThread | undefined {
+    return this.known as KnownThread | undefined;
   }
 
   /** Undefined while it is alive; 1 when it was terminated. */
   get exitCode(): number | undefined {
-    if (this.hasStarted) this.isAlive();
+    this.isAlive(); // looks
     return this.end?.exitCode ?? undefined;
   }
 
@@ -164,10 +179,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
    * those of a killed process. One that has ended stays as it is.
    */
   terminate(): void {
-    if (!this.hasStarted)
-      throw new LifecycleError(
-        `Cannot terminate ${this.name} as it has not been started: call start() first`,
-      );
+    this.permit('terminate');
     if (this.end) return;
     void this.#worker?.terminate();
     // V8 cannot interrupt a system call: one that sleeps must come back from it.
@@ -183,16 +195,13 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     const { port1, port2 } = new MessageChannel();
     this.#words = new Int32Array(new SharedArrayBuffer(4 * Object.keys(WORD).length));
     try {
-      const { result: task, tickets } = collectTickets(() =>
-        encode({ target: this.target, args: this.args }, { root: '' }),
-      );
+      const { result: task, tickets } = collectTickets(() => this.encodeTask());
       takeCustody(this.#words, WORD.ARGS, tickets, self());
       const birth: Birth = {
         words: this.#words,
         port: port2,
         task,
-        name: this.name,
-        daemon: this.daemon,
+        thread: { name: this.name, daemon: this.daemon },
         starter: self(),
         identity: shareIdentity(),
         startMethod: getStartMethod(),
@@ -326,6 +335,15 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
       { pid: process.pid, exitCode, signalCode: null, ...(cause === undefined ? {} : { cause }) },
     );
   }
+}
+
+/** The object that stands for this thread, which is a worker. */
+export function ownThread(): Thread {
+  const { name, daemon } = threadIdentity() ?? { name: `Worker-${threadId}`, daemon: false };
+  present.thread ??= new Thread(
+    new KnownThread(name, daemon, threadId + 1, native.threadId()) as ThreadOptions<any, any>,
+  );
+  return present.thread;
 }
 
 const TASKS = '/proc/self/task';

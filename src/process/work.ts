@@ -7,12 +7,19 @@ import { nameSelf, selfName } from '../platform/self-name.js';
 import '../shared/register.js';
 import { onFork } from '../wait/forks.js';
 import { OUTCOME } from './records.js';
-import { type PortableTarget, resolveTarget } from './target.js';
+import { callTarget, type PortableTarget } from './target.js';
 
-/** What a process or thread has to do. */
+export const RUN: unique symbol = Symbol('run');
+
+/** What a process or thread has to do: to call this, */
 export interface Task {
   readonly target: PortableTarget | undefined;
   readonly args: readonly unknown[];
+}
+
+/** or to do what this object does: see Execution. */
+export interface Performer {
+  [RUN](): unknown;
 }
 
 /** Writes an outcome where the starter finds it, and rings. `tickets`: of the ends of pipes in it. */
@@ -59,8 +66,8 @@ export function carryOut(task: Uint8Array, decoded: () => void): Promise<void> {
 async function perform(bytes: Uint8Array, decoded: () => void): Promise<unknown> {
   const { value } = await decodeAsync(bytes);
   decoded();
-  const { target, args } = value as Task;
-  return target && (await (await resolveTarget(target))(...args));
+  const task = value as Task | Performer;
+  return RUN in task ? task[RUN]() : callTarget(task.target, task.args);
 }
 
 function succeed(value: unknown): void {

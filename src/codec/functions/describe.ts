@@ -153,7 +153,7 @@ function check(fn: AnyFunction, { free, usesSuper }: Prepared): void {
     const remedy =
       receiver === 'arguments'
         ? 'take rest parameters (...args) instead'
-        : `copy what it needs from ${receiver} into a variable first`;
+        : `copy what it needs from ${receiver} into a variable first${receiver === 'this' ? ', or make it a method' : ''}`;
     throw refuse(fn, `it captures '${receiver}' of the function around it`, remedy, undefined, receiver);
   }
   if (usesSuper) {

@@ -1,0 +1,37 @@
+/**
+ * Given to a constructor in place of options, for an object that stands for a process or thread which runs already: the one
+ * that the object is made in, or one that this knows of. It can be asked who that is, and not be started again.
+ */
+export class Known {
+  readonly name: string;
+  readonly daemon: boolean;
+
+  constructor(name: string, daemon: boolean) {
+    this.name = name;
+    this.daemon = daemon;
+  }
+
+  /** Why nobody may do that with it from here; undefined: anybody may. */
+  refusal(act: string): string | undefined {
+    return `Cannot ${act} ${this.name} from here: that is for who started it, by the object that was made for it`;
+  }
+}
+
+/** The same for a process. Its id is asked for anew each time, as it may have forked. */
+export class KnownProcess extends Known {
+  get pid(): number {
+    return process.pid;
+  }
+}
+
+/** The same for a thread. */
+export class KnownThread extends Known {
+  readonly ident: number;
+  readonly nativeId: number;
+
+  constructor(name: string, daemon: boolean, ident: number, nativeId: number) {
+    super(name, daemon);
+    this.ident = ident;
+    this.nativeId = nativeId;
+  }
+}
