@@ -97,22 +97,37 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
   }
 
   /** Settable at any time; what runs already keeps the name that it was started with. */
-  get name(): string {
-    return this.#name;
-  }
-  set name(name: string) {
-    this.#name = checkedName(name);
-  }
-
+  declare name: string;
   /** Settable until start(). */
-  get daemon(): boolean {
-    return this.#daemon;
-  }
-  set daemon(daemon: boolean) {
-    this.permitLook('set daemon of');
-    if (this.#started)
-      throw new LifecycleError(`Cannot set daemon of ${this.name} as it has started: set it before start()`);
-    this.#daemon = checkedDaemon(daemon);
+  declare daemon: boolean;
+
+  // Accessors, but properties to TypeScript: it lets a subclass write "override name = 'clock'" over a property only.
+  static {
+    Object.defineProperties(Execution.prototype, {
+      name: {
+        configurable: true,
+        get(this: Execution): string {
+          return this.#name;
+        },
+        set(this: Execution, name: string) {
+          this.#name = checkedName(name);
+        },
+      },
+      daemon: {
+        configurable: true,
+        get(this: Execution): boolean {
+          return this.#daemon;
+        },
+        set(this: Execution, daemon: boolean) {
+          this.permitLook('set daemon of');
+          if (this.#started)
+            throw new LifecycleError(
+              `Cannot set daemon of ${this.name} as it has started: set it before start()`,
+            );
+          this.#daemon = checkedDaemon(daemon);
+        },
+      },
+    });
   }
 
   /**
