@@ -327,6 +327,16 @@ static napi_value get_affinity(napi_env env, napi_callback_info info) {
   return array;
 }
 
+static napi_value limit_heap(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "dlsym", mh_limit_heap((uint32_t)number(&c, 0), (uint64_t)number(&c, 1)));
+}
+
+static napi_value limit_cpu(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "timer_create", mh_limit_cpu((uint32_t)number(&c, 0), number(&c, 1)));
+}
+
 /* (pid, timeout, reap) → raw wait status, or −1 when it still runs. */
 static napi_value await_exit(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
@@ -590,6 +600,8 @@ NAPI_MODULE_INIT() {
       FUNCTION("setAffinity", set_affinity),
       FUNCTION("endWithParent", end_with_parent),
       FUNCTION("getAffinity", get_affinity),
+      FUNCTION("limitHeap", limit_heap),
+      FUNCTION("limitCpu", limit_cpu),
       FUNCTION("awaitExit", await_exit),
       FUNCTION("endedChild", ended_child),
       FUNCTION("awaitAny", await_any),

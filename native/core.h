@@ -95,6 +95,10 @@ int mh_memory_punch(int fd, uint64_t offset, uint64_t bytes);
 int mh_name_bind(const char *name);
 int mh_name_holder(const char *name, struct mh_holder *holder);
 
+/* limits.c: what a process may use. */
+int mh_limit_heap(uint32_t process, uint64_t bytes);
+int mh_limit_cpu(uint32_t process, double ms);
+
 /* left.c: what threads leave behind in a fork. */
 int mh_note_sleepers(void);
 void mh_forget_sleepers(bool counted);

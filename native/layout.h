@@ -97,6 +97,8 @@ enum mh_process_state {
 enum mh_process_flag {
   MH_PROCESS_DAEMON = 1,
   MH_PROCESS_SPAWNED = 2, /* by its starter itself, not by the fork server */
+  MH_PROCESS_OUT_OF_HEAP = 4, /* it tells so itself, and is about to end */
+  MH_PROCESS_OUT_OF_TIME = 8, /* the same of its CPU time */
 };
 
 /* A process that was started by one of the family. */

@@ -73,7 +73,7 @@ export const PROCESS_STATE = {
   CANCELLED: 7,
   ENDING: 8,
 } as const;
-export const PROCESS_FLAG = { DAEMON: 1, SPAWNED: 2 } as const;
+export const PROCESS_FLAG = { DAEMON: 1, SPAWNED: 2, OUT_OF_HEAP: 4, OUT_OF_TIME: 8 } as const;
 
 export const BUCKETS = layout.bucketsOffset / 4;
 export const BUCKET_WORDS = 4;

@@ -101,6 +101,13 @@ export interface Native {
   getAffinity(pid: number): number[];
   /** Has the kernel kill this process once the thread that spawned it ends; at once, if process `parent` has ended already. */
   endWithParent(parent: number): void;
+  /**
+   * In process record `process`, on its main thread: has V8 tell the record if the heap grows too large; beyond `bytes`, if that is
+   * not 0. ENOSYS: this Node does not let us.
+   */
+  limitHeap(process: number, bytes: number): void;
+  /** The same for CPU time, in ms from now on: SIGXCPU at the limit, SIGKILL a second of CPU time later. */
+  limitCpu(process: number, ms: number): void;
   /** Blocks until child `pid` has ended: its raw wait status, or −1 when `timeout` has passed. Reaps it only if asked. */
   awaitExit(pid: number, timeout: number, reap: 0 | 1): number;
   /** Some child of this process that has ended and has not been waited for, whoever made it; 0: there is none now. */

@@ -13,6 +13,7 @@ import { ring } from '../wait/doorbell.js';
 import { setParentPid } from './after-fork.js';
 import { seeToTheEnd } from './children.js';
 import { adoptIdentity, type Identity } from './identity.js';
+import { applyLimits, type Limits } from './limits.js';
 import { drop, isCarrier, peek, put, read, write } from './records.js';
 import { setAffinityOf, setPriorityOf } from './scheduling.js';
 import { inheritBirthplace } from './server.js';
@@ -28,6 +29,7 @@ export interface Settings {
   readonly cwd?: string;
   readonly priority?: number;
   readonly affinity?: readonly number[];
+  readonly limits?: Limits;
 }
 
 /** A payload is both messages, of which the task is the second: how long the first is, then the two. */
@@ -100,6 +102,7 @@ function run(index: number, settings: Settings, task: Uint8Array): Promise<void>
   words[participantRecord(indexOf(self())) + PARTICIPANT.PROCESS] = index + 1;
   try {
     settleIn(settings);
+    applyLimits(index, settings.limits);
   } catch (error) {
     fail(error); // a folder that is not there, a CPU that it may not use
     return Promise.resolve();

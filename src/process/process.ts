@@ -18,6 +18,7 @@ import { forgetChild, rememberChild } from './children.js';
 import { type End, Execution, type ExecutionOptions } from './execution.js';
 import { identity, nextPath, present, processName, startOfProcess } from './identity.js';
 import { Known, KnownProcess } from './known.js';
+import { brokenLimit, checkLimits, PROCESS_BOUNDS } from './limits.js';
 import {
   claimRecord,
   drop,
@@ -48,6 +49,17 @@ export interface ProcessOptions<A extends readonly unknown[], R> extends Executi
   affinity?: readonly number[];
   /** 'inherit' (default), 'ignore', or 'pipe' (then `stdout` and `stderr` are Readables). */
   stdio?: 'inherit' | 'ignore' | 'pipe';
+  /**
+   * What it may use, or it ends and result() rejects with a WorkerDiedError that says so.
+   *
+   * `heap`: bytes of V8's heap on its main thread, beyond what Node allows too. The young generation comes on top (some
+   * 16 to 50 MiB), and so does what V8 keeps elsewhere: buffers, WebAssembly's memory, heaps of its threads. Node reports on
+   * stderr, and aborts: SIGABRT.
+   *
+   * `cpu`: ms of CPU time of all its threads, from when it has settled in: SIGXCPU, for which it may have a handler, and a
+   * second of CPU time later SIGKILL. Processes that it starts are not counted. It is as fine as the kernel's clock tick: 1 to 10 ms.
+   */
+  limits?: { heap?: number; cpu?: number };
 }
 
 /** How long to sleep at a stretch, ms: a Worker can be terminated only in between. */
@@ -58,9 +70,14 @@ const LOOK_AFTER_SERVER = 500;
 const NOT_FOR_SPAWN =
   /^(--eval|-e|--print|-p|-pe|--check|-c|--interactive|-i|--test.*|--watch.*|--inspect.*|--run)$/;
 
+/** By number. Of those with two names the first counts: SIGABRT, not SIGIOT. */
 const SIGNALS = new Map(
-  Object.entries(os.constants.signals).map(([name, number]) => [number, name as NodeJS.Signals]),
+  Object.entries(os.constants.signals)
+    .map(([name, number]) => [number, name as NodeJS.Signals] as const)
+    .reverse(),
 );
+/** The first of the real-time signals, for which Node has no names. */
+const SIGRTMIN = 34;
 const SIGKILL = os.constants.signals.SIGKILL;
 
 /** The part of Node's ChildProcess that the event loop tells of an end. */
@@ -286,7 +303,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   }
 
   #settings(method: StartMethod): Settings {
-    const { env, cwd, priority, affinity } = this.#options;
+    const { env, cwd, priority, affinity, limits } = this.#options;
     const forked = method === 'forkserver';
     const place = forked ? currentBirthplace() : undefined;
     const here = { ...process.env };
@@ -306,6 +323,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
         : {}),
       ...(priority === undefined ? {} : { priority }),
       ...(affinity === undefined ? {} : { affinity }),
+      ...(limits === undefined ? {} : { limits }),
     };
   }
 
@@ -433,12 +451,13 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     if (!this.#outcomeTaken && read(this.#record, PROCESS.OUTCOME) !== OUTCOME.NONE) this.#takeOutcome();
     if (!exited) return;
     const end = endOf(read(this.#record, PROCESS.STATUS));
+    const flags = read(this.#record, PROCESS.FLAGS);
     const isUnread = isCarrier(this.#record, PROCESS.PAYLOAD);
     releaseRecord(this.#record);
     if (isUnread) haveAllLook();
     this.#record = -1;
     forgetChild(this);
-    if (!this.#outcomeTaken) this.settle({ error: this.#death(end) }, { quiet: end.exitCode === 0 });
+    if (!this.#outcomeTaken) this.settle({ error: this.#death(end, flags) }, { quiet: end.exitCode === 0 });
     this.finish(end);
   }
 
@@ -458,16 +477,14 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     });
   }
 
-  #death({ exitCode, signalCode }: End): WorkerDiedError {
+  /** `flags`: what its record had last. */
+  #death({ exitCode, signalCode }: End, flags: number): WorkerDiedError {
     const pid = this.#pid ?? 0;
-    const how = signalCode ? `was killed by ${signalCode}` : `exited with code ${exitCode}`;
+    const ending = signalCode ? `was killed by ${signalCode}` : `exited with code ${exitCode}`;
+    const how = brokenLimit(flags, this.#options.limits) ?? `process ${pid} ${ending}`;
     return new WorkerDiedError(
-      `Cannot give the result of ${this.name} as process ${pid} ${how} before its target returned`,
-      {
-        pid,
-        exitCode,
-        signalCode,
-      },
+      `Cannot give the result of ${this.name} as ${how} before its target returned`,
+      { pid, exitCode, signalCode },
     );
   }
 
@@ -506,10 +523,14 @@ export function ownProcess(): Process {
 function endOf(status: number): End {
   const signal = status & 0x7f;
   if (signal === 0) return { exitCode: (status >> 8) & 0xff, signalCode: null };
-  return { exitCode: null, signalCode: SIGNALS.get(signal) ?? 'SIGKILL' };
+  return {
+    exitCode: null,
+    signalCode: SIGNALS.get(signal) ?? (`SIGRTMIN+${signal - SIGRTMIN}` as NodeJS.Signals),
+  };
 }
 
-function checkOptions({ stdio, env, cwd, priority, affinity }: ProcessOptions<any, any>): void {
+function checkOptions({ stdio, env, cwd, priority, affinity, limits }: ProcessOptions<any, any>): void {
+  checkLimits(limits, PROCESS_BOUNDS);
   if (stdio !== undefined && !['inherit', 'ignore', 'pipe'].includes(stdio))
     throw new RangeError(`Cannot use ${String(stdio)} as "stdio": give 'inherit', 'ignore' or 'pipe'`);
   if (env !== undefined && (typeof env !== 'object' || env === null))

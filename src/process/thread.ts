@@ -29,6 +29,7 @@ import {
   threadIdentity,
 } from './identity.js';
 import { KnownThread } from './known.js';
+import { type Bounds, checkLimits, LEAST_HEAP, outOfHeap } from './limits.js';
 import { OUTCOME } from './records.js';
 import { getStartMethod, type StartMethod } from './start-method.js';
 
@@ -133,7 +134,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
 
   constructor(options: ThreadOptions<A, R> = {}) {
     super(options, options?.name ?? nextThreadName(), threadIdentity()?.daemon ?? false);
-    checkLimits(options.limits);
+    checkLimits(options.limits, BOUNDS);
     this.#limits = options.limits;
   }
 
@@ -327,7 +328,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     const { heap } = this.#limits ?? {};
     let how = `it exited with code ${exitCode}`;
     if ((cause as NodeJS.ErrnoException | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY')
-      how = `its heap grew beyond ${heap === undefined ? 'what Node allows' : `${heap} bytes`}`;
+      how = outOfHeap(heap);
     else if (cause instanceof Error) how = `"${cause.message}" was thrown`;
     else if (Atomics.load(this.#words, WORD.ENDING) === 0) how = 'it was terminated';
     return new WorkerDiedError(
@@ -365,23 +366,5 @@ function resourceLimits({ heap, stack }: { heap?: number; stack?: number } = {})
   };
 }
 
-function checkLimits(limits: ThreadOptions<any, any>['limits']): void {
-  if (limits === undefined) return;
-  if (typeof limits !== 'object' || limits === null)
-    throw new TypeError('Cannot use that as "limits": give an object, as { heap, stack }');
-  for (const [name, least] of [
-    ['heap', LEAST_HEAP],
-    ['stack', LEAST_STACK],
-  ] as const) {
-    const bytes: unknown = limits[name];
-    if (bytes === undefined) continue;
-    if (typeof bytes !== 'number')
-      throw new TypeError(`Cannot use that as "limits.${name}": give a number of bytes`);
-    if (!(bytes >= least && bytes < Number.POSITIVE_INFINITY))
-      throw new RangeError(`Cannot use ${bytes} as "limits.${name}": give ${least} bytes or more`);
-  }
-}
-
-/** With less, Node does not come up, or takes the program down with it. */
-const LEAST_HEAP = 8 * MIB;
-const LEAST_STACK = MIB / 2;
+/** With less, Node takes the program down with it. */
+const BOUNDS: Bounds = { heap: [LEAST_HEAP, 'bytes'], stack: [MIB / 2, 'bytes'] };
