@@ -31,7 +31,7 @@ export interface End {
   readonly signalCode: NodeJS.Signals | null;
 }
 
-type Outcome<R> = { readonly value: R } | { readonly error: unknown };
+export type Outcome<R> = { readonly value: R } | { readonly error: unknown };
 
 /** What crosses of an object whose class has a run() of its own. The names are those that paths in error messages begin with. */
 interface Shell {

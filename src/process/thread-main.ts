@@ -1,24 +1,39 @@
-/* The main script of a Thread. */
-import { type MessagePort, workerData } from 'node:worker_threads';
+/* The main script of a Thread's Worker. */
+import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { setEntry } from '../codec/functions/modules.js';
 import { hooksStayedBehind } from '../codec/functions/typescript.js';
 import { REASON } from '../memory/layout.js';
-import { indexOf, self } from '../memory/participants.js';
+import { indexOf, isAlive, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { onRing, ring } from '../wait/doorbell.js';
 import { seeToTheEnd } from './children.js';
+import { type Bedding, nameForKernel } from './cradle.js';
+import { endCustody, takeCustody } from './custody.js';
 import { adoptThreadIdentity, joinIdentity } from './identity.js';
 import { inheritStartMethod } from './start-method.js';
-import { type Birth, endCustody, takeCustody, WORD } from './thread.js';
+import type { Birth } from './thread.js';
+import { ENDING, WORD } from './thread-words.js';
 import { carryOut, catchErrors, takeOn } from './work.js';
 
-const birth = workerData as Birth;
-const { words, port, starter } = birth;
+const { words, port } = workerData as Bedding;
+const tid = native.threadId();
+Atomics.store(words, WORD.TID, tid);
+Atomics.store(words, WORD.READY, 1);
+// Not on the event loop: what the thread finds is a Worker at its very beginning. SYNC POINT: its starter posts, then sets BORN.
+if (Atomics.load(words, WORD.BORN) === 0) nameForKernel(tid);
+Atomics.wait(words, WORD.BORN, 0);
+const birth = (receiveMessageOnPort(port) as { message: Birth }).message;
+const { starter } = birth;
+const { name } = birth.thread;
 
-Atomics.store(words, WORD.TID, native.threadId());
+nameForKernel(tid, name);
 Atomics.store(words, WORD.TAG, self());
 process.argv = [...birth.argv];
+for (const [key, value] of Object.entries(birth.env ?? {})) {
+  if (value === undefined) delete process.env[key];
+  else process.env[key] = value;
+}
 hooksStayedBehind(); // what compiles TypeScript may work on the main thread alone, as tsx does on Node 20
 setEntry(birth.entry);
 joinIdentity(birth.identity);
@@ -27,13 +42,19 @@ inheritStartMethod(birth.startMethod);
 catchErrors();
 seeToTheEnd();
 watchDeaths();
+let isPublished = false;
 tellOfTheEnd();
-takeOn(birth.thread.name, (outcome, message, tickets) => {
-  takeCustody(words, WORD.RESULT, tickets, starter);
-  port.postMessage(message, [message.buffer as ArrayBuffer]);
-  Atomics.store(words, WORD.OUTCOME, outcome); // last: from now on it counts, whatever becomes of this thread
-  ring(indexOf(starter), REASON.CHILD);
-});
+takeOn(
+  name,
+  (outcome, message, tickets) => {
+    takeCustody(words, WORD.RESULT, tickets, starter);
+    port.postMessage(message, [message.buffer as ArrayBuffer]);
+    Atomics.store(words, WORD.OUTCOME, outcome); // last: from now on it counts, whatever becomes of this thread
+    isPublished = true;
+    ring(indexOf(starter), REASON.CHILD);
+  },
+  birth.isHooked ? tellStarter : undefined,
+);
 let done = false;
 onRing(REASON.CHILD, letOutputGo);
 void carryOut(birth.task, () => endCustody(words, WORD.ARGS, starter)).then(() => {
@@ -57,18 +78,36 @@ function letOutputGo(): void {
   }
 }
 
+/** Has the starter's excepthook told of an error. */
+function tellStarter(message: Uint8Array | null): boolean {
+  if (!isAlive(starter)) return false;
+  if (message === null) return true; // it has it
+  port.postMessage(message, [message.buffer as ArrayBuffer]);
+  Atomics.store(words, WORD.LATE, 1);
+  return true; // it is rung at the end
+}
+
 /** Tells the exit code once all listeners of 'exit' have run, who may change it. */
 function tellOfTheEnd(): void {
   const { emit } = process;
   process.emit = function (this: NodeJS.Process, event: string, ...rest: unknown[]): boolean {
+    let threw = true;
     try {
-      return Reflect.apply(emit, this, [event, ...rest]);
+      const heard: boolean = Reflect.apply(emit, this, [event, ...rest]);
+      threw = false;
+      return heard;
     } finally {
       if (event === 'exit') {
         words[WORD.CODE] = Number(process.exitCode ?? 0);
-        Atomics.store(words, WORD.ENDING, 1);
+        const isDone = isPublished && !threw && !isPrinting();
+        Atomics.store(words, WORD.ENDING, isDone ? ENDING.DONE : ENDING.BEGUN);
         ring(indexOf(starter), REASON.CHILD);
       }
     }
   } as typeof process.emit;
+}
+
+/** Has its starter's event loop not yet taken all that it printed? */
+function isPrinting(): boolean {
+  return process.stdout.writableLength > 0 || process.stderr.writableLength > 0;
 }

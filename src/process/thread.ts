@@ -1,25 +1,19 @@
-import { readdirSync } from 'node:fs';
-import path from 'node:path';
-import {
-  MessageChannel,
-  type MessagePort,
-  type ResourceLimits,
-  receiveMessageOnPort,
-  threadId,
-  Worker,
-} from 'node:worker_threads';
-import { collectTickets, storeWithTickets, type Tickets } from '../channel/tickets.js';
+import { AsyncResource } from 'node:async_hooks';
+import { inspect } from 'node:util';
+import { type ResourceLimits, receiveMessageOnPort, threadId } from 'node:worker_threads';
+import { collectTickets } from '../channel/tickets.js';
+import { decodeThrown } from '../codec/errors.js';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
-import { free, givenTo, takeOver, transfer } from '../memory/allocator.js';
 import { REASON } from '../memory/layout.js';
-import { carries } from '../memory/message.js';
-import { indexOf, self, threadIds } from '../memory/participants.js';
+import { indexOf, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { haveAllLook } from '../wait/deaths.js';
 import { blockUntil, ring } from '../wait/doorbell.js';
 import { forgetThread, rememberThread } from './children.js';
-import { type End, Execution, type ExecutionOptions } from './execution.js';
+import { type Cradle, makeCradle, mayExist } from './cradle.js';
+import { endCustody, takeCustody } from './custody.js';
+import { type End, Execution, type ExecutionOptions, type Outcome } from './execution.js';
 import {
   nextThreadName,
   present,
@@ -31,64 +25,17 @@ import {
 import { KnownThread } from './known.js';
 import { type Bounds, checkLimits, LEAST_HEAP, outOfHeap } from './limits.js';
 import { OUTCOME } from './records.js';
+import { noteEnd, noteGone, noteStart, takeCradle } from './reserve.js';
 import { getStartMethod, type StartMethod } from './start-method.js';
+import { ENDING, WORD } from './thread-words.js';
 
 export interface ThreadOptions<A extends readonly unknown[], R> extends ExecutionOptions<A, R> {
   /** Bytes: of its heap, beyond which it ends with a WorkerDiedError (the young generation comes on top), and of its stack. */
   limits?: { heap?: number; stack?: number };
 }
 
-/**
- * What a thread and its starter tell each other, each word once. It is not in the commons, so that none of it is lost or
- * freed too early when either ends at any moment.
- *   TID      0: it has not begun
- *   TAG      its participant
- *   OUTCOME  of OUTCOME; the message lies in the port by then
- *   ENDING   1: it ends in order, and has told CODE
- *   BLOCKED  1: its starter blocks its event loop until the thread ends
- *   ARGS     a block that holds ends of pipes open (src/channel/tickets.ts) until the thread has decoded its task; and its number
- *   RESULT   one that holds them open until the starter has decoded the outcome; and its number
- */
-export const WORD = {
-  TID: 0,
-  TAG: 1,
-  OUTCOME: 2,
-  ENDING: 3,
-  CODE: 4,
-  BLOCKED: 5,
-  ARGS: 6,
-  ARGS_SERIAL: 7,
-  RESULT: 8,
-  RESULT_SERIAL: 9,
-} as const;
-
-/**
- * Makes a block of the commons that holds open what the tickets are for, and gives it to the starter. The thread may be terminated
- * at any step of this, and of endCustody(): then the block is its own, which goes with it, or the starter's.
- */
-export function takeCustody(words: Int32Array, word: number, tickets: Tickets | null, starter: number): void {
-  if (tickets === null) return;
-  const handle = storeWithTickets(new Uint8Array(0), self(), tickets);
-  words[word + 1] = tickets.serial;
-  Atomics.store(words, word, handle);
-  transfer(handle, self(), givenTo(starter));
-}
-
-/** Ends that, unless the other side has. True: there was something to end. */
-export function endCustody(words: Int32Array, word: number, starter: number): boolean {
-  const handle = Atomics.load(words, word) >>> 0;
-  if (handle === 0) return false;
-  const isThere = carries(handle, words[word + 1]) && takeOver(handle, givenTo(starter), self());
-  if (isThere) free(handle);
-  Atomics.store(words, word, 0);
-  return isThere;
-}
-
 /** What a thread is told at its birth. */
 export interface Birth {
-  readonly words: Int32Array;
-  /** Where the outcome goes. */
-  readonly port: MessagePort;
   readonly task: Uint8Array;
   readonly thread: ThreadIdentity;
   /** Participant tag of its starter. */
@@ -97,7 +44,18 @@ export interface Birth {
   readonly startMethod: StartMethod;
   readonly entry: string | undefined;
   readonly argv: readonly string[];
+  /** What of its environment is another by now; undefined for what is not there. */
+  readonly env: Record<string, string | undefined> | undefined;
+  /** What ends it is told by its starter, not by itself. */
+  readonly isHooked: boolean;
 }
+
+/** An error that has ended a thread, as result() gives it, and the thread. */
+export interface ThreadFailure {
+  readonly error: unknown;
+  readonly thread: Thread;
+}
+export type ExceptHook = (failure: ThreadFailure) => void;
 
 /** How often a blocked thread looks whether another still exists, ms; and when that has said that it ends. */
 const LOOK = 20;
@@ -105,12 +63,6 @@ const LOOK_AT_THE_END = 1;
 /** What Node gives for a Worker that was terminated or ran out of memory. */
 const TERMINATED = 1;
 const MIB = 2 ** 20;
-
-/** A thread as the kernel knows it: its start tells one id from its next use. */
-interface Kernel {
-  readonly tid: number;
-  readonly start: number | undefined;
-}
 
 /**
  * The same as Process on a worker thread of this process: a function with an event loop and a heap of its own.
@@ -123,14 +75,46 @@ interface Kernel {
  */
 export class Thread<A extends readonly unknown[] = any[], R = unknown> extends Execution<A, R> {
   readonly #limits: ThreadOptions<A, R>['limits'];
-  #worker: Worker | undefined;
+  /** Where it lives. Undefined before start(). */
+  #cradle: Cradle | undefined;
   #words: Int32Array = new Int32Array(0);
-  #port: MessagePort | undefined;
   #ident: number | undefined;
-  /** New threads of this process that it may be, until it says which. */
-  #born: readonly Kernel[] = [];
+  /** The async context of start(), which is that of all that is told of it. */
+  #context: AsyncResource | undefined;
   #outcomeTaken = false;
+  #lateTaken = false;
+  /** What result() rejects with. */
+  #error: unknown;
+  /** Node's reason for its end. */
   #cause: unknown;
+  /** Who is told of errors that end it; undefined: it prints them itself. */
+  #hook: ExceptHook | undefined;
+  /** Errors that it is still to be told of. */
+  readonly #failures: unknown[] = [];
+
+  /**
+   * What becomes of an error that ends a thread which this thread starts: it is called here with the error and the Thread. The
+   * default prints both on stderr, `Thread-1: Error: …`. A thread keeps to the one that was set when it was started; to
+   * have the default back, set it to what this was at first.
+   *
+   * Errors that end a thread are: what its target throws or rejects with, also if somebody awaits result(); what nobody catches
+   * on its event loop; what Node ends it for, as a heap beyond its limit. process.exit() and terminate() are none.
+   *
+   * It is called before 'exit' is emitted and before a join() resolves, on the event loop; if joinSync() or isAlive() learn of the error, from
+   * there, before they return. The default needs no event loop of this thread's. If this thread has ended by then, the
+   * error is printed. If the hook throws or rejects, so is what it threw, and the error with it.
+   *
+   * Python: `threading.excepthook`, which is called on the thread that fails.
+   * @throws {TypeError} Set to what is no function.
+   */
+  static get excepthook(): ExceptHook {
+    return excepthook;
+  }
+  static set excepthook(hook: ExceptHook) {
+    if (typeof hook !== 'function')
+      throw new TypeError(`Cannot use ${typeof hook} as "excepthook": give a function`);
+    excepthook = hook;
+  }
 
   constructor(options: ThreadOptions<A, R> = {}) {
     super(options, options?.name ?? nextThreadName(), threadIdentity()?.daemon ?? false);
@@ -147,7 +131,10 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     return this.#known?.ident ?? this.#ident;
   }
 
-  /** The kernel's thread id. Undefined until the thread has begun, some milliseconds after start(). */
+  /**
+   * The kernel's thread id. Undefined until its Worker is there: at once if that had booted ahead of need (see start()), else some
+   * tens of milliseconds after start().
+   */
   get nativeId(): number | undefined {
     return (this.#known?.nativeId ?? this.#words[WORD.TID]) || undefined;
   }
@@ -182,7 +169,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
   terminate(): void {
     this.permit('terminate');
     if (this.end) return;
-    void this.#worker?.terminate();
+    void this.#cradle?.worker.terminate();
     // V8 cannot interrupt a system call: one that sleeps must come back from it.
     this.#ring(0);
   }
@@ -193,66 +180,61 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
   }
 
   protected launch(): void {
-    const { port1, port2 } = new MessageChannel();
-    this.#words = new Int32Array(new SharedArrayBuffer(4 * Object.keys(WORD).length));
+    const { result: task, tickets } = collectTickets(() => this.encodeTask());
+    const hook = excepthook === printFailure ? undefined : excepthook;
+    let env: Birth['env'];
+    let cradle: Cradle;
     try {
-      const { result: task, tickets } = collectTickets(() => this.encodeTask());
-      takeCustody(this.#words, WORD.ARGS, tickets, self());
-      const birth: Birth = {
-        words: this.#words,
-        port: port2,
-        task,
-        thread: { name: this.name, daemon: this.daemon },
-        starter: self(),
-        identity: shareIdentity(),
-        startMethod: getStartMethod(),
-        entry: entryModule(),
-        argv: process.argv,
-      };
-      const before = new Set(readdirSync(TASKS));
-      this.#worker = this.#begin(birth);
-      this.#born = readdirSync(TASKS)
-        .filter(tid => !before.has(tid))
-        .map(Number)
-        .map(tid => ({ tid, start: startOf(tid) }));
-    } catch (error) {
-      port1.close();
-      if (endCustody(this.#words, WORD.ARGS, self())) haveAllLook();
-      throw error;
-    }
-    this.#port = port1;
-    this.#ident = this.#worker.threadId + 1;
-    rememberThread(this);
-  }
-
-  #begin(birth: Birth): Worker {
-    let worker: Worker;
-    try {
-      worker = new Worker(path.join(__dirname, 'thread-main.js'), {
-        workerData: birth,
-        transferList: [birth.port, birth.task.buffer as ArrayBuffer],
-        resourceLimits: resourceLimits(this.#limits),
-      });
+      const taken = this.#limits === undefined ? takeCradle() : undefined;
+      env = taken?.env;
+      cradle = taken?.cradle ?? makeCradle(resourceLimits(this.#limits));
     } catch (cause) {
+      tickets?.release();
       throw new LifecycleError(
         `Cannot start ${this.name} as the system gives no thread: end some, or raise the limits (ulimit -u)`,
         { cause },
       );
     }
-    worker.unref(); // what keeps the event loop alive is counted in Execution
+    const { worker, words, port } = cradle;
+    takeCustody(words, WORD.ARGS, tickets, self());
+    const birth: Birth = {
+      task,
+      thread: { name: this.name, daemon: this.daemon },
+      starter: self(),
+      identity: shareIdentity(),
+      startMethod: getStartMethod(),
+      entry: entryModule(),
+      argv: process.argv,
+      env,
+      isHooked: hook !== undefined,
+    };
+    port.postMessage(birth, [task.buffer as ArrayBuffer]);
+    Atomics.store(words, WORD.BORN, 1);
+    Atomics.notify(words, WORD.BORN);
+    this.#cradle = cradle;
+    this.#words = words;
+    this.#ident = worker.threadId + 1;
+    this.#hook = hook;
+    const context = new AsyncResource('manyhands.Thread');
+    this.#context = context;
+    // What keeps the event loop alive is counted in Execution.
     worker.on('error', error => {
       this.#cause = error; // 'exit' follows
     });
-    worker.on('exit', exitCode => {
-      this.update();
-      this.#over(exitCode);
-    });
-    return worker;
+    worker.on('exit', exitCode => context.runInAsyncScope(this.#over, this, exitCode));
+    noteStart(cradle, { counts: this.#limits === undefined });
+    rememberThread(this);
   }
 
   protected block(done: () => boolean, timeout: number): boolean {
+    const isDone = this.#block(done, timeout);
+    this.#tellFailures();
+    return isDone;
+  }
+
+  #block(done: () => boolean, timeout: number): boolean {
     const look = () => {
-      this.update();
+      this.#take();
       return done();
     };
     if (timeout === 0) {
@@ -264,56 +246,83 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     const deadline = performance.now() + timeout;
     for (let left = timeout; left > 0; left = deadline - performance.now()) {
       this.#lookAfter();
-      const ending = Atomics.load(this.#words, WORD.ENDING) !== 0;
+      const ending = Atomics.load(this.#words, WORD.ENDING) !== ENDING.NONE;
       if (blockUntil(look, Math.min(left, ending ? LOOK_AT_THE_END : LOOK))) return true;
     }
     this.#lookAfter();
     return look();
   }
 
-  /** Takes note of what it has told. */
+  /** Takes note of what it has told, on the event loop. */
   update(): void {
-    if (this.#outcomeTaken || !this.#port) return;
-    const outcome = Atomics.load(this.#words, WORD.OUTCOME);
-    if (outcome === OUTCOME.NONE) return;
-    const received = receiveMessageOnPort(this.#port) as { message: Uint8Array } | undefined;
-    this.#outcomeTaken = true;
-    this.conclude(outcome === OUTCOME.THREW, received?.message ?? new Uint8Array(0), () => {
-      if (endCustody(this.#words, WORD.RESULT, self())) haveAllLook(); // it may not have been readable
+    this.#context?.runInAsyncScope(() => {
+      this.#take();
+      this.#tellFailures();
     });
+  }
+
+  #take(): void {
+    if (!this.#cradle || this.end) return;
+    const ending = Atomics.load(this.#words, WORD.ENDING); // before the outcome: it tells that last
+    const outcome = Atomics.load(this.#words, WORD.OUTCOME);
+    if (!this.#outcomeTaken && outcome !== OUTCOME.NONE) {
+      const message = this.#receive();
+      this.#outcomeTaken = true;
+      this.conclude(outcome === OUTCOME.THREW, message, () => {
+        if (endCustody(this.#words, WORD.RESULT, self())) haveAllLook(); // it may not have been readable
+      });
+      if (this.#hook && outcome === OUTCOME.THREW) this.#failures.push(this.#error);
+    }
+    if (!this.#lateTaken && Atomics.load(this.#words, WORD.LATE) !== 0) {
+      const message = this.#receive();
+      this.#lateTaken = true;
+      this.#failures.push(decodeFailure(message));
+    }
+    if (ending === ENDING.DONE) this.#finish(this.#words[WORD.CODE]);
+  }
+
+  #receive(): Uint8Array {
+    const received = this.#cradle && receiveMessageOnPort(this.#cradle.port);
+    return (received as { message: Uint8Array } | undefined)?.message ?? new Uint8Array(0);
+  }
+
+  #tellFailures(): void {
+    while (this.#failures.length > 0) {
+      const error = this.#failures.shift();
+      tellFailure(this.#hook ?? printFailure, { error, thread: this });
+    }
   }
 
   /** Looks whether it still exists: its 'exit' event comes too late for those who block this thread. */
   #lookAfter(): void {
-    if (this.end || !this.#worker) return;
-    const tid = Atomics.load(this.#words, WORD.TID);
-    const born = tid === 0 ? this.#born : this.#born.filter(one => one.tid === tid);
-    if (born.some(exists)) {
-      if (tid !== 0) return;
-      // Others may have been born at the same moment: it is none of those that have told more than this one.
-      const others = threadIds();
-      if (Atomics.load(this.#words, WORD.TID) !== 0) return;
-      if (born.some(one => !others.has(one.tid) && exists(one))) return;
-    }
+    if (this.end || !this.#cradle || mayExist(this.#cradle)) return;
     // What it told, it told before it ended.
-    this.update();
-    this.#finish(Atomics.load(this.#words, WORD.ENDING) === 0 ? TERMINATED : this.#words[WORD.CODE]);
+    this.#take();
+    this.#finish(
+      Atomics.load(this.#words, WORD.ENDING) === ENDING.NONE ? TERMINATED : this.#words[WORD.CODE],
+    );
   }
 
   /** Node knows that it has ended, and all that there is to know of it. */
   #over(told: number): void {
+    this.#take();
     // One that is terminated before it has begun exits with 0, as Node tells it.
-    const exitCode = Atomics.load(this.#words, WORD.ENDING) === 0 ? told || TERMINATED : told;
+    const exitCode = Atomics.load(this.#words, WORD.ENDING) === ENDING.NONE ? told || TERMINATED : told;
     if (!this.#outcomeTaken)
       this.settle({ error: this.#death(exitCode) }, { quiet: exitCode === 0 && this.#cause === undefined });
+    if (this.#cause !== undefined) this.#failures.push(this.#outcomeTaken ? this.#cause : this.#error);
     this.#finish(exitCode);
-    this.#worker?.removeAllListeners();
-    this.#worker = undefined;
+    this.#tellFailures();
+    if (!this.#cradle) return;
+    noteGone(this.#cradle);
+    this.#cradle.worker.removeAllListeners();
+    this.#cradle = undefined;
   }
 
   #finish(exitCode: number): void {
-    if (this.end) return;
-    this.#port?.close();
+    if (this.end || !this.#cradle) return;
+    this.#cradle.port.close();
+    noteEnd(this.#cradle);
     const isUnread = endCustody(this.#words, WORD.ARGS, self());
     // What it was about to give when it was terminated.
     const isUngiven = !this.#outcomeTaken && endCustody(this.#words, WORD.RESULT, self());
@@ -323,6 +332,11 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     this.finish({ exitCode, signalCode: null } satisfies End);
   }
 
+  protected override settle(...[outcome, how]: [Outcome<R>, { quiet: boolean }]): void {
+    if ('error' in outcome) this.#error = outcome.error;
+    super.settle(outcome, how);
+  }
+
   #death(exitCode: number): WorkerDiedError {
     const cause = this.#cause;
     const { heap } = this.#limits ?? {};
@@ -330,7 +344,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     if ((cause as NodeJS.ErrnoException | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY')
       how = outOfHeap(heap);
     else if (cause instanceof Error) how = `"${cause.message}" was thrown`;
-    else if (Atomics.load(this.#words, WORD.ENDING) === 0) how = 'it was terminated';
+    else if (Atomics.load(this.#words, WORD.ENDING) === ENDING.NONE) how = 'it was terminated';
     return new WorkerDiedError(
       `Cannot give the result of ${this.name} as ${how} before its target returned`,
       { pid: process.pid, exitCode, signalCode: null, ...(cause === undefined ? {} : { cause }) },
@@ -347,16 +361,31 @@ export function ownThread(): Thread {
   return present.thread;
 }
 
-const TASKS = '/proc/self/task';
+let excepthook: ExceptHook = printFailure;
 
-/** In clock ticks; undefined: there is no such thread. */
-function startOf(tid: number): number | undefined {
-  const stat = native.processStat(tid);
-  return !stat || stat[0] === 'Z' || stat[0] === 'X' ? undefined : stat[2];
+function printFailure({ error, thread }: ThreadFailure): void {
+  process.stderr.write(`${thread.name}: ${inspect(error)}\n`);
 }
 
-function exists({ tid, start }: Kernel): boolean {
-  return start !== undefined && startOf(tid) === start;
+/** Nothing is lost of what a hook cannot deal with. */
+function tellFailure(hook: ExceptHook, failure: ThreadFailure): void {
+  const printBoth = (own: unknown) => {
+    printFailure(failure);
+    process.stderr.write(`${failure.thread.name}: Thread.excepthook threw: ${inspect(own)}\n`);
+  };
+  try {
+    Promise.resolve(hook(failure)).catch(printBoth);
+  } catch (own) {
+    printBoth(own);
+  }
+}
+
+function decodeFailure(message: Uint8Array): unknown {
+  try {
+    return decodeThrown(message);
+  } catch (error) {
+    return error;
+  }
 }
 
 function resourceLimits({ heap, stack }: { heap?: number; stack?: number } = {}): ResourceLimits {

@@ -25,8 +25,15 @@ export interface Performer {
 /** Writes an outcome where the starter finds it, and rings. `tickets`: of the ends of pipes in it. */
 export type Publish = (outcome: number, message: Uint8Array, tickets: Tickets | null) => void;
 
-/** Where the outcome goes; undefined once it is known: the first counts, what fails later is told by the exit code alone. */
+/** Where the outcome goes; undefined once it is known: the first counts, what fails later is told by the exit code. */
 let publish: Publish | undefined;
+
+/**
+ * Tells an error that ends this process or thread; false if it cannot, and the error is to be printed. `message`: the error encoded, if it
+ * came after the outcome; null if it is the outcome.
+ */
+export type Report = (message: Uint8Array | null) => boolean;
+let report: Report | undefined;
 
 /** Makes errors that nobody catches the outcome, unless the program handles them itself. */
 export function catchErrors(): void {
@@ -49,10 +56,11 @@ onFork(() => ({
   },
 }));
 
-/** This process or thread has work to do from now on, under this name. */
-export function takeOn(as: string, to: Publish): void {
+/** This process or thread has work to do from now on, under this name. `tell`: of errors that end it. */
+export function takeOn(as: string, to: Publish, tell?: Report): void {
   nameSelf(as);
   publish = to;
+  report = tell;
 }
 
 /**
@@ -82,12 +90,13 @@ function succeed(value: unknown): void {
   settle(OUTCOME.RETURNED, message, tickets);
 }
 
-/** As Node ends on an uncaught error: says it on stderr, runs the 'exit' handlers, leaves with 1. */
+/** As Node ends on an uncaught error: says it, on stderr if need be, runs the 'exit' handlers, leaves with 1. */
 export function fail(error: unknown): void {
   const { result: message, tickets } = collectTickets(() => encodeThrown(error));
+  const isOutcome = publish !== undefined;
   settle(OUTCOME.THREW, message, tickets);
   try {
-    process.stderr.write(`${selfName()}: ${inspect(error)}\n`);
+    if (!report?.(isOutcome ? null : message)) process.stderr.write(`${selfName()}: ${inspect(error)}\n`);
   } catch {} // nobody listens: there is no other place to say it
   process.exit(1);
 }

@@ -8,6 +8,7 @@ import { words } from '../memory/commons.js';
 import { HEADER, PARTICIPANT } from '../memory/layout.js';
 import { isKnownDead, record, tagOf } from '../memory/participants.js';
 import { native } from '../native/native.js';
+import { releaseReserve } from '../process/reserve.js';
 import { descendants, inspectProcess, marked } from './processes.js';
 
 /** Carried by every process a test file gives birth to, so that orphans are found too. The test script sets the first part. */
@@ -29,7 +30,7 @@ type Inventory = Map<string, string>;
  * Before each test it writes down its name for the test script, which tells where a file is stuck.
  *
  * What the library keeps on purpose for as long as a process lives, as its fork server, is started by `warm` and belongs
- * to the file's start; the test script looks, after all files, that this has ended too.
+ * to the file's start; the test script looks, after all files, that this has ended too. Workers booted ahead of need are let go.
  */
 export function leavesNothing({
   warm,
@@ -109,6 +110,7 @@ function isBell(target: string): boolean {
 
 function inventory(mark: string, temporary: string, { isEnd }: { isEnd: boolean }): Inventory {
   const found: Inventory = new Map();
+  releaseReserve();
   if (native.arenaFd() >= 0) native.dropBells(); // of those that have left in order: kept until their place is taken
   for (const { pid, startTime, state, command } of [...descendants(), ...marked(MARK, mark)]) {
     if (isInReserve(pid)) continue;
