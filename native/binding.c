@@ -463,7 +463,7 @@ static char **strings(napi_env env, napi_value array) {
   return all;
 }
 
-/* (program, arguments, environment): does not return unless it fails */
+/* (program, arguments, environment, fds): does not return unless it fails. Descriptors below `fds` stay open. */
 static napi_value execute(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
   char **arguments = strings(env, c.args[1]), **environment = strings(env, c.args[2]);
@@ -471,6 +471,7 @@ static napi_value execute(napi_env env, napi_callback_info info) {
   size_t length = 0;
   napi_get_value_string_utf8(env, c.args[0], program, sizeof program, &length);
   if (!arguments || !environment) return result_or_throw(env, "execve", -ENOMEM);
+  for (int fd = 0; fd < (int)number(&c, 3); fd++) fcntl(fd, F_SETFD, 0);
   execve(program, arguments, environment);
   return result_or_throw(env, "execve", -errno);
 }

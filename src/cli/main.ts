@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { mapCommand } from './map.js';
+import { runCommand } from './run.js';
 import { UsageError } from './usage-error.js';
 
 const STATUS_FAILED = 1;
@@ -17,13 +18,15 @@ async function main(): Promise<void> {
   const program = new Command('manyhands')
     .description('Real processes and threads for plain functions.')
     .version(version, '-V, --version')
+    .enablePositionalOptions()
     .helpCommand('help [command]', 'show the help of a command')
     .addCommand(
       mapCommand(ended => {
         status = ended;
       }),
     )
-    .addHelpText('after', '\nSee manyhands map --help for its options and examples.');
+    .addCommand(runCommand())
+    .addHelpText('after', '\nSee manyhands COMMAND --help for its options and examples.');
   for (const command of [program, ...program.commands])
     command.exitOverride().showHelpAfterError('(--help tells more)');
   try {

@@ -133,8 +133,8 @@ export interface Native {
   onChild(listener: () => void): void;
   /** Does that keep the event loop alive? */
   holdChildren(hold: 0 | 1): void;
-  /** Replaces this process's program by another. `environment`: NAME=value. */
-  execute(program: string, args: readonly string[], environment: readonly string[]): never;
+  /** Replaces this process's program by another. `environment`: NAME=value. Descriptors below `fds` stay open, others as they are marked. */
+  execute(program: string, args: readonly string[], environment: readonly string[], fds: number): never;
   /** The descriptor by which this process (all its threads) asks its fork server; −1: none. An argument sets it. */
   client(fd?: number): number;
   /** When the event loop has nothing left to do, calls `listener` with 0, and if there is still nothing, with 1. */

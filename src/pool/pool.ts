@@ -19,6 +19,7 @@ import { portable, type Target } from '../process/target.js';
 import { Completion } from '../wait/completion.js';
 import { markDead } from '../wait/deaths.js';
 import { hold, holding, onRing, ring, unhold } from '../wait/doorbell.js';
+import { onFork } from '../wait/forks.js';
 import type { WaitOptions } from '../wait/options.js';
 import { AsyncResult, type Source } from './async-result.js';
 import { Board, CHUNK, MAX_WORKERS, PHASE, TELL, THREW } from './board.js';
@@ -109,6 +110,17 @@ interface Task {
   doomed: { reason: unknown } | undefined;
 }
 
+/** The pools of this process that have not ended. */
+const pools = new Set<Pool>();
+
+// A fork has copies, whose workers and tasks are its parent's.
+onFork(() => ({
+  take: () => {
+    for (const pool of pools) pool.disown();
+    pools.clear();
+  },
+}));
+
 /** A worker's place. */
 interface Seat {
   readonly index: number;
@@ -159,6 +171,8 @@ export class Pool implements AsyncDisposable {
   #failedStarts = 0;
   #state: 'open' | 'closed' | 'terminated' = 'open';
   #broken: unknown;
+  /** The process that it belongs to. */
+  readonly #creator = process.pid;
 
   /**
    * @throws {RangeError | TypeError} An option is wrong.
@@ -177,6 +191,7 @@ export class Pool implements AsyncDisposable {
     this.#functions = new Functions(me);
     for (let slot = SLOTS - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
     this.#stopListening = onRing(REASON.CHANNEL, () => this.#drain());
+    pools.add(this);
     for (let index = 0; index < this.size; index++) {
       const seat: Seat = { index, carrier: undefined, seen: 0, up: false };
       this.#seats.push(seat);
@@ -330,14 +345,16 @@ export class Pool implements AsyncDisposable {
     if (this.#broken !== undefined) throw this.#broken;
   }
 
-  /** No more tasks. Workers end when all that were given are done. */
+  /** No more tasks. Workers end when all that were given are done. @throws {LifecycleError} The pool is another process's. */
   close(): void {
+    this.#checkCreator('close');
     if (this.#state === 'open') this.#state = 'closed';
     this.#closeIfDone();
   }
 
   /** Ends the workers now. Outstanding tasks reject with CancelledError. Resolves when the workers are gone. */
   async terminate(): Promise<void> {
+    this.#checkCreator('terminate');
     if (this.#state !== 'terminated') {
       this.#state = 'terminated';
       if (!this.#ended.outcome) this.#board.close();
@@ -350,9 +367,10 @@ export class Pool implements AsyncDisposable {
 
   /**
    * Waits until the workers have ended. False: `timeout` ms had passed first.
-   * @throws {LifecycleError} Neither close() nor terminate() was called.
+   * @throws {LifecycleError} Neither close() nor terminate() was called, or the pool is another process's.
    */
   async join(options?: WaitOptions): Promise<boolean> {
+    this.#checkCreator('join');
     if (this.#state === 'open')
       throw new LifecycleError('Cannot join the pool as it is open: call close() or terminate() first');
     return (await holding(this.#ended.wait(options))) !== undefined;
@@ -591,6 +609,7 @@ export class Pool implements AsyncDisposable {
 
   /** Ends a task for a reason of the caller's. False: it is over, or it runs and is to be spared. */
   readonly #callOff: CallOff = (task, reason, { running } = { running: true }) => {
+    this.#checkCreator('cancel a task of');
     if (task.result.ready() || task.doomed) return false;
     if (task.slot < 0) {
       if (!this.#waiting.delete(task)) return false; // its result is being read
@@ -739,13 +758,33 @@ export class Pool implements AsyncDisposable {
     if (this.#state === 'open' && this.#broken === undefined) return;
     if (this.#ended.outcome || this.#reading > 0 || this.#seats.some(({ carrier }) => carrier)) return;
     this.#stopListening();
+    pools.delete(this);
     this.#functions.free();
     if (this.#initializer) freeKept(this.#initializer);
     this.#board.free();
     this.#ended.complete();
   }
 
+  /** @internal In a fork of the process that it belongs to: does nothing for it any more. */
+  disown(): void {
+    this.#stopListening();
+    for (const { timer, signal, abort } of [...this.#tasks, ...this.#waiting].filter(
+      task => task !== undefined,
+    )) {
+      clearTimeout(timer);
+      if (abort) signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  #checkCreator(act: string): void {
+    if (this.#creator === process.pid) return;
+    throw new LifecycleError(
+      `Cannot ${act} the pool as it is that of process ${this.#creator}, of which this one is a fork: make a pool of its own`,
+    );
+  }
+
   #checkOpen(): void {
+    this.#checkCreator('use');
     if (this.#state !== 'open')
       throw new LifecycleError(`Cannot run a task as the pool is ${this.#state}: make a new pool`);
   }

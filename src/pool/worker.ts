@@ -7,7 +7,9 @@ import { messageAt } from '../memory/message.js';
 import { indexOf, self } from '../memory/participants.js';
 import { now } from '../platform/platform.js';
 import { type PortableTarget, resolveTarget } from '../process/target.js';
+import { fail } from '../process/work.js';
 import { hold, onRing, ring, unhold } from '../wait/doorbell.js';
+import { onFork } from '../wait/forks.js';
 import { Board, CHUNK, PHASE, RETURNED, TELL, THREW } from './board.js';
 
 /** What a worker is told at its birth. */
@@ -58,6 +60,14 @@ export async function serveProcess(options: WorkerOptions): Promise<never> {
   await serve(options);
   process.exit();
 }
+
+/** Is this process a fork of one that a task made in a worker? Then it goes on with that task, but the tasks are its parent's. */
+let isFork = false;
+onFork(() => ({
+  take: () => {
+    isFork = true;
+  },
+}));
 
 class Worker {
   readonly #board: Board;
@@ -115,7 +125,7 @@ class Worker {
   }
 
   #work(): void {
-    if (this.#busy) return;
+    if (this.#busy || isFork) return;
     this.#busy = true;
     const start = now();
     for (let told = start; ; ) {
@@ -132,6 +142,7 @@ class Worker {
         return;
       }
       const pending = this.#run(slot);
+      if (isFork) return;
       if (pending) {
         if (this.#news) this.#tell();
         void pending.then(() => this.#resume());
@@ -176,6 +187,7 @@ class Worker {
   }
 
   #resume(): void {
+    if (isFork) return;
     if (this.#isTooLarge()) this.#end();
     else {
       this.#busy = false;
@@ -252,6 +264,10 @@ class Worker {
   }
 
   #finish(slot: number, outcome: number, value: unknown, start: number): void {
+    if (isFork) {
+      if (outcome === THREW) fail(value);
+      return;
+    }
     const told = this.#write(slot, outcome, value);
     const microseconds = Math.round((now() - start) * 1000);
     if (!this.#board.finish(this.#index, slot, told, microseconds)) awaitTheEnd();

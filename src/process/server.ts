@@ -5,6 +5,7 @@ import { LifecycleError } from '../errors/errors.js';
 import { words } from '../memory/commons.js';
 import { HEADER, PROCESS, PROCESS_STATE } from '../memory/layout.js';
 import { native } from '../native/native.js';
+import { SINGLE_THREADED } from '../platform/single-threaded.js';
 import { move, read, requestAgain, stateIn, wordOf } from './records.js';
 import { moduleUrl } from './target.js';
 
@@ -170,19 +171,6 @@ function ask(index: number, fds: readonly [number, number] | undefined): number 
   }
 }
 
-/**
- * V8's background threads do not exist in a forked child, and telling them of work blocks for ever after a few times.
- * The first flag has V8 compile JavaScript and collect garbage on the main thread; the others have it compile WebAssembly
- * there too, each function when it is first called and at once in full.
- */
-const SERVER_FLAGS = [
-  '--single-threaded',
-  '--no-wasm-async-compilation',
-  '--no-wasm-dynamic-tiering',
-  '--wasm-lazy-compilation',
-  '--no-liftoff',
-];
-
 /** Options of this process's Node that the fork server must not have: they run code of their own, or open ports. */
 const NOT_FOR_THE_SERVER =
   /^(--import|--require|-r|--loader|--experimental-loader|--eval|-e|--print|-p|-pe|--check|-c|--interactive|-i|--test.*|--watch.*|--inspect.*|--cpu-prof.*|--heap-prof.*|--prof|--env-file.*|--input-type|--experimental-default-type|--run|--single-threaded)$/;
@@ -219,7 +207,7 @@ function launch(): void {
   const child = spawn(
     process.execPath,
     [
-      ...SERVER_FLAGS,
+      ...SINGLE_THREADED,
       ...withoutOptions(process.execArgv, NOT_FOR_THE_SERVER),
       path.join(__dirname, 'forkserver-main.js'),
       JSON.stringify(options),
