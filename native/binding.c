@@ -414,6 +414,19 @@ static napi_value on_child(napi_env env, napi_callback_info info) {
   return result_or_throw(env, "uv_signal_start", mh_loop_on_child(loop_of(env), c.args[0]));
 }
 
+/* (pid, listener) → 1, or 0 when there is no such process */
+static napi_value watch_process(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  int result = mh_loop_watch(loop_of(env), (pid_t)number(&c, 0), c.args[1]);
+  return result == -ESRCH ? result_number(env, 0) : result_or_throw(env, "pidfd_open", result < 0 ? result : 1);
+}
+
+static napi_value drop_watches(napi_env env, napi_callback_info info) {
+  (void)info;
+  mh_loop_drop_watches(loop_of(env));
+  return NULL;
+}
+
 static napi_value hold_children(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
   mh_loop_hold_children(loop_of(env), (int)number(&c, 0));
@@ -662,6 +675,8 @@ NAPI_MODULE_INIT() {
       FUNCTION("awaitAny", await_any),
       FUNCTION("onChild", on_child),
       FUNCTION("holdChildren", hold_children),
+      FUNCTION("watchProcess", watch_process),
+      FUNCTION("dropWatches", drop_watches),
       FUNCTION("execute", execute),
       FUNCTION("client", client_fd),
       FUNCTION("onLoopEnd", on_loop_end),

@@ -72,7 +72,8 @@ struct mh_participant {
   uint32_t process;        /* record of its process, +1; 0: the root */
   uint32_t ready;          /* belongs to src/wait */
   uint32_t nodes;          /* belongs to src/wait */
-  uint32_t spare[17];
+  uint32_t kin;            /* of one that was forked from another: tag of who looks after it, as nobody else may; else 0 */
+  uint32_t spare[16];
 };
 
 enum mh_reason {

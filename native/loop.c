@@ -25,6 +25,8 @@ struct watcher {
   napi_async_context context;
   int fds[2];
   uint32_t participant;
+  pid_t pid;
+  struct watcher *next;
 };
 
 struct mh_loop {
@@ -33,6 +35,7 @@ struct mh_loop {
   struct watcher *bell;
   struct watcher *end;
   struct watcher *children;
+  struct watcher *processes;
   uv_idle_t idle;
   uint32_t tag; /* of the participant that this thread is, or was; 0: none yet */
 };
@@ -55,6 +58,7 @@ static void close_all(void *data) {
   close_watcher(&loop->bell);
   close_watcher(&loop->end);
   close_watcher(&loop->children);
+  mh_loop_drop_watches(loop);
   /* A main thread ends with its process, and who reaps that tells of it. */
   if (loop->tag != 0 && syscall(SYS_gettid) != getpid()) mh_mourn(loop->tag);
   free(loop);
@@ -182,6 +186,44 @@ int mh_loop_on_end(struct mh_loop *loop, napi_value listener) {
   uv_prepare_start(&w->handle.prepare, on_prepare);
   loop->end = w;
   return 0;
+}
+
+/* Takes it out of the list. */
+static void drop_watch(struct watcher **slot) {
+  struct watcher *next = (*slot)->next;
+  close_watcher(slot);
+  *slot = next;
+}
+
+void mh_loop_drop_watches(struct mh_loop *loop) {
+  while (loop->processes) drop_watch(&loop->processes);
+}
+
+static void on_process_end(uv_poll_t *poll, int status, int events) {
+  struct watcher *w = poll->data, **slot = &w->loop->processes;
+  (void)status;
+  (void)events;
+  uv_poll_stop(poll);
+  call(w, (double)w->pid);
+  while (*slot && *slot != w) slot = &(*slot)->next; /* the listener may have dropped them all */
+  if (*slot) drop_watch(slot);
+}
+
+int mh_loop_watch(struct mh_loop *loop, pid_t pid, napi_value listener) {
+  int fd = mh_open_process(pid);
+  if (fd < 0) return fd;
+  struct watcher *w = new_watcher(loop, listener, "manyhands.process");
+  if (!w) {
+    close(fd);
+    return -ENOMEM;
+  }
+  w->fds[0] = fd;
+  w->pid = pid;
+  w->next = loop->processes;
+  loop->processes = w;
+  uv_poll_init(loop->uv, &w->handle.poll, fd);
+  uv_unref(&w->handle.any);
+  return uv_poll_start(&w->handle.poll, UV_READABLE, on_process_end);
 }
 
 static void on_child(uv_signal_t *signal, int number) {

@@ -5,6 +5,7 @@
 #include <node_api.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <uv.h>
 
 struct mh_loop;
@@ -27,6 +28,10 @@ int mh_loop_on_end(struct mh_loop *loop, napi_value listener);
 int mh_loop_on_child(struct mh_loop *loop, napi_value listener);
 /* ... unless told to. */
 void mh_loop_hold_children(struct mh_loop *loop, int hold);
+/* Calls `listener` with its pid once process `pid` has ended; it does not keep the loop alive. -ESRCH: it has been waited for. */
+int mh_loop_watch(struct mh_loop *loop, pid_t pid, napi_value listener);
+/* Stops watching all of them. */
+void mh_loop_drop_watches(struct mh_loop *loop);
 /* In a forked child: makes the inherited loop its own. */
 int mh_loop_after_fork(struct mh_loop *loop);
 uv_loop_t *mh_loop_uv(struct mh_loop *loop);

@@ -44,6 +44,7 @@ export const PARTICIPANT = {
   PROCESS: 12,
   READY: 13,
   NODES: 14,
+  KIN: 15,
 } as const;
 export const PARTICIPANT_STATE = { FREE: 0, LIVE: 1, DEAD: 2, LEFT: 3 } as const;
 

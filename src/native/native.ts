@@ -133,6 +133,10 @@ export interface Native {
   onChild(listener: () => void): void;
   /** Does that keep the event loop alive? */
   holdChildren(hold: 0 | 1): void;
+  /** Calls `listener` with its pid once this process has ended, whoever waits for it. 0: there is none. Needs Linux 5.3. */
+  watchProcess(pid: number, listener: (pid: number) => void): 0 | 1;
+  /** Stops watching all of them. */
+  dropWatches(): void;
   /** Replaces this process's program by another. `environment`: NAME=value. Descriptors below `fds` stay open, others as they are marked. */
   execute(program: string, args: readonly string[], environment: readonly string[], fds: number): never;
   /** The descriptor by which this process (all its threads) asks its fork server; −1: none. An argument sets it. */

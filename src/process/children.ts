@@ -5,6 +5,7 @@ import { native } from '../native/native.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { depart } from '../wait/depart.js';
 import { blockUntil, onBlock, onRing } from '../wait/doorbell.js';
+import './kin.js';
 import type { Process } from './process.js';
 import { letServerGo, onGuardianExit } from './server.js';
 import type { Thread } from './thread.js';

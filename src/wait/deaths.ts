@@ -19,6 +19,7 @@ export type Sweeper = (tag: number) => void;
 const SWEEP_LOCK = WAITING;
 
 const sweepers: Sweeper[] = [];
+const followers: (() => void)[] = [];
 let watching = false;
 
 /**
@@ -29,6 +30,11 @@ export function onDeath(sweeper: Sweeper): void {
   sweepers.push(sweeper);
 }
 
+/** Has `follower` called after each ring for a death, in all threads that hear them. Register as your module is loaded. */
+export function afterDeaths(follower: () => void): void {
+  followers.push(follower);
+}
+
 /** Sweeps after deaths from now on, on this thread's doorbell. Cheap to call again. */
 export function watchDeaths(): void {
   if (watching) return;
@@ -36,6 +42,7 @@ export function watchDeaths(): void {
   onRing(REASON.DEATH, () => {
     sweepDead();
     native.dropBells();
+    for (const follower of followers) follower();
   });
 }
 
