@@ -13,6 +13,7 @@ export { AsyncResult } from './pool/async-result.js';
 export { type Context, getContext } from './pool/context.js';
 export type { MappedIterator } from './pool/imap.js';
 export { type MapOptions, Pool, type PoolOptions, type PoolStats, type TaskOptions } from './pool/pool.js';
+export { activeChildren, currentProcess } from './process/current-process.js';
 export { currentThread, mainThread } from './process/current-thread.js';
 export type { ExecutionOptions } from './process/execution.js';
 export { fork } from './process/fork.js';

@@ -70,7 +70,8 @@ export function rememberedChildren(): Iterable<Process> {
 
 /** This thread's live children. */
 export function livingChildren(): Process[] {
-  for (const child of children) child.update();
+  // One that the event loop has not heard of is taken off the process table here.
+  for (const child of children) child.isAlive();
   return [...children];
 }
 
