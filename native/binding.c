@@ -1,4 +1,5 @@
 /* The one place where C meets JavaScript: takes arguments apart, calls, turns -errno into a thrown Error with `errno` and `code`. */
+#include <poll.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -295,14 +296,28 @@ static napi_value end_with_parent(napi_env env, napi_callback_info info) {
   return result_or_throw(env, "prctl", mh_end_with_parent((pid_t)number(&c, 0)));
 }
 
+/* pid of the parent */
+static napi_value watch_parent(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "pthread_create", mh_watch_parent((pid_t)number(&c, 0)));
+}
+
+/* fd → is nobody left at the other end? */
+static napi_value is_hung_up(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  struct pollfd p = {(int)number(&c, 0), 0, 0};
+  return result_number(env, poll(&p, 1, 0) > 0);
+}
+
 static napi_value bury(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
   (void)env;
   mh_bury((pid_t)number(&c, 0));
+  mh_watch_orphans();
   return NULL;
 }
 
-/* pid → [state letter, parent, start time, nice, threads], or undefined when there is no such process */
+/* pid → [state letter, parent, start time, nice, threads, wait status], or undefined when there is no such process */
 static napi_value process_stat(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
   struct mh_stat stat;
@@ -310,13 +325,14 @@ static napi_value process_stat(napi_env env, napi_callback_info info) {
   if (result == -ESRCH) return NULL;
   if (result < 0) return result_or_throw(env, "read /proc/PID/stat", result);
   napi_value array, letter;
-  napi_create_array_with_length(env, 5, &array);
+  napi_create_array_with_length(env, 6, &array);
   napi_create_string_latin1(env, &stat.state, 1, &letter);
   napi_set_element(env, array, 0, letter);
   napi_set_element(env, array, 1, result_number(env, stat.parent));
   napi_set_element(env, array, 2, result_number(env, (double)stat.start));
   napi_set_element(env, array, 3, result_number(env, (double)stat.nice));
   napi_set_element(env, array, 4, result_number(env, (double)stat.threads));
+  napi_set_element(env, array, 5, result_number(env, stat.status));
   return array;
 }
 
@@ -660,6 +676,8 @@ NAPI_MODULE_INIT() {
       FUNCTION("setCloexec", set_cloexec),
       FUNCTION("duplicate", duplicate),
       FUNCTION("bury", bury),
+      FUNCTION("watchParent", watch_parent),
+      FUNCTION("isHungUp", is_hung_up),
       FUNCTION("processStat", process_stat),
       FUNCTION("cpuTime", cpu_time),
       FUNCTION("randomBits", random_bits),

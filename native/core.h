@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #include "layout.h"
@@ -42,6 +43,20 @@ static inline bool mh_swap_if(uint32_t *word, uint32_t expected, uint32_t next) 
 #define MH_STATE(word) ((word) & 0xffu)
 #define MH_ATTEMPT(word) ((word) >> 8)
 static inline uint32_t mh_process_state(const struct mh_process *p) { return MH_STATE(mh_load(&p->state)); }
+/* State and pid of a process record in one, as they stand in memory. */
+static inline uint64_t mh_state_and_pid(uint32_t state, uint32_t pid) {
+  uint32_t words[2] = {state, pid};
+  uint64_t both;
+  memcpy(&both, words, sizeof both);
+  return both;
+}
+/* Moves the state of one attempt and lets the record name its process, in one step: nothing dies in between. */
+static inline bool mh_move_with_pid(struct mh_process *p, uint32_t attempt, uint32_t from, uint32_t to, pid_t pid) {
+  uint64_t expected = mh_state_and_pid(attempt << 8 | from, 0);
+  return __atomic_compare_exchange_n((uint64_t *)(void *)&p->state, &expected,
+                                     mh_state_and_pid(attempt << 8 | to, (uint32_t)pid), false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST);
+}
 /* Moves the state, whichever attempt it is about. False: it was not `from`. */
 static inline bool mh_move(struct mh_process *p, uint32_t from, uint32_t to) {
   uint32_t seen = mh_load(&p->state);
@@ -71,6 +86,7 @@ struct mh_stat {
   char state; /* the letter of /proc/PID/stat */
   pid_t parent;
   uint64_t start;
+  int status; /* as waitpid() will tell it of a zombie */
   long nice;
   long threads;
 };
@@ -83,6 +99,11 @@ int mh_open_process(pid_t pid);
 pid_t mh_ended_child(void);
 void mh_await_any(const pid_t *pids, size_t count, int timeout);
 int mh_allow_fork(void);
+
+/* orphans.c: processes that outlive who started them. */
+uint32_t mh_look_after_orphans(void);
+void mh_watch_orphans(void);
+int mh_watch_parent(pid_t parent);
 
 /* named.c: memory that unrelated programs share, and names. */
 struct mh_holder {
@@ -124,8 +145,10 @@ struct mh_birth {
 extern struct mh_birth mh_births[MH_MAX_PROCESSES];
 pid_t mh_reap(bool wait, int *status, bool *known);
 void mh_finish_endings(void);
+void mh_cancel_forks(void);
 void mh_bury(pid_t pid);
 bool mh_orphaned(const struct mh_process *p);
+void mh_end_daemons(uint32_t tag);
 int mh_request(int client, uint32_t process, const int *fds, size_t count);
 
 #endif

@@ -14,13 +14,24 @@ static void announce(const struct mh_process *p) {
   if (owner != 0 && mh_tag(mh_tagged(owner)) == owner) mh_ring(mh_tagged(owner), MH_REASON_CHILD);
 }
 
+/* Kills the processes that end with the thread of this tag. */
+void mh_end_daemons(uint32_t tag) {
+  uint32_t used = mh_load(&mh_header()->processes_used);
+  for (uint32_t i = 0; i < used; i++) {
+    const struct mh_process *p = mh_process(i);
+    uint32_t told = mh_load(&p->pid);
+    if (mh_process_state(p) == MH_PROCESS_RUNNING && mh_load(&p->owner) == tag && (p->flags & MH_PROCESS_DAEMON) &&
+        told != 0)
+      kill((pid_t)told, SIGKILL);
+  }
+}
+
 /*
  * What follows from the end of process `pid`, from however it ended and whoever reaped it: its threads are dead,
  * its daemons end with it, and all who wait for something of it must look again.
  */
 void mh_bury(pid_t pid) {
   uint32_t participants = mh_load(&mh_header()->participants_used);
-  uint32_t processes = mh_load(&mh_header()->processes_used);
   bool died = false;
   for (uint32_t i = 1; i < participants && i < MH_MAX_PARTICIPANTS; i++) {
     struct mh_participant *dead = mh_participant(i);
@@ -29,13 +40,7 @@ void mh_bury(pid_t pid) {
     if (mh_load(&dead->pid) != (uint32_t)pid) continue;
     /* SYNC POINT with mh_orphaned(): first its death, then the children that have told their pid; the others see it. */
     if (state == MH_PARTICIPANT_LIVE) mh_store(&dead->state, MH_PARTICIPANT_DEAD);
-    for (uint32_t j = 0; j < processes; j++) {
-      const struct mh_process *child = mh_process(j);
-      uint32_t told = mh_load(&child->pid);
-      if (mh_process_state(child) == MH_PROCESS_RUNNING && mh_load(&child->owner) == tag &&
-          (child->flags & MH_PROCESS_DAEMON) && told != 0)
-        kill((pid_t)told, SIGKILL);
-    }
+    mh_end_daemons(tag);
     if (state == MH_PARTICIPANT_DEAD) continue; /* again, in case that who buried it died over it */
     if (state != MH_PARTICIPANT_LIVE) { /* it never came to anything, or left in order */
       mh_store(&dead->state, MH_PARTICIPANT_FREE);
@@ -55,7 +60,7 @@ bool mh_orphaned(const struct mh_process *p) {
   return mh_load(&mh_participant(i)->state) != MH_PARTICIPANT_LIVE || mh_tag(i) != owner;
 }
 
-/* What this server forked for each record. Its child says so itself, in the record, unless it is killed before. */
+/* What this server forked for each record. Its child says so itself, in the record, as its first act. */
 struct mh_birth mh_births[MH_MAX_PROCESSES];
 
 /* Does the end of `pid` end what record `i` stands for? */
@@ -63,11 +68,9 @@ static bool ends(pid_t pid, uint32_t i) {
   const struct mh_process *p = mh_process(i);
   const struct mh_birth *birth = &mh_births[i];
   uint32_t word = mh_load(&p->state), state = MH_STATE(word), told = mh_load(&p->pid);
-  if (p->flags & MH_PROCESS_SPAWNED) return false;
   if (state != MH_PROCESS_RUNNING && state != MH_PROCESS_FORKING && state != MH_PROCESS_ENDING) return false;
-  if (told != 0) return told == (uint32_t)pid;
-  if (birth->attempt != MH_ATTEMPT(word)) return false;
-  return birth->pid == pid || (birth->pid == MH_FROM_RESERVE && state == MH_PROCESS_RUNNING);
+  if (told != 0) return told == (uint32_t)pid; /* also one that was spawned, by one of ours that ended before it */
+  return birth->pid == pid && birth->attempt == MH_ATTEMPT(word);
 }
 
 /* Writes down how `pid` has ended. Returns the number of its record, or -1 when it is in none. */
@@ -76,9 +79,9 @@ static int64_t record_end(pid_t pid, int status) {
   for (uint32_t i = 0; i < used; i++) {
     struct mh_process *p = mh_process(i);
     if (!ends(pid, i)) continue;
-    mh_store(&p->pid, (uint32_t)pid);
     p->status = (uint32_t)status;
-    if (mh_move(p, MH_PROCESS_RUNNING, MH_PROCESS_ENDING) || mh_move(p, MH_PROCESS_FORKING, MH_PROCESS_ENDING) ||
+    if (mh_move(p, MH_PROCESS_RUNNING, MH_PROCESS_ENDING) ||
+        mh_move_with_pid(p, mh_births[i].attempt, MH_PROCESS_FORKING, MH_PROCESS_ENDING, pid) ||
         mh_process_state(p) == MH_PROCESS_ENDING)
       return i;
   }
@@ -96,6 +99,25 @@ static void finish_ending(struct mh_process *p) {
 void mh_finish_endings(void) {
   uint32_t used = mh_load(&mh_header()->processes_used);
   for (uint32_t i = 0; i < used; i++) finish_ending(mh_process(i));
+}
+
+/*
+ * A server has died. What it was to fork for starters that have died too, nobody will ask for again: a child that was forked for it, and has
+ * not begun, gives up.
+ */
+void mh_cancel_forks(void) {
+  uint32_t used = mh_load(&mh_header()->processes_used);
+  bool any = false;
+  for (uint32_t i = 0; i < used; i++) {
+    struct mh_process *p = mh_process(i);
+    uint32_t word = mh_load(&p->state), owner = mh_load(&p->owner), at = mh_tagged(owner);
+    if (MH_STATE(word) != MH_PROCESS_FORKING || owner == 0) continue;
+    if (mh_tag(at) == owner && mh_load(&mh_participant(at)->state) == MH_PARTICIPANT_LIVE) continue;
+    any |= mh_move_attempt(p, MH_ATTEMPT(word), MH_PROCESS_FORKING, MH_PROCESS_CANCELLED);
+  }
+  if (!any) return;
+  __atomic_fetch_add(&mh_header()->deaths, 1, __ATOMIC_SEQ_CST);
+  mh_ring_all(MH_REASON_DEATH);
 }
 
 /*

@@ -114,6 +114,7 @@ static void guard(pid_t server) {
     over = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (over) continue;
     mh_finish_endings();
+    mh_cancel_forks();
     mh_ring_all(MH_REASON_CHILD); /* it may have died before it rang for somebody's end */
     __atomic_fetch_add(&mh_header()->server_epoch, 1, __ATOMIC_SEQ_CST);
     server = fork();
@@ -169,22 +170,26 @@ static struct {
   sigset_t mask; /* as it was before the server */
 } server;
 
-/* Ctrl-C and a hang-up reach the whole terminal group. Server and guardian end when the others have. */
-static void on_terminal_signals(void (*action)(int)) {
+/*
+ * Ctrl-C and a hang-up reach the whole terminal group; a service that is stopped, or a container, may have SIGTERM sent to all of its
+ * processes. Server and guardian end when the others have, of whose ends they tell.
+ */
+static void on_group_signals(void (*action)(int)) {
   signal(SIGINT, action);
+  signal(SIGTERM, action);
   signal(SIGQUIT, action);
   signal(SIGHUP, action);
 }
 
 /* Makes a process the one that record `p` stands for, unless its starter has turned to another attempt. */
 static bool begin(struct mh_process *p, uint32_t attempt) {
-  on_terminal_signals(SIG_DFL); /* first, as its starter may send one as soon as it knows the pid */
-  if (!mh_move_attempt(p, attempt, MH_PROCESS_FORKING, MH_PROCESS_RUNNING)) {
-    on_terminal_signals(SIG_IGN);
+  if (mh_load(&p->state) != (attempt << 8 | MH_PROCESS_FORKING)) return false;
+  on_group_signals(SIG_DFL); /* first, as its starter may send one as soon as it knows the pid */
+  mh_store(&p->guardian, (uint32_t)server.guardian);
+  if (!mh_move_with_pid(p, attempt, MH_PROCESS_FORKING, MH_PROCESS_RUNNING, getpid())) {
+    on_group_signals(SIG_IGN);
     return false;
   }
-  mh_store(&p->guardian, (uint32_t)server.guardian);
-  mh_store(&p->pid, (uint32_t)getpid());
   mh_futex_wake(&p->state, INT_MAX);
   if (mh_orphaned(p)) _exit(0);
   prctl(PR_SET_NAME, "node");
@@ -246,7 +251,10 @@ int mh_take_record(void) {
     struct task task;
     ssize_t got = read(server.reserve[0], &task, sizeof task);
     if (got < 0 && errno == EINTR) continue;
-    if (got != (ssize_t)sizeof task) _exit(0);
+    if (got != (ssize_t)sizeof task) {
+      mh_bury(getpid()); /* the server may be gone, and its guardian */
+      _exit(0);
+    }
     if (!begin(mh_process(task.record), task.attempt)) continue;
     close(server.reserve[0]);
     return (int)task.record;
@@ -264,6 +272,9 @@ static void close_reserve(void) {
   close(server.reserve[1]);
   server.reserving = false;
 }
+
+/* How often to look after what the root has spawned when the root is gone, ms. */
+#define LOOK_AFTER_ORPHANS 50
 
 /* Takes up a request. Returns true in a child made for it. */
 static bool start(uint32_t record, const int fds[2]) {
@@ -315,7 +326,7 @@ int mh_serve(int requests, int lifeline, pid_t root, bool counted) {
   sigprocmask(SIG_SETMASK, NULL, &server.mask);
   int error = mh_allow_fork();
   if (error < 0) return error;
-  on_terminal_signals(SIG_IGN);
+  on_group_signals(SIG_IGN);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   int guarded[2]; /* its write end is the guardian's alone: it hangs up when that is gone */
   if (pipe2(guarded, O_CLOEXEC) < 0) return -errno;
@@ -339,7 +350,7 @@ int mh_serve(int requests, int lifeline, pid_t root, bool counted) {
   server.events = child_events();
   if (server.events < 0) return -errno;
   open_reserve();
-  bool rooted = true, guarding = true;
+  bool rooted = true, guarding = true, orphans = false;
   __atomic_fetch_add(&mh_header()->server_births, 1, __ATOMIC_SEQ_CST);
   for (;;) {
     struct pollfd p[] = {{requests, POLLIN, 0},
@@ -347,7 +358,7 @@ int mh_serve(int requests, int lifeline, pid_t root, bool counted) {
                          {rooted ? lifeline : -1, 0, 0},
                          {guarding ? guarded[0] : -1, 0, 0}};
     bool lacking = server.reserving && server.idle < RESERVE;
-    int ready = poll(p, 4, lacking ? 0 : -1);
+    int ready = poll(p, 4, lacking ? 0 : orphans ? LOOK_AFTER_ORPHANS : -1);
     if (ready < 0 && errno != EINTR) _exit(1);
     if (ready == 0 && lacking && fork_reserve()) return MH_RESERVE;
     if (p[1].revents) {
@@ -375,6 +386,7 @@ int mh_serve(int requests, int lifeline, pid_t root, bool counted) {
       mh_ring_all(MH_REASON_CHILD);
     }
     if (rooted && guarding) continue;
+    orphans = !rooted && mh_look_after_orphans() > 0;
     close_reserve();
     if (childless()) _exit(0);
   }

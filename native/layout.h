@@ -105,8 +105,8 @@ enum mh_process_flag {
 /* A process that was started by one of the family. */
 struct mh_process {
   uint32_t state; /* low 8 bits: one of the above; the rest: which attempt to fork it this is, never the same twice */
+  uint32_t pid; /* a forked child sets both of these in one step: 0 until it runs */
   uint32_t generation;
-  uint32_t pid;
   uint32_t status;
   uint32_t owner; /* tag of the participant that started it (mh_tag); claimed by setting it, given back by 0, last */
   uint32_t flags;

@@ -33,10 +33,16 @@ int mh_join(uint32_t *tag) {
   return -ENOSPC;
 }
 
-/* The thread with this tag has ended, while its process lives on. Unless it has left in order, all others are told. */
+/*
+ * The thread with this tag has ended, while its process lives on: so do its daemons end; its other processes live on. Unless it has
+ * left in order, all others are told.
+ */
 void mh_mourn(uint32_t tag) {
   struct mh_participant *p = mh_participant(mh_tagged(tag));
-  if (mh_tag(mh_tagged(tag)) != tag || !mh_swap_if(&p->state, MH_PARTICIPANT_LIVE, MH_PARTICIPANT_DEAD)) return;
+  bool untold = mh_tag(mh_tagged(tag)) == tag && mh_swap_if(&p->state, MH_PARTICIPANT_LIVE, MH_PARTICIPANT_DEAD);
+  mh_end_daemons(tag);
+  mh_watch_orphans();
+  if (!untold) return;
   __atomic_fetch_add(&mh_header()->deaths, 1, __ATOMIC_SEQ_CST);
   mh_ring_all(MH_REASON_DEATH);
 }

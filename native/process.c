@@ -42,6 +42,7 @@ int mh_process_stat(pid_t pid, struct mh_stat *out) {
   if (fields != 5) return -EIO;
   out->parent = parent;
   out->start = start;
+  out->status = atoi(strrchr(rest, ' ') + 1); /* the last field */
   return 0;
 }
 

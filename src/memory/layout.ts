@@ -53,8 +53,8 @@ export const PROCESS_WORDS = layout.processBytes / 4;
 export const MAX_PROCESSES = layout.maxProcesses;
 export const PROCESS = {
   STATE: 0,
-  GENERATION: 1,
-  PID: 2,
+  PID: 1,
+  GENERATION: 2,
   STATUS: 3,
   OWNER: 4,
   FLAGS: 5,

@@ -103,10 +103,16 @@ export interface Native {
   duplicate(from: number, to: number): void;
   /** What follows from the end of a process that this one has reaped. */
   bury(pid: number): void;
-  /** Undefined: there is no such process. The start time is in clock ticks since boot. */
+  /** In a process that was spawned: has the end of its parent told, and of others that outlive it, on a thread of its own. */
+  watchParent(pid: number): void;
+  /** Is nobody left at the other end of this socket or pipe? */
+  isHungUp(fd: number): 0 | 1;
+  /** Undefined: there is no such process. The start time is in clock ticks since boot; the wait status is that of a zombie. */
   processStat(
     pid: number,
-  ): [letter: string, parent: number, start: number, nice: number, threads: number] | undefined;
+  ):
+    | [letter: string, parent: number, start: number, nice: number, threads: number, status: number]
+    | undefined;
   /** CPU time of a process, all its threads together, those that have ended too, ms. ESRCH: there is no such process. */
   cpuTime(pid: number): number;
   /** The kernel's id of the calling thread. */

@@ -57,7 +57,9 @@ export function runSpawned(index: number): void {
   const split = 4 + new DataView(payload.buffer).getUint32(0, true);
   const settings = decode(payload, 4, split - 4) as Settings;
   // Of the forked ones the fork server takes care; for this one there may be none.
-  if (settings.identity.bound) native.endWithParent(settings.identity.parent.pid);
+  const { bound, parent } = settings.identity;
+  if (bound) native.endWithParent(parent.pid);
+  native.watchParent(parent.pid);
   void run(index, settings, payload.subarray(split));
 }
 

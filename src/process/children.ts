@@ -120,7 +120,10 @@ export function seeToTheEnd(): void {
   seen = true;
   process.on('exit', () => {
     const daemons = livingChildren().filter(child => child.daemon);
-    for (const daemon of daemons) daemon.terminate();
+    for (const daemon of daemons) {
+      daemon.terminate();
+      daemon.resume(); // one that is suspended does not hear
+    }
     const ended = () => daemons.every(daemon => !daemon.isAlive());
     if (daemons.length > 0 && !blockUntil(ended, GRACE)) for (const daemon of daemons) daemon.kill();
     endThreads();

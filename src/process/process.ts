@@ -495,16 +495,17 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
 
   /**
    * When the fork server's guardian is gone, and perhaps the server as well, nobody may be left to tell of an end: seen
-   * missing twice, with time in between for a server to tell, a process counts as killed.
+   * missing twice, with time in between for a server to tell, a process counts as killed; of one that nobody has reaped yet the
+   * kernel tells.
    */
   lookAfter(): void {
     this.update();
     if (!this.isBereaved) return;
-    const state = stateOf(this.#pid ?? 0);
-    if (state !== 'terminated' && state !== 'zombie') return;
+    const stat = native.processStat(this.#pid ?? 0);
+    if (stat && stat[0] !== 'Z' && stat[0] !== 'X') return;
     if (++this.#missing < 2) return;
     if (!move(this.#record, PROCESS_STATE.ENDING, PROCESS_STATE.EXITED)) {
-      write(this.#record, PROCESS.STATUS, SIGKILL);
+      write(this.#record, PROCESS.STATUS, stat?.[5] ?? SIGKILL);
       if (move(this.#record, PROCESS_STATE.RUNNING, PROCESS_STATE.EXITED)) native.bury(this.#pid ?? 0);
     }
     this.update();

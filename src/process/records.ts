@@ -3,18 +3,10 @@ import { storeWithTickets, type Tickets } from '../channel/tickets.js';
 import { OutOfMemoryError } from '../errors/errors.js';
 import { free, PROCESS_OWNER, takeOver, transfer } from '../memory/allocator.js';
 import { attach, words } from '../memory/commons.js';
-import {
-  HEADER,
-  MAX_PROCESSES,
-  PARTICIPANT,
-  PARTICIPANT_STATE,
-  PROCESS,
-  PROCESS_STATE,
-  PROCESS_WORDS,
-  PROCESSES,
-} from '../memory/layout.js';
+import { HEADER, MAX_PROCESSES, PROCESS, PROCESS_STATE, PROCESS_WORDS, PROCESSES } from '../memory/layout.js';
 import { messageAt, serialOf } from '../memory/message.js';
-import { indexOf, isKnownDead, record as participantRecord, self, tagOf } from '../memory/participants.js';
+import { isKnownDead, self } from '../memory/participants.js';
+import { native } from '../native/native.js';
 import { onDeath } from '../wait/deaths.js';
 
 /*
@@ -134,11 +126,19 @@ function take(index: number, me: number): boolean {
   const owner = wordOf(index, PROCESS.OWNER);
   const seen = Atomics.load(words, owner);
   if (seen !== 0) {
-    if (UNDER_WAY.has(recordState(index))) return false;
-    const state = participantRecord(indexOf(seen)) + PARTICIPANT.STATE;
-    if (tagOf(indexOf(seen)) === seen && Atomics.load(words, state) === PARTICIPANT_STATE.LIVE) return false;
+    if (!isKnownDead(seen) || !isOver(index)) return false;
   }
   return Atomics.compareExchange(words, owner, seen, me) === seen;
+}
+
+/** Does nothing move the state any more of a record whose owner is dead? A process that was still to begin is called off. */
+function isOver(index: number): boolean {
+  const word = read(index, PROCESS.STATE);
+  const state = stateIn(word);
+  if (state === PROCESS_STATE.REQUESTED || state === PROCESS_STATE.FORKING)
+    return swap(index, word, withState(word, PROCESS_STATE.CANCELLED));
+  // One that was spawned, or whose fork server was killed too, may have ended with nobody to write it down.
+  return !UNDER_WAY.has(state) || native.processStat(read(index, PROCESS.PID)) === undefined;
 }
 
 /** Gives a record back, with what it still holds. */

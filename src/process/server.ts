@@ -37,6 +37,8 @@ export interface Birthplace {
  */
 let guardian: ChildProcess | undefined;
 let birthplace: Birthplace | undefined;
+/** How many servers had come to serve before this process made its own. */
+let birthsBefore = 0;
 /** A pipe that hangs up when this process ends, and not before: read and write end. All servers that it makes watch it. */
 let lifeline: [number, number] | undefined;
 let preload: readonly string[] = [];
@@ -86,9 +88,18 @@ export function isGone(pid: number): boolean {
   return letter === undefined || letter === 'Z' || letter === 'X';
 }
 
-/** Is the guardian that this process started gone? Then requests are heard by nobody. */
-function guardianIsGone(): boolean {
-  return guardian?.pid !== undefined && isGone(guardian.pid);
+/** Is the guardian that this process started gone, or are that and the server which this process was born with? Then requests are heard by nobody. */
+function isDeaf(): boolean {
+  return (guardian?.pid !== undefined && isGone(guardian.pid)) || native.isHungUp(native.client()) !== 0;
+}
+
+/** Has the pair that this process started yet to serve, and is it not suspended? */
+function isBooting(): boolean {
+  return (
+    guardian?.pid !== undefined &&
+    Atomics.load(words, HEADER.SERVER_BIRTHS) === birthsBefore &&
+    native.processStat(guardian.pid)?.[0] !== 'T'
+  );
 }
 
 const bereaved: (() => void)[] = [];
@@ -105,11 +116,15 @@ export function isServerOwn(): boolean {
 
 /** How long to trust in a start before looking whether its server lives, ms. */
 const PATIENCE = 50;
-/** States of a process that does not exist yet, or (killed in its first microsecond) never told its pid. */
-const WAITED_FOR = [PROCESS_STATE.REQUESTED, PROCESS_STATE.FORKING, PROCESS_STATE.RUNNING];
+/** States of a process that does not exist yet. */
+const HAVE_RUN: readonly number[] = [PROCESS_STATE.RUNNING, PROCESS_STATE.ENDING, PROCESS_STATE.EXITED];
+const WAITED_FOR = [PROCESS_STATE.REQUESTED, PROCESS_STATE.FORKING];
 /** How many servers in a row may end before they serve, until a start counts as failed. */
 const MOST_STILLBORN = 10;
-/** How long a server may take to boot, or a machine to be busy, before a start counts as failed, ms. */
+/**
+ * How long a server may take to boot before a start counts as failed, ms. One that has served before, and does not answer, is
+ * suspended, or its machine is busy: it is waited for.
+ */
 const LONGEST_START = 30_000;
 
 /**
@@ -118,15 +133,14 @@ const LONGEST_START = 30_000;
  */
 export function startForked(index: number, fds: readonly [number, number] | undefined): void {
   const state = wordOf(index, PROCESS.STATE);
-  const deadline = performance.now() + LONGEST_START;
+  let deadline = performance.now() + LONGEST_START;
   let births = Atomics.load(words, HEADER.SERVER_BIRTHS);
   let stillborn = 0;
   let epoch = ask(index, fds);
   for (;;) {
     const word = Atomics.load(words, state);
     const seen = stateIn(word);
-    if (seen === PROCESS_STATE.EXITED || seen === PROCESS_STATE.ENDING) return;
-    if (seen === PROCESS_STATE.RUNNING && read(index, PROCESS.PID) !== 0) return;
+    if (HAVE_RUN.includes(seen)) return;
     if (seen === PROCESS_STATE.FAILED) {
       const errno = read(index, PROCESS.STATUS);
       throw new LifecycleError(
@@ -134,19 +148,16 @@ export function startForked(index: number, fds: readonly [number, number] | unde
       );
     }
     if (native.futexWait(state, word, PATIENCE) !== 2) continue;
-    const lost = Atomics.load(words, HEADER.SERVER_EPOCH) !== epoch || guardianIsGone();
+    const lost = Atomics.load(words, HEADER.SERVER_EPOCH) !== epoch || isDeaf();
     if (lost) {
       requestAgain(index);
       const now = Atomics.load(words, HEADER.SERVER_BIRTHS);
       stillborn = now === births ? stillborn + 1 : 0;
       births = now;
+      deadline = performance.now() + LONGEST_START;
     }
-    const given = stillborn === MOST_STILLBORN || performance.now() > deadline;
-    if (
-      given &&
-      read(index, PROCESS.PID) === 0 &&
-      WAITED_FOR.some(expected => move(index, expected, PROCESS_STATE.CANCELLED))
-    )
+    const isGivenUp = stillborn === MOST_STILLBORN || (performance.now() > deadline && isBooting());
+    if (isGivenUp && WAITED_FOR.some(expected => move(index, expected, PROCESS_STATE.CANCELLED)))
       throw new LifecycleError(
         'Cannot start a process as the fork server does not come up: see what it printed to stderr, or use setStartMethod("spawn")',
       );
@@ -157,7 +168,7 @@ export function startForked(index: number, fds: readonly [number, number] | unde
 /** Sends the request. Returns the epoch of the server that it went to. */
 function ask(index: number, fds: readonly [number, number] | undefined): number {
   for (let attempt = 0; ; attempt++) {
-    if (native.client() < 0 || guardianIsGone()) launch();
+    if (native.client() < 0 || isDeaf()) launch();
     const epoch = Atomics.load(words, HEADER.SERVER_EPOCH);
     try {
       if (fds) native.request(native.client(), index, ...fds);
@@ -187,6 +198,7 @@ function launch(): void {
   if (native.client() >= 0) native.close(native.client());
   const [client, requests] = native.socketPair();
   lifeline ??= native.pipe();
+  birthsBefore = Atomics.load(words, HEADER.SERVER_BIRTHS);
   const options: ServerOptions = {
     arena: 3,
     requests: 4,
