@@ -1,5 +1,5 @@
 /**
- * Runs the tests: those named, by file or by a part of the name, or all. Two files at a time; a file that does not end in
+ * Runs the tests: those named, by file or by a part of the name, or all. Several files at a time; a file that does not end in
  * time is stopped, and the tests that it was at are named, with its processes. Afterwards no process born of a test may be
  * left, whatever became of its parents.
  */
@@ -13,6 +13,11 @@ import { spec } from 'node:test/reporters';
 
 /** One file's time, in ms. Tests that may get stuck have a shorter one of their own. */
 const FILE_TIMEOUT = 180_000;
+
+/** Files at a time, on two processors or more: much of a file's time is waiting. */
+const CONCURRENCY = 3;
+/** Of how many files to tell, at the end, how long they took. */
+const SLOWEST = 10;
 
 const root = path.resolve(import.meta.dirname, '..');
 const { inspectProcess, marked } = createRequire(import.meta.url)(
@@ -39,12 +44,22 @@ const places = path.join(temporary, 'places');
 mkdirSync(places);
 process.env.MANYHANDS_TEST_PLACES = places;
 
-const events = run({ files, concurrency: 2, timeout: FILE_TIMEOUT });
+const events = run({ files, concurrency: CONCURRENCY, timeout: FILE_TIMEOUT });
 events.on('test:dequeue', ({ name }) => {
   if (files.includes(path.resolve(root, name))) setTimeout(tellIfStuck, FILE_TIMEOUT - 3_000, name).unref();
 });
 events.on('test:fail', () => {
   process.exitCode = 1;
+});
+const times = new Map();
+events.on('test:complete', ({ name, details }) => {
+  const file = path.resolve(root, name);
+  if (files.includes(file)) times.set(path.relative(root, file), details.duration_ms / 1000);
+});
+process.on('exit', () => {
+  if (files.length <= SLOWEST) return;
+  const slowest = [...times].sort(([, a], [, b]) => b - a).slice(0, SLOWEST);
+  console.log(`The slowest files: ${slowest.map(([name, s]) => `\n  ${s.toFixed(1)} s ${name}`).join('')}`);
 });
 events.on('end', () => setImmediate(sweep));
 events.compose(new spec()).pipe(process.stdout);

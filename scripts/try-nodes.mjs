@@ -18,7 +18,7 @@ function runUnder(node) {
   return new Promise(resolve => {
     const options = { cwd: root, timeout: TIME, killSignal: 'SIGKILL' };
     execFile(node, ['dist/smoke.test.js'], options, (error, stdout, stderr) => {
-      const version = /v([\d.]+)/.exec(spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout)?.[1];
+      const version = /^v([\d.]+)/.exec(spawnSync(node, ['--version'], { encoding: 'utf8' }).stdout)?.[1];
       if (error) {
         console.log(`${stdout}${stderr}`);
         console.error(

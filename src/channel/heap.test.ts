@@ -204,7 +204,7 @@ for (const order of BOTH) {
 
   for (const [name, act] of Object.entries(ACTS))
     test(`all others are there, in order, whatever step one dies at who ${name}: ${order}`, LIMIT, () => {
-      for (const [pushed, pulled] of HISTORIES) {
+      for (const [pushed, pulled] of order === 'rank' ? HISTORIES : HISTORIES.slice(-2)) {
         if (pushed - pulled < (act.needs ?? 0)) continue;
         const trial = { words: Heap.WORDS, order: ORDERS[order], pushed, pulled, act };
         const at = (words: Int32Array, first: number, space: Space) => new Heap(words, first, space, order);

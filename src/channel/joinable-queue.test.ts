@@ -30,6 +30,9 @@ leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
 
 const FORMS = ['async', 'blocking'] as const;
+/** How many consumers are killed, at random moments; of those that others live beside, two at a time. */
+const KILLS = Number(process.env.MANYHANDS_KILLS ?? 50);
+const ROUNDS = Math.ceil(KILLS / 15);
 type Form = (typeof FORMS)[number];
 
 /** Resolves once so many stand in line to join. */
@@ -256,7 +259,7 @@ test('a join ends, at whatever instant the last consumer is killed', LIMIT, asyn
     }
   };
   const ends = [0, 0];
-  for (let round = 0; round < 100; round++) {
+  for (let round = 0; round < KILLS; round++) {
     using queue = new JoinableQueue<number>();
     const consumer = forked.start(consume, queue, all);
     const target = all.view[0] + 1 + (round % 7);
@@ -272,7 +275,7 @@ test('a join ends, at whatever instant the last consumer is killed', LIMIT, asyn
     assert.ok(unfinished <= 1);
     ends[unfinished]++;
   }
-  assert.equal(ends[0] + ends[1], 100);
+  assert.equal(ends[0] + ends[1], KILLS);
 });
 
 for (const carrier of crowds) {
@@ -307,7 +310,7 @@ for (const carrier of crowds) {
       for (let i = 1; i <= count; i++) await queue.put(i);
       await queue.join();
       assert.equal(all.view[0], (count * (count + 1)) / 2);
-      for (let round = 0; round < 100; round++) {
+      for (let round = 0; round < KILLS; round++) {
         queue.putSync(0);
         if (round % 2 === 0) await queue.join();
         else assert.equal(queue.joinSync(), true);
@@ -504,7 +507,7 @@ for (const carrier of crowds) {
           }
         };
         let put = 0;
-        for (let round = 0; round < 6; round++) {
+        for (let round = 0; round < ROUNDS; round++) {
           const consumers: Peer<unknown>[] = [1, 2].map(() => carrier.start(consume as never, queue, all));
           const until = all.view[1] + 100 + Math.floor(Math.random() * 200);
           while (all.view[1] < until) await queue.put(put++ % 3 === 0 ? 'x'.repeat(4000) : 'short');

@@ -25,6 +25,8 @@ leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
 
 const PROGRAM = path.join(__dirname, 'testing', 'queue-program.js');
+/** With three programs killed in each. */
+const ROUNDS = Number(process.env.MANYHANDS_KILLS ?? 2);
 const KINDS = [Queue, SimpleQueue, JoinableQueue, LifoQueue, PriorityQueue] as const;
 
 let names = 0;
@@ -204,7 +206,7 @@ for (const Class of KINDS) {
       const got = new Map<number, number[]>();
       const note = ([who, i]: readonly [number, number]) => got.set(who, [...(got.get(who) ?? []), i]);
       let lost = 0;
-      for (let round = 0; round < 4; round++) {
+      for (let round = 0; round < ROUNDS; round++) {
         const [producer, victim, consumer] = await Promise.all([1, 2, 3].map(() => programWith(kind, name)));
         void producer.call('produce', name, round);
         void consumer.call('consume', name);

@@ -203,7 +203,7 @@ for (const [method, Process] of carriers) {
     });
 
     test('hears a signal that is sent as soon as it has started', limit, async () => {
-      for (let i = 0; i < (method === 'forkserver' ? 100 : 3); i++) {
+      for (let i = 0; i < (method === 'forkserver' ? 40 : 3); i++) {
         const child = run(forever);
         child.interrupt();
         await child.join();

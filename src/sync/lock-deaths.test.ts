@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type Carrier, carriers, mixed, type Peer } from '../testing/carriers.js';
+import type { Peer } from '../testing/carriers.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { warmCarriers } from '../testing/sharing.js';
+import { crowds, warmCarriers } from '../testing/sharing.js';
 import { EventFlag } from './event-flag.js';
 import { Lock } from './lock.js';
 import { CRASHES, type Crash, crash, storm } from './testing/crashes.js';
@@ -19,7 +19,6 @@ leavesNoBlocks();
 
 const DURATION = Number(process.env.MANYHANDS_SOAK ?? 800);
 const SEED = Number(process.env.MANYHANDS_SEED ?? Math.floor(Math.random() * 2 ** 32));
-const over: readonly Carrier[] = [...carriers, mixed()];
 
 /** Takes the lock, says so, and dies over it when told. */
 async function holdAndDie(
@@ -48,7 +47,7 @@ async function ended(...peers: readonly Peer<unknown>[]): Promise<void> {
   await Promise.all(peers.map(peer => peer.join()));
 }
 
-for (const carrier of over) {
+for (const carrier of crowds) {
   describe(`a lock among ${carrier.name}`, () => {
     for (const how of carrier.name.endsWith('mixed') ? [] : CRASHES) {
       test(

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { ClosedError, LockError, TimeoutError } from '../errors/errors.js';
-import { type Carrier, carriers, mixed, type Peer } from '../testing/carriers.js';
+import { carriers, type Peer } from '../testing/carriers.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { warmCarriers } from '../testing/sharing.js';
+import { crowds, warmCarriers } from '../testing/sharing.js';
 import { EventFlag } from './event-flag.js';
 import type { Guard } from './guard.js';
 import { Lock } from './lock.js';
@@ -24,8 +24,6 @@ import {
 /* What a Lock promises while nobody dies; lock-deaths.test.ts has the rest. */
 leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
-
-const over: readonly Carrier[] = [...carriers, mixed()];
 
 /** Holds the lock until told otherwise. */
 async function hold(lock: Lock, form: Form, held: EventFlag, end: EventFlag): Promise<boolean> {
@@ -397,7 +395,7 @@ describe('a lock in one thread', () => {
   });
 });
 
-for (const carrier of over) {
+for (const carrier of crowds) {
   describe(`a lock among ${carrier.name}`, () => {
     for (const form of FORMS) {
       test(`excludes them from one another (${form})`, LIMIT, async () => {

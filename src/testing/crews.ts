@@ -14,6 +14,11 @@ export interface Crew {
   ): Promise<Awaited<R>[]>;
 }
 
+/** Spawned workers are spawned processes, which have a crew of their own; MANYHANDS_CARRIERS=all has these as well. */
+function isUsual({ options }: (typeof CARRIERS)[number]): boolean {
+  return process.env.MANYHANDS_CARRIERS === 'all' || options.context?.method !== 'spawn';
+}
+
 /** One of each sort: what is shared by the commons is to work between all of them. */
 export const CREWS: readonly Crew[] = [
   ...[...carriers].map(
@@ -25,7 +30,7 @@ export const CREWS: readonly Crew[] = [
         ) as Promise<never>,
     }),
   ),
-  ...CARRIERS.map(
+  ...CARRIERS.filter(isUsual).map(
     ({ carrier, options }): Crew => ({
       crew: `a pool of ${carrier}`,
       async run(count, target, args) {

@@ -1,6 +1,6 @@
 import { SharedArray } from '../shared/shared-array.js';
 import { waiting } from '../wait/line.js';
-import { carriers, mixed, type Peer } from './carriers.js';
+import { type Carrier, carriers, forked, mixed, type Peer, threads } from './carriers.js';
 import { waitUntil } from './processes.js';
 
 /* For tests of what threads and processes share. */
@@ -8,8 +8,14 @@ import { waitUntil } from './processes.js';
 /** For a test that could get stuck. */
 export const LIMIT = { timeout: 60_000 };
 
-/** Each sort of carrier by itself, and all of them at once. */
-export const crowds = [...carriers, mixed()];
+/**
+ * Threads by themselves, forked processes, and all sorts at once, spawned processes among them. These differ from forked ones in
+ * their birth alone, and take their time for it: MANYHANDS_CARRIERS=all has them by themselves as well.
+ */
+export const crowds: readonly Carrier[] = [
+  ...(process.env.MANYHANDS_CARRIERS === 'all' ? carriers : [threads, forked]),
+  mixed(),
+];
 
 /** For leavesNothing(): starts what the library keeps for as long as a process lives. */
 export async function warmCarriers(): Promise<void> {
