@@ -14,7 +14,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import ts from 'typescript';
 import { type Block, blocksOf, commandsOf, matches } from './testing/docs.js';
 import { leavesNothing } from './testing/leaks.js';
 
@@ -89,19 +88,13 @@ function fileOf(block: Block): string {
   return own ?? `line-${block.line}.m${block.language}`;
 }
 
-/** Types are taken out here: to have tsx do it costs each program and its children more time than all else. */
 function runProgram(file: string): void {
-  const text = readFileSync(file, 'utf8');
-  const plain = file.replace(/ts$/, 'js');
-  const module = ts.ModuleKind.ESNext;
-  if (plain !== file && !/from '[^']*ts'/.test(text)) {
-    const { target } = ts.convertCompilerOptionsFromJson({ target: 'es2022' }, root).options;
-    writeFileSync(plain, ts.transpileModule(text, { compilerOptions: { module, target } }).outputText);
-    succeeded(run([plain], path.dirname(file)));
-  } else {
-    const loader = plain === file ? [] : ['--import', pathToFileURL(require.resolve('tsx')).href];
-    succeeded(run([...loader, file], path.dirname(file)));
-  }
+  succeeded(
+    run(
+      [...(file.endsWith('ts') ? ['--import', pathToFileURL(require.resolve('tsx')).href] : []), file],
+      path.dirname(file),
+    ),
+  );
 }
 
 function runConsole(block: Block, folder: string): void {

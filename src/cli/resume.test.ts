@@ -59,7 +59,7 @@ for (const options of [[], ['--unordered'], ['--threads']]) {
       for (let kills = 0; ; kills++) {
         const { child, ended } = startMap(args);
         const family = (): number[] => descendants(child.pid).map(({ pid }) => pid);
-        const moment = Math.random() * 250 * (kills + 1);
+        const moment = Math.random() * 150 * (kills + 1);
         const survived = await Promise.race([ended.then(() => true), sleep(moment, false)]);
         if (!survived) {
           const members = family();
