@@ -637,6 +637,7 @@ static napi_value layout(napi_env env) {
   set_number(env, object, "allocatorOffset", offsetof(struct mh_header, allocator));
   set_number(env, object, "waitingOffset", offsetof(struct mh_header, waiting));
   set_number(env, object, "syncOffset", offsetof(struct mh_header, sync));
+  set_number(env, object, "authkeyOffset", offsetof(struct mh_header, authkey));
   return object;
 }
 

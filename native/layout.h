@@ -46,6 +46,7 @@ struct mh_header {
   uint32_t allocator[32];     /* belongs to src/memory */
   uint32_t waiting[32];       /* belongs to src/wait */
   uint32_t sync[32];          /* belongs to src/sync */
+  uint32_t authkey[8];        /* the program's key; 0: that word has not been drawn yet */
 };
 
 enum mh_participant_state {

@@ -18,6 +18,7 @@ export { currentThread, mainThread } from './process/current-thread.js';
 export type { ExecutionOptions } from './process/execution.js';
 export { fork } from './process/fork.js';
 export * as os from './process/os.js';
+export { parentProcess } from './process/parent-process.js';
 export { Process, type ProcessOptions } from './process/process.js';
 export { setForkserverPreload } from './process/server.js';
 export {

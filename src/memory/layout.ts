@@ -24,6 +24,8 @@ export const HEADER = {
 export const ALLOCATOR = layout.allocatorOffset / 4;
 export const WAITING = layout.waitingOffset / 4;
 export const SYNC = layout.syncOffset / 4;
+/** Eight words. */
+export const AUTHKEY = layout.authkeyOffset / 4;
 
 export const PARTICIPANTS = layout.participantsOffset / 4;
 export const PARTICIPANT_WORDS = layout.participantBytes / 4;

@@ -20,6 +20,7 @@ export interface Layout {
   readonly allocatorOffset: number;
   readonly waitingOffset: number;
   readonly syncOffset: number;
+  readonly authkeyOffset: number;
 }
 
 /**

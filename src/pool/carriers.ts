@@ -2,6 +2,7 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { entryModule } from '../codec/functions/modules.js';
 import type { Ending } from '../errors/errors.js';
+import { shareIdentity } from '../process/identity.js';
 import { Process } from '../process/process.js';
 import { bornWith } from '../process/server.js';
 import type { StartMethod } from '../process/start-method.js';
@@ -74,7 +75,7 @@ class ThreadCarrier implements Carrier {
 
   constructor(options: WorkerOptions, ended: (end: Ending) => void) {
     this.#worker = new Worker(path.join(__dirname, 'thread-main.js'), {
-      workerData: { options, entry: entryModule() },
+      workerData: { options, entry: entryModule(), identity: shareIdentity() },
     });
     this.#worker.unref();
     this.#worker.on('error', () => {}); // an uncaught error ends it: told by 'exit'

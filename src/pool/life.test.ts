@@ -5,6 +5,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { CancelledError, LifecycleError } from '../errors/errors.js';
+import { nextPath } from '../process/identity.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { alive, descendants, marked, waitUntil } from '../testing/processes.js';
@@ -267,6 +268,23 @@ for (const { carrier, options } of CARRIERS) {
         assert.deepEqual(await program.ended, [null, signal]);
         await program.gone();
         assert.match(await program.output, /^nested 2\nup 42\n$/);
+      }
+    });
+
+    test('its workers know what process they are in', LIMIT, async () => {
+      await using pool = new Pool(1, options);
+      const file = path.resolve(__dirname, '..', 'process', 'identity.js');
+      const [name, next, root, ppid] = await pool.run(() => {
+        const { identity, nextPath } = require(file) as typeof import('../process/identity.js');
+        return [identity()?.name, nextPath(), identity()?.parent.pid, process.ppid];
+      });
+      if (options.kind === 'thread') {
+        const number = Number(nextPath());
+        assert.deepEqual([name, next, root, ppid], [undefined, String(number - 1), undefined, process.ppid]);
+      } else {
+        assert.match(String(name), /^PoolWorker-\d+$/);
+        assert.match(String(next), /^\d+:1$/);
+        assert.deepEqual([root, ppid], [process.pid, process.pid]);
       }
     });
 

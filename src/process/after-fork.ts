@@ -27,7 +27,11 @@ export function becomeChild({ preloaded }: { preloaded: boolean }): void {
 
 function beAnother(preloaded: boolean): void {
   // The kernel's answer: process.pid keeps the parent's.
-  define('pid', { value: native.processId(), enumerable: true });
+  Object.defineProperty(process, 'pid', {
+    value: native.processId(),
+    configurable: true,
+    enumerable: true,
+  });
   reseed(preloaded);
   mendExit();
 }
@@ -44,7 +48,11 @@ export function becomeForked(parent: number): void {
     for (const stream of [stdout, stderr]) turnAwayFrom(stream);
   disownChildren();
   letProcessesGo();
-  define('ppid', { get: () => native.processStat(process.pid)?.[1] ?? parent, enumerable: true });
+  Object.defineProperty(process, 'ppid', {
+    get: () => native.processStat(process.pid)?.[1] ?? parent,
+    configurable: true,
+    enumerable: true,
+  });
 }
 
 /** The parent's child processes are not this one's: what they say is for the parent alone. */
@@ -61,15 +69,6 @@ function turnAwayFrom(stream: Stream | null | undefined): void {
   const { _handle: pipe } = (stream ?? {}) as { _handle?: { readStop?(): void; unref?(): void } };
   pipe?.readStop?.();
   pipe?.unref?.();
-}
-
-/** process.ppid is a getter that asks the kernel, which would name the fork server. */
-export function setParentPid(pid: number): void {
-  define('ppid', { get: () => pid, enumerable: true });
-}
-
-function define(name: string, descriptor: PropertyDescriptor): void {
-  Object.defineProperty(process, name, { configurable: true, ...descriptor });
 }
 
 /** How many random values Node keeps ready: randomUUID() 128, randomInt() 1,024. */

@@ -10,7 +10,7 @@ import { native } from '../native/native.js';
 import { selfName } from '../platform/self-name.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { ring } from '../wait/doorbell.js';
-import { setParentPid } from './after-fork.js';
+import { inheritAuthkey } from './authkey.js';
 import { seeToTheEnd } from './children.js';
 import { adoptIdentity, type Identity } from './identity.js';
 import { applyLimits, type Limits } from './limits.js';
@@ -24,6 +24,7 @@ import { carryOut, catchErrors, fail, takeOn } from './work.js';
 export interface Settings {
   readonly identity: Identity;
   readonly startMethod: StartMethod;
+  readonly authkey?: Uint8Array;
   readonly entry?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
@@ -47,7 +48,6 @@ export function runForked(index: number): Promise<void> {
   const payload = takePayload(index);
   const split = 4 + new DataView(payload.buffer).getUint32(0, true);
   const settings = decode(payload, 4, split - 4) as Settings;
-  setParentPid(settings.identity.parent.pid);
   return run(index, settings, payload.subarray(split));
 }
 
@@ -98,6 +98,7 @@ function run(index: number, settings: Settings, task: Uint8Array): Promise<void>
   prepareToRun();
   takeOn(settings.identity.name, (...outcome) => publish(index, ...outcome));
   adoptIdentity(settings.identity);
+  inheritAuthkey(settings.authkey);
   inheritStartMethod(settings.startMethod);
   if (settings.entry !== undefined) setEntry(settings.entry);
   process.title = settings.identity.name;

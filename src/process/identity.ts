@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { native } from '../native/native.js';
 import { onFork } from '../wait/forks.js';
+import { givenAuthkey, inheritAuthkey } from './authkey.js';
 import type { Process } from './process.js';
 import type { Thread } from './thread.js';
 
@@ -11,12 +13,15 @@ export interface Identity {
   readonly daemon: boolean;
   /** It is killed when its parent ends, and so are its children. */
   readonly bound: boolean;
-  readonly parent: {
-    readonly pid: number;
-    /** When it began, in clock ticks of the kernel: tells it from a later process with its pid. */
-    readonly start: number;
-    readonly name: string;
-  };
+  readonly parent: Parent;
+}
+
+/** Who started a process. */
+export interface Parent {
+  readonly pid: number;
+  /** When it began, in clock ticks of the kernel: tells it from a later process with its pid. */
+  readonly start: number;
+  readonly name: string;
 }
 
 let own: Identity | undefined;
@@ -42,6 +47,36 @@ export function adoptIdentity(given: Identity): void {
   own = given;
   counts.fill(0);
   present.process = present.thread = undefined;
+  tellParent(given.parent);
+}
+
+/** Does that very process run? One that has ended and waits to be reaped does not. */
+export function isRunning({ pid, start }: Parent): boolean {
+  const stat = native.processStat(pid);
+  return stat !== undefined && stat[0] !== 'Z' && stat[0] !== 'X' && stat[2] === start;
+}
+
+/** What those are called that the kernel takes for the parents of forked processes. */
+const SERVERS = new Set(['mh-forkserver\n', 'mh-guardian\n']);
+
+/** Has process.ppid name who started this process, as long as that runs; then who has it now, as the kernel says. */
+function tellParent(parent: Parent): void {
+  Object.defineProperty(process, 'ppid', {
+    configurable: true,
+    enumerable: true,
+    get: () => (isRunning(parent) ? parent.pid : adopterAfter(parent)),
+  });
+}
+
+/** Whose child this process is now that its parent is gone. The fork server is none of the family: its orphans are init's, so to speak. */
+function adopterAfter(parent: Parent): number {
+  const pid = native.processStat(process.pid)?.[1] ?? 1;
+  if (pid === parent.pid) return 1; // the last threads of that are about to end
+  try {
+    return SERVERS.has(readFileSync(`/proc/${pid}/comm`, 'latin1')) ? 1 : pid;
+  } catch {
+    return 1; // it has ended just now
+  }
 }
 
 /** The name of this process. */
@@ -73,16 +108,19 @@ onFork(() => {
 export interface SharedIdentity {
   readonly identity: Identity | undefined;
   readonly counts: Int32Array;
+  readonly authkey: Uint8Array | undefined;
 }
 
 export function shareIdentity(): SharedIdentity {
-  return { identity: own, counts };
+  return { identity: own, counts, authkey: givenAuthkey() };
 }
 
 /** In a thread. */
 export function joinIdentity(given: SharedIdentity): void {
   own = given.identity;
   counts = given.counts;
+  inheritAuthkey(given.authkey);
+  if (own) tellParent(own.parent); // a Worker's `process` asks the kernel
 }
 
 /** The path of the next process that this one creates. */

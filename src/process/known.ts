@@ -17,10 +17,17 @@ export class Known {
   }
 }
 
+/** What a process may do with itself. */
+const OF_ONESELF = new Set(['tell the authkey of', 'set the authkey of', 'set the priority of']);
+
 /** The same for a process. Its id is asked for anew each time, as it may have forked. */
 export class KnownProcess extends Known {
   get pid(): number {
     return process.pid;
+  }
+
+  override refusal(act: string): string | undefined {
+    return OF_ONESELF.has(act) ? undefined : super.refusal(act);
   }
 }
 

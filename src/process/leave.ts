@@ -75,7 +75,8 @@ function dropListeners(): void {
 /** Takes out of the callback that Node is about to call what it would do. */
 function stopCallback(): void {
   const resource = executionAsyncResource() as Record<string, unknown>;
-  if ('_onTimeout' in resource) Object.assign(resource, { _onTimeout: ignore, _timerArgs: undefined, _repeat: null });
+  if ('_onTimeout' in resource)
+    Object.assign(resource, { _onTimeout: ignore, _timerArgs: undefined, _repeat: null });
   else if ('_onImmediate' in resource) Object.assign(resource, { _onImmediate: ignore, _argv: undefined });
   else if (Object.getPrototypeOf(resource) === Object.prototype && 'callback' in resource)
     Object.assign(resource, { callback: ignore, args: undefined });

@@ -13,6 +13,7 @@ import { PROCESS, PROCESS_FLAG, PROCESS_STATE } from '../memory/layout.js';
 import { native } from '../native/native.js';
 import { haveAllLook } from '../wait/deaths.js';
 import { blockUntil } from '../wait/doorbell.js';
+import { checkedAuthkey, givenAuthkey, inheritAuthkey, programAuthkey } from './authkey.js';
 import { packPayload, type Settings } from './child.js';
 import { forgetChild, rememberChild } from './children.js';
 import { type End, Execution, type ExecutionOptions } from './execution.js';
@@ -104,6 +105,8 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   #spawned: ChildProcess | undefined;
   #stdout: Readable | null = null;
   #stderr: Readable | null = null;
+  /** Undefined: the program's. */
+  #authkey = givenAuthkey();
   #outcomeTaken = false;
   #missing = 0;
   /** Who reaps it if the fork server cannot. */
@@ -152,6 +155,30 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     this.permitLook('tell the signal that ended');
     this.#look();
     return this.end?.signalCode;
+  }
+
+  /**
+   * The key by which processes know each other: 32 random bytes, which a program's processes and threads share unless it is set.
+   * Settable until start(); in currentProcess() at any time, for what this thread makes from then on. Reading gives a copy.
+   *
+   * Python: `Process.authkey`.
+   */
+  get authkey(): Uint8Array {
+    if (this.known) this.permit('tell the authkey of');
+    return (this.known ? givenAuthkey() : this.#authkey)?.slice() ?? programAuthkey();
+  }
+  set authkey(authkey: Uint8Array) {
+    if (this.known) {
+      this.permit('set the authkey of');
+      inheritAuthkey(checkedAuthkey(authkey));
+      return;
+    }
+    this.permitLook('set the authkey of');
+    if (this.hasStarted)
+      throw new LifecycleError(
+        `Cannot set the authkey of ${this.name} as it has started: set it before start()`,
+      );
+    this.#authkey = checkedAuthkey(authkey);
   }
 
   /** What it prints, with `stdio: 'pipe'`. */
@@ -316,6 +343,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
         parent: { pid: process.pid, start: startOfProcess(), name: processName() },
       },
       startMethod: getStartMethod(),
+      ...(this.#authkey ? { authkey: this.#authkey } : {}),
       ...(forked ? {} : { entry: entryModule() }),
       ...(forked && (env || !place || !sameEntries(here, place.env)) ? { env: env ?? here } : {}),
       ...(forked && (cwd !== undefined || place?.cwd !== process.cwd())

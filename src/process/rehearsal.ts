@@ -10,7 +10,7 @@ import { native } from '../native/native.js';
 import { rehearseWaits } from '../sync/rehearse.js';
 import { forgetDeaths } from '../wait/deaths.js';
 import { depart } from '../wait/depart.js';
-import { randomGenerator, setParentPid } from './after-fork.js';
+import { randomGenerator } from './after-fork.js';
 import { packPayload, runForked, unprepare } from './child.js';
 import { forgetChildren, livingChildren } from './children.js';
 import { startOfProcess } from './identity.js';
@@ -76,7 +76,6 @@ async function liveOnce(work?: () => Promise<void>): Promise<void> {
   const settings = { identity, startMethod: 'forkserver', cwd: process.cwd() } as const;
   const task = encode({ target: fn, args: [1, 'b'] }, { root: '' });
   put(record, PROCESS.PAYLOAD, packPayload(settings, task), null);
-  setParentPid(process.ppid);
   randomGenerator()();
   await runForked(record);
   await work?.();
