@@ -314,3 +314,15 @@ test(
     }
   },
 );
+
+test('an authkey is bytes, and is set before the start', limit, async () => {
+  const child = new Process({ target: () => {} });
+  const set = (key: unknown) => () => {
+    child.authkey = key as Uint8Array;
+  };
+  for (const wrong of ['secret', 5, null, undefined, [1, 2]])
+    assert.throws(set(wrong), { name: 'TypeError', message: /"authkey": give bytes/ });
+  child.start();
+  assert.throws(set(new Uint8Array(3)), { name: 'LifecycleError', message: /before start/ });
+  await child.join();
+});

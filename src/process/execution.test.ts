@@ -375,8 +375,44 @@ for (const { kind, prefix, terminated, create } of executions) {
         { target: { module: 5 } },
         { target: { module: 'x', export: 5 } },
         { args: 'abc' },
+        { name: 5 },
+        { name: null },
+        { daemon: 'yes' },
       ])
         assert.throws(() => create(options as never), TypeError, JSON.stringify(options));
+      const child = create();
+      assert.throws(() => {
+        child.name = 5 as never;
+      }, /Cannot use 5 as "name": give a string/);
+      assert.throws(() => {
+        child.daemon = 1 as never;
+      }, /Cannot use 1 as "daemon": give true or false/);
+    });
+
+    test('a copy in a process that forked off its maker is of no use there', limit, async () => {
+      const child = run(forever);
+      const unstarted = create();
+      const { pid } = process;
+      const pretend = (id: number) =>
+        Object.defineProperty(process, 'pid', { value: id, configurable: true, enumerable: true });
+      pretend(pid + 1);
+      try {
+        for (const act of ['joinSync', 'terminate', 'isAlive'] as const)
+          assert.throws(
+            () => child[act](),
+            { name: 'LifecycleError', message: new RegExp(`process ${pid} made`) },
+            act,
+          );
+        for (const act of ['join', 'result'] as const)
+          await assert.rejects(child[act](), { name: 'LifecycleError' }, act);
+        assert.throws(() => child.exitCode, { name: 'LifecycleError' });
+        assert.throws(() => unstarted.start(), { name: 'LifecycleError' });
+        assert.equal(typeof child.name, 'string');
+      } finally {
+        pretend(pid);
+      }
+      child.terminate();
+      await child.join();
     });
   });
 }

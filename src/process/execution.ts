@@ -92,8 +92,8 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
       throw new TypeError(`Cannot pass ${typeof options.args} as "args": give an array`);
     this.#target = options.target === undefined ? undefined : portable(options.target);
     this.#args = options.args ?? [];
-    this.#name = checkedName(options.name ?? name);
-    this.#daemon = checkedDaemon(options.daemon ?? daemon);
+    this.#name = options.name === undefined ? name : checkedName(options.name);
+    this.#daemon = options.daemon === undefined ? daemon : checkedDaemon(options.daemon);
   }
 
   /** Settable at any time; what runs already keeps the name that it was started with. */
@@ -295,6 +295,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
   /** It keeps the parent's event loop alive: so it is unless it is a daemon. */
   ref(): this {
     if (this.#known) return this;
+    this.permitOpen('keep the event loop alive for');
     if (!this.#referenced && this.isAlive()) hold();
     this.#referenced = true;
     return this;
@@ -302,6 +303,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
 
   unref(): this {
     if (this.#known) return this;
+    this.permitOpen('keep the event loop alive for');
     if (this.#referenced && this.isAlive()) unhold();
     this.#referenced = false;
     return this;

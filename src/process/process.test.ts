@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { after, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { wait } from '../channel/wait.js';
 import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { alive, state, waitUntil } from '../testing/processes.js';
@@ -455,7 +456,46 @@ for (const [method, Process] of carriers) {
       await child.join();
       assert.throws(() => child.start(), LifecycleError);
       assert.throws(() => child.usage(), LifecycleError);
-      child.close();
+    });
+
+    test('a closed one tells its name and whether it is a daemon, and nothing else', limit, async () => {
+      const unstarted = new Process({ name: 'never' });
+      unstarted.close();
+      const ended = run(() => 1);
+      await ended.join();
+      ended.close();
+      for (const one of [unstarted, ended]) {
+        one.close();
+        await one[Symbol.asyncDispose]();
+        assert.equal(typeof one.name, 'string');
+        assert.equal(one.daemon, false);
+        const closed = { name: 'LifecycleError', message: /closed/ };
+        for (const act of [
+          'start',
+          'joinSync',
+          'isAlive',
+          'terminate',
+          'kill',
+          'interrupt',
+          'suspend',
+          'resume',
+          'usage',
+          'ref',
+          'unref',
+        ] as const)
+          assert.throws(() => one[act](), closed, act);
+        for (const what of ['pid', 'ident', 'exitCode', 'signalCode', 'state', 'stdout', 'stderr'] as const)
+          assert.throws(() => one[what], closed, what);
+        assert.throws(() => one.setPriority(1), closed);
+        assert.throws(() => {
+          one.daemon = true;
+        }, closed);
+        assert.throws(() => {
+          one.authkey = new Uint8Array(1);
+        }, closed);
+        for (const act of ['join', 'result'] as const) await assert.rejects(one[act](), closed, act);
+        await assert.rejects(wait([one]), closed);
+      }
     });
   });
 }

@@ -35,7 +35,7 @@ import {
   write,
 } from './records.js';
 import { checkAffinity, checkPriority, setAffinityOf, setPriorityOf } from './scheduling.js';
-import { currentBirthplace, isGone, isServerOwn, startForked, withoutOptions } from './server.js';
+import { bornWith, currentBirthplace, isGone, isServerOwn, startForked, withoutOptions } from './server.js';
 import { checkStartMethod, getStartMethod, type StartMethod } from './start-method.js';
 import { type ProcessState, type ProcessUsage, stateOf, usageOf } from './usage.js';
 
@@ -87,6 +87,8 @@ interface NodeHandle {
 }
 
 let nullDevice: number | undefined;
+
+bornWith(__filename); // of what extends it, and for children who start their own
 
 /**
  * A real operating-system process running a function.
