@@ -1,6 +1,4 @@
-import { ChildProcess } from 'node:child_process';
 import { randomInt, randomUUID } from 'node:crypto';
-import type { Stream } from 'node:stream';
 import { forget } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { forgetNamed } from '../sync/named.js';
@@ -9,6 +7,7 @@ import { forgetDoorbell, renewDoorbell } from '../wait/doorbell.js';
 import { dropWaits, forgetWaits } from '../wait/park.js';
 import { disownChildren, rememberedChildren } from './children.js';
 import { leaveServer } from './server.js';
+import { disownSubprocesses, turnAwayFrom } from './subprocesses.js';
 
 /*
  * What a fork copied and must not have: the identity of the parent, its randomness, and Node's ways to end, which
@@ -47,28 +46,12 @@ export function becomeForked(parent: number): void {
   for (const { stdout, stderr } of rememberedChildren())
     for (const stream of [stdout, stderr]) turnAwayFrom(stream);
   disownChildren();
-  letProcessesGo();
+  disownSubprocesses();
   Object.defineProperty(process, 'ppid', {
     get: () => native.processStat(process.pid)?.[1] ?? parent,
     configurable: true,
     enumerable: true,
   });
-}
-
-/** The parent's child processes are not this one's: what they say is for the parent alone. */
-function letProcessesGo(): void {
-  const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
-  for (const handle of handles) {
-    if (!(handle instanceof ChildProcess)) continue;
-    for (const stream of handle.stdio) turnAwayFrom(stream);
-  }
-}
-
-/** Does not read from it, nor stay for it. */
-function turnAwayFrom(stream: Stream | null | undefined): void {
-  const { _handle: pipe } = (stream ?? {}) as { _handle?: { readStop?(): void; unref?(): void } };
-  pipe?.readStop?.();
-  pipe?.unref?.();
 }
 
 /** How many random values Node keeps ready: randomUUID() 128, randomInt() 1,024. */
