@@ -467,6 +467,15 @@ static napi_value exit_now(napi_env env, napi_callback_info info) {
   _exit((int)number(&c, 0));
 }
 
+/* (fd, Uint8Array) */
+static napi_value write_all(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  void *bytes = NULL;
+  size_t length = 0;
+  napi_get_typedarray_info(env, c.args[1], NULL, &length, &bytes, NULL, NULL);
+  return result_or_throw(env, "write", mh_write_all((int)number(&c, 0), bytes, length));
+}
+
 /* A string argument; what is longer is cut, which TypeScript has seen to. */
 #define MAX_STRING 256
 static const char *string(const struct call *c, size_t i, char text[MAX_STRING]) {
@@ -700,6 +709,7 @@ NAPI_MODULE_INIT() {
       FUNCTION("client", client_fd),
       FUNCTION("onLoopEnd", on_loop_end),
       FUNCTION("exit", exit_now),
+      FUNCTION("writeAll", write_all),
       FUNCTION("openGuarded", open_guarded),
       FUNCTION("closeGuarded", close_guarded_fd),
       FUNCTION("memoryCreate", memory_create),

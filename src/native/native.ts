@@ -154,6 +154,8 @@ export interface Native {
   randomBits(): number;
   /** This process's id, from the kernel. */
   processId(): number;
+  /** Writes all of it, however long its reader takes; also where the descriptor is set not to block. */
+  writeAll(fd: number, bytes: Uint8Array): void;
   /** Ends the process at once. */
   exit(status: number): never;
 

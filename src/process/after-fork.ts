@@ -6,6 +6,7 @@ import { forgetDeaths } from '../wait/deaths.js';
 import { forgetDoorbell, renewDoorbell } from '../wait/doorbell.js';
 import { dropWaits, forgetWaits } from '../wait/park.js';
 import { disownChildren, rememberedChildren } from './children.js';
+import { forgetOutputs } from './printing.js';
 import { leaveServer } from './server.js';
 import { disownSubprocesses, turnAwayFrom } from './subprocesses.js';
 
@@ -21,6 +22,7 @@ export function becomeChild({ preloaded }: { preloaded: boolean }): void {
   forgetNamed();
   forgetDeaths();
   forgetDoorbell();
+  forgetOutputs();
   beAnother(preloaded);
 }
 

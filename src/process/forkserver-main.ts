@@ -8,6 +8,7 @@ import * as commons from '../memory/commons.js';
 import { native } from '../native/native.js';
 import { becomeChild } from './after-fork.js';
 import { prepareToRun, runForked } from './child.js';
+import { printAtOnce } from './printing.js';
 import { rehearse, rehearseAsChild, settleHeap } from './rehearsal.js';
 import { inheritServer, type ServerOptions } from './server.js';
 
@@ -15,6 +16,7 @@ import { inheritServer, type ServerOptions } from './server.js';
 const NODE_20 = '115';
 
 const options = JSON.parse(process.argv[2]) as ServerOptions;
+printAtOnce();
 commons.join(options.arena, options.bytes);
 for (const fd of [options.requests, options.client, options.lifeline]) native.setCloexec(fd);
 process.argv = [...options.argv];

@@ -1,6 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { openSync } from 'node:fs';
-import { Socket } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
@@ -20,6 +18,7 @@ import { type End, Execution, type ExecutionOptions } from './execution.js';
 import { identity, nextPath, present, processName, startOfProcess } from './identity.js';
 import { Known, KnownProcess } from './known.js';
 import { brokenLimit, checkLimits, PROCESS_BOUNDS } from './limits.js';
+import { type PipedOutput, startWithOutputs } from './piped.js';
 import {
   claimRecord,
   drop,
@@ -48,7 +47,10 @@ export interface ProcessOptions<A extends readonly unknown[], R> extends Executi
   priority?: number;
   /** CPU indices it may run on. */
   affinity?: readonly number[];
-  /** 'inherit' (default), 'ignore', or 'pipe' (then `stdout` and `stderr` are Readables). */
+  /**
+   * 'inherit' (default), 'ignore', or 'pipe' (then `stdout` and `stderr` are Readables). What it prints is written at once,
+   * and so is never lost, however it ends; what nobody can read any more is dropped, which does not fail it.
+   */
   stdio?: 'inherit' | 'ignore' | 'pipe';
   /**
    * What it may use, or it ends and result() rejects with a WorkerDiedError that says so.
@@ -86,8 +88,6 @@ interface NodeHandle {
   readonly _handle?: { onexit(exitCode: number, signalCode: string): void };
 }
 
-let nullDevice: number | undefined;
-
 bornWith(__filename); // of what extends it, and for children who start their own
 
 /**
@@ -105,8 +105,8 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   #record = -1;
   #pid: number | undefined;
   #spawned: ChildProcess | undefined;
-  #stdout: Readable | null = null;
-  #stderr: Readable | null = null;
+  #stdout: PipedOutput | null = null;
+  #stderr: PipedOutput | null = null;
   /** Undefined: the program's. */
   #authkey = givenAuthkey();
   #outcomeTaken = false;
@@ -183,7 +183,11 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     this.#authkey = checkedAuthkey(authkey);
   }
 
-  /** What it prints, with `stdio: 'pipe'`. */
+  /**
+   * What it prints, with `stdio: 'pipe'`. It ends once neither it nor anything that it has started can print any more. When the
+   * child has ended, what it printed is here until somebody reads it, also after 'exit' and join(). While it lives and
+   * nobody reads, it waits to print more than some 128 KiB.
+   */
   get stdout(): Readable | null {
     this.permitOpen('read the output of');
     return this.#stdout;
@@ -318,8 +322,11 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
       record = claimRecord();
       put(record, PROCESS.PAYLOAD, payload, tickets);
       write(record, PROCESS.FLAGS, this.endsWithParent ? PROCESS_FLAG.DAEMON : 0);
-      if (method === 'forkserver') this.#fork(record);
-      else this.#spawn(record);
+      const outputs = startWithOutputs(this.#options.stdio ?? 'inherit', fds => {
+        if (method === 'forkserver') this.#fork(record, fds);
+        else this.#spawn(record, fds);
+      });
+      if (outputs) [this.#stdout, this.#stderr] = outputs;
     } catch (error) {
       if (record >= 0) releaseRecord(record);
       if (tickets) haveAllLook();
@@ -357,35 +364,14 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     };
   }
 
-  #fork(record: number): void {
-    const stdio = this.#options.stdio ?? 'inherit';
+  #fork(record: number, fds: readonly [number, number] | undefined): void {
     move(record, PROCESS_STATE.CLAIMED, PROCESS_STATE.REQUESTED);
-    if (stdio === 'pipe') {
-      const [out, outEnd] = native.pipe();
-      const [err, errEnd] = native.pipe();
-      try {
-        startForked(record, [outEnd, errEnd]);
-      } catch (error) {
-        native.close(out);
-        native.close(err);
-        throw error;
-      } finally {
-        native.close(outEnd);
-        native.close(errEnd);
-      }
-      this.#stdout = new Socket({ fd: out, readable: true, writable: false });
-      this.#stderr = new Socket({ fd: err, readable: true, writable: false });
-    } else if (stdio === 'ignore') {
-      nullDevice ??= openSync('/dev/null', 'r+');
-      startForked(record, [nullDevice, nullDevice]);
-    } else {
-      // The server's own are those of the process that made it.
-      startForked(record, isServerOwn() ? undefined : [1, 2]);
-    }
+    // The server's own are those of the process that made it.
+    startForked(record, fds ?? (isServerOwn() ? undefined : [1, 2]));
   }
 
-  #spawn(record: number): void {
-    const { env, cwd, stdio = 'inherit' } = this.#options;
+  #spawn(record: number, fds: readonly [number, number] | undefined): void {
+    const { env, cwd } = this.#options;
     write(record, PROCESS.FLAGS, read(record, PROCESS.FLAGS) | PROCESS_FLAG.SPAWNED);
     const child = spawn(
       process.execPath,
@@ -395,7 +381,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
         ...[native.arenaFd(), native.arenaBytes(), record].map((value, i) => String(i === 0 ? 3 : value)),
         ...process.argv,
       ],
-      { stdio: ['ignore', stdio, stdio, native.arenaFd()], env: env ?? process.env, cwd },
+      { stdio: ['ignore', ...(fds ?? (['inherit', 'inherit'] as const)), native.arenaFd()], env, cwd },
     );
     // Node tells of a failure twice: no pid now, and this event later.
     child.on('error', () => {});
@@ -407,8 +393,6 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     write(record, PROCESS.PID, child.pid);
     move(record, PROCESS_STATE.CLAIMED, PROCESS_STATE.RUNNING);
     this.#spawned = child;
-    this.#stdout = child.stdout;
-    this.#stderr = child.stderr;
     child.on('exit', (code, signal) => {
       this.#reaped(signal ? os.constants.signals[signal] : (code ?? 0) << 8);
       this.update();
@@ -487,6 +471,8 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     if (isUnread) haveAllLook();
     this.#record = -1;
     forgetChild(this);
+    this.#stdout?.childEnded();
+    this.#stderr?.childEnded();
     if (!this.#outcomeTaken) this.settle({ error: this.#death(end, flags) }, { quiet: end.exitCode === 0 });
     this.finish(end);
   }

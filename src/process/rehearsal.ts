@@ -14,6 +14,7 @@ import { randomGenerator } from './after-fork.js';
 import { packPayload, runForked, unprepare } from './child.js';
 import { forgetChildren, livingChildren } from './children.js';
 import { startOfProcess } from './identity.js';
+import { rehearsePrinting } from './printing.js';
 import { claimRecord, put, releaseRecord } from './records.js';
 
 /*
@@ -46,6 +47,7 @@ export async function rehearse(): Promise<void> {
 async function rehearseUse(): Promise<void> {
   await rehearseWaits();
   await rehearseChannels();
+  rehearsePrinting();
 }
 
 /** In the server's first child: does what all will do, for the server to learn which pages that takes. */
