@@ -229,6 +229,22 @@ export const scenarios = [
       'child has to import first. CPython joins by blocking, as joinSync does.',
   },
   {
+    id: 'fork',
+    title: 'fork(), _exit(), waitpid()',
+    unit: 'ms',
+    better: 'lower',
+    measure: 'lifecycle',
+    options: { ms: 1_200, method: 'os.fork' },
+    columns: ['p99'],
+    contenders: [
+      { ...ours('manyhands', {}), execArgv: ['--single-threaded'] },
+      python('CPython', {}),
+      node('spawn of /bin/true', 'floor', { program: '/bin/true' }),
+    ],
+    targets: [],
+    note: "Most of it is the kernel's copying of page tables: Node's process is five times as large as CPython's.",
+  },
+  {
     id: 'start-500',
     title: '500 in a row: the last 100 beside the first 100',
     unit: '×',

@@ -10,7 +10,9 @@ const dist = path.resolve(process.env.MANYHANDS_DIST ?? path.join(import.meta.di
 const {
   Condition,
   EventFlag,
+  fork,
   Lock,
+  os,
   Pipe,
   Pool,
   Process,
@@ -24,6 +26,7 @@ const {
 
 /** `sync`: join by blocking, not by the event loop. `target`: 'imported' for a function that the child has to import. */
 export function lifecycle({ method, target, sync = false }) {
+  if (method === 'os.fork') return forkAndWait;
   setStartMethod(method);
   const run = target === 'imported' ? nothing : () => {};
   return sync
@@ -33,6 +36,12 @@ export function lifecycle({ method, target, sync = false }) {
     : async () => {
         await new Process({ target: run }).start().join();
       };
+}
+
+function forkAndWait() {
+  const pid = fork();
+  if (pid === 0) os._exit(0);
+  os.waitpidSync(pid);
 }
 
 export function startIdle(file) {

@@ -26,7 +26,14 @@ export async function measure(scenario, contender, { python, execArgv = [] }) {
       ? [python, [path.join(folder, 'contenders/cpython.py'), scenario.measure, options]]
       : [
           process.execPath,
-          [...execArgv, path.join(folder, 'measure.mjs'), scenario.measure, contender.module, options],
+          [
+            ...execArgv,
+            ...(contender.execArgv ?? []),
+            path.join(folder, 'measure.mjs'),
+            scenario.measure,
+            contender.module,
+            options,
+          ],
         ];
   const [file, ...rest] = [...(scenario.oneCore ? pinned() : []), command, ...args];
   const child = spawn(file, rest, {

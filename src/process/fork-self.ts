@@ -1,6 +1,6 @@
 import { native } from '../native/native.js';
 import { type Bequest, prepareFork } from '../wait/forks.js';
-import { becomeForked } from './after-fork.js';
+import { becomeForked, rehearseFork } from './after-fork.js';
 
 /** Node 20's number, as it counts versions of its binary interface. */
 const NODE_20 = '115';
@@ -15,6 +15,7 @@ const left = new Map<number, readonly Bequest[]>();
  * catches end the child, waits for it, and calls forkedHasEnded().
  */
 export function forkSelf(): number {
+  rehearseFork();
   const bequests = prepareFork();
   const parent = native.processId();
   let pid: number;
