@@ -212,7 +212,13 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
         `it is ${nameOf(base.prototype)} "${object.name}", which only the thread that made it can use`,
         'send what the other side needs of it, such as its name, its pid or its result',
       );
-    const hidden = privateMemberAbove(Object.getPrototypeOf(object), base.prototype);
+    const prototype = Object.getPrototypeOf(object) as object;
+    if (prototype.constructor?.prototype !== prototype)
+      throw onTheWay(
+        new Failure('its prototype is not that of a class', 'make it by "new" of a class that has run()'),
+        'this',
+      );
+    const hidden = privateMemberAbove(prototype, base.prototype);
     if (hidden)
       throw onTheWay(
         new Failure(
@@ -225,7 +231,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
     for (const key of Object.keys(object))
       if (!OF_EVENT_EMITTERS.has(key)) setOwn(fields, key, (object as unknown as typeof fields)[key]);
     return {
-      class: object.constructor as unknown as Shell['class'],
+      class: prototype.constructor,
       this: fields,
       target: object.#target,
       args: object.#args,

@@ -271,6 +271,7 @@ for (const carrier of executions) {
           new Plain().arrow(),
           { path: 'this.tick, closure of anonymous function → this', message: /make it a method/ },
         ],
+        [Object.setPrototypeOf(new Base(), { __proto__: Base.prototype, run: () => 1 }), { path: 'this' }],
         [new Capturing(), { path: 'class, closure of Capturing → socket' }],
       ] as const) {
         assert.throws(() => one.start(), { name: 'SerializationError', ...told });
