@@ -6,7 +6,7 @@ import { forgetDeaths } from '../wait/deaths.js';
 import { forgetDoorbell, renewDoorbell } from '../wait/doorbell.js';
 import { dropWaits, forgetWaits } from '../wait/park.js';
 import { disownChildren, rememberedChildren } from './children.js';
-import { forgetOutputs } from './printing.js';
+import { forgetOutputs, printError } from './printing.js';
 import { leaveServer } from './server.js';
 import { disownSubprocesses, turnAwayFrom } from './subprocesses.js';
 
@@ -104,12 +104,35 @@ export function randomGenerator(): () => number {
   };
 }
 
+/** What Node calls at its ends; it takes codes as strings, too. */
+interface NodeEnds {
+  reallyExit(code: unknown): never;
+  /** True: somebody has handled the error. */
+  _fatalException(error: unknown, fromPromise: boolean): boolean;
+}
+
+/** As Node's exit codes: an error that nobody handled, and one thrown over its handling. */
+const UNHANDLED = 1;
+const FAILED_HANDLER = 7;
+
 /**
- * At its natural end Node would wait for V8's worker threads, and process.exit() would join them: here both end in a
- * plain _exit(), after 'beforeExit' and 'exit' as ever.
+ * At its natural end Node would wait for V8's worker threads, and process.exit() would join them, as would the end after
+ * an error: here all end in a plain _exit(), after 'beforeExit' and 'exit' as ever.
  */
 function mendExit(): void {
-  (process as unknown as { reallyExit(code: number): never }).reallyExit = code => native.exit(code);
+  const node = process as unknown as NodeEnds;
+  const { _fatalException } = node;
+  node.reallyExit = code => native.exit(Number(code));
+  node._fatalException = (error, fromPromise) => {
+    try {
+      if (_fatalException(error, fromPromise)) return true;
+    } catch (another) {
+      printError(another);
+      native.exit(FAILED_HANDLER);
+    }
+    printError(error); // the program has taken away who would have handled it
+    native.exit(UNHANDLED);
+  };
   native.onLoopEnd(final => {
     if (final) process.exit();
     else process.emit('beforeExit', Number(process.exitCode ?? 0));

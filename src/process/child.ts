@@ -72,8 +72,9 @@ function takePayload(index: number): Uint8Array {
 
 /** Sets every variable anew rather than the object: process.env is what child_process and getenv() look at. */
 function replaceEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  for (const name of Object.keys(process.env)) if (!(name in env)) delete process.env[name];
-  for (const [name, value] of Object.entries(env)) if (process.env[name] !== value) process.env[name] = value;
+  for (const name of Object.keys(process.env)) if (env[name] === undefined) delete process.env[name];
+  for (const [name, value] of Object.entries(env))
+    if (value !== undefined && process.env[name] !== value) process.env[name] = value;
   return process.env;
 }
 

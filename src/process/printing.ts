@@ -1,6 +1,8 @@
 import { Writable } from 'node:stream';
 import { isatty } from 'node:tty';
+import { inspect } from 'node:util';
 import { native } from '../native/native.js';
+import { selfName } from '../platform/self-name.js';
 
 /*
  * process.stdout and process.stderr of a child. Node's would write to a pipe or socket when the event loop comes to it: what has
@@ -28,6 +30,13 @@ export class Printer extends Writable {
     }
     done();
   }
+}
+
+/** Says on stderr that this error ends this process or thread, as `Process-1: Error: …` with its stack. */
+export function printError(error: unknown): void {
+  try {
+    process.stderr.write(`${selfName()}: ${inspect(error)}\n`);
+  } catch {} // nobody listens: there is no other place to say it
 }
 
 const OUTPUTS = { stdout: 1, stderr: 2 } as const;

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
@@ -39,9 +40,12 @@ import { checkStartMethod, getStartMethod, type StartMethod } from './start-meth
 import { type ProcessState, type ProcessUsage, stateOf, usageOf } from './usage.js';
 
 export interface ProcessOptions<A extends readonly unknown[], R> extends ExecutionOptions<A, R> {
-  /** Its whole environment. Default: this process's, as it is at start(). */
-  env?: Record<string, string>;
-  /** Its working directory. Default: this process's. */
+  /**
+   * Its whole environment; what is undefined is left out. Default: this process's, as it is at start(). NODE_OPTIONS in it counts by `spawn` only: other
+   * children are born with the options of this process.
+   */
+  env?: Readonly<Record<string, string | undefined>>;
+  /** Its working directory; start() throws a LifecycleError if there is none. Default: this process's. */
   cwd?: string;
   /** Nice value, −20 (first) to 19 (last). */
   priority?: number;
@@ -314,6 +318,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
       throw new LifecycleError(
         `Cannot start ${this.name} as ${identity()?.name} is a daemon: start it from a process that is none`,
       );
+    this.#checkFolder();
     const { result: payload, tickets } = collectTickets(() =>
       packPayload(this.#settings(method), this.encodeTask()),
     );
@@ -336,6 +341,20 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     this.#pid = read(record, PROCESS.PID);
     this.#guardian = read(record, PROCESS.GUARDIAN);
     rememberChild(this);
+  }
+
+  /** Both methods would fail for it later, each in its way. */
+  #checkFolder(): void {
+    const { cwd } = this.#options;
+    if (cwd === undefined) return;
+    try {
+      accessSync(`${cwd}/.`, constants.X_OK);
+    } catch (cause) {
+      throw new LifecycleError(
+        `Cannot start ${this.name} in ${path.resolve(cwd)} as that is no folder that it may enter: make it one, or give another "cwd"`,
+        { cause },
+      );
+    }
   }
 
   #settings(method: StartMethod): Settings {
@@ -550,12 +569,26 @@ function checkOptions({ stdio, env, cwd, priority, affinity, limits }: ProcessOp
   checkLimits(limits, PROCESS_BOUNDS);
   if (stdio !== undefined && !['inherit', 'ignore', 'pipe'].includes(stdio))
     throw new RangeError(`Cannot use ${String(stdio)} as "stdio": give 'inherit', 'ignore' or 'pipe'`);
-  if (env !== undefined && (typeof env !== 'object' || env === null))
-    throw new TypeError('Cannot use that as "env": give an object of strings');
-  if (cwd !== undefined && typeof cwd !== 'string')
+  if (env !== undefined) checkEnv(env);
+  if (cwd !== undefined && (typeof cwd !== 'string' || cwd === ''))
     throw new TypeError('Cannot use that as "cwd": give a path');
   if (priority !== undefined) checkPriority(priority);
   if (affinity !== undefined) checkAffinity(affinity);
+}
+
+/** As the system has it: neither it nor Node would say what is wrong. */
+function checkEnv(env: unknown): void {
+  if (typeof env !== 'object' || env === null)
+    throw new TypeError('Cannot use that as "env": give an object of strings');
+  for (const [name, value] of Object.entries(env)) {
+    if (value === undefined) continue;
+    if (typeof value !== 'string')
+      throw new TypeError(`Cannot use that as "env.${name}": give a string rather than a ${typeof value}`);
+    if (!/^[^=\0]+$/.test(name) || value.includes('\0'))
+      throw new RangeError(
+        `Cannot use "env.${name}": a name may be neither empty nor contain "=", and neither it nor its value NUL`,
+      );
+  }
 }
 
 function sameEntries(a: NodeJS.ProcessEnv, b: NodeJS.ProcessEnv): boolean {

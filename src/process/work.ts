@@ -1,11 +1,11 @@
-import { inspect } from 'node:util';
 import { collectTickets, type Tickets } from '../channel/tickets.js';
 import { decodeAsync } from '../codec/decode.js';
 import { encode } from '../codec/encode.js';
 import { encodeThrown } from '../codec/errors.js';
-import { nameSelf, selfName } from '../platform/self-name.js';
+import { nameSelf } from '../platform/self-name.js';
 import '../shared/register.js';
 import { onFork } from '../wait/forks.js';
+import { printError } from './printing.js';
 import { OUTCOME } from './records.js';
 import { callTarget, type PortableTarget } from './target.js';
 
@@ -95,9 +95,7 @@ export function fail(error: unknown): void {
   const { result: message, tickets } = collectTickets(() => encodeThrown(error));
   const isOutcome = publish !== undefined;
   settle(OUTCOME.THREW, message, tickets);
-  try {
-    if (!report?.(isOutcome ? null : message)) process.stderr.write(`${selfName()}: ${inspect(error)}\n`);
-  } catch {} // nobody listens: there is no other place to say it
+  if (!report?.(isOutcome ? null : message)) printError(error);
   process.exit(1);
 }
 
