@@ -449,12 +449,21 @@ static napi_value hold_children(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
-/* The descriptor by which this process asks its fork server, −1: none. With an argument, sets it. */
+/*
+ * The descriptor by which this process asks its fork server, −1: none. An argument takes its place, under its number if there is
+ * one: other threads may be about to use that.
+ */
 static napi_value client_fd(napi_env env, napi_callback_info info) {
   static int client = -1;
   struct call c = open_call(env, info);
-  if (c.count > 0) client = (int)number(&c, 0);
-  return result_number(env, client);
+  if (c.count > 0) {
+    int given = (int)number(&c, 0), none = -1;
+    if (!__atomic_compare_exchange_n(&client, &none, given, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) && none != given) {
+      dup3(given, none, O_CLOEXEC);
+      close(given);
+    }
+  }
+  return result_number(env, __atomic_load_n(&client, __ATOMIC_SEQ_CST));
 }
 
 static napi_value on_loop_end(napi_env env, napi_callback_info info) {

@@ -43,6 +43,7 @@ struct mh_header {
   uint32_t deaths;            /* +1 for each participant found dead with its record not given back */
   uint32_t server_births;     /* +1 for each server that came to serve */
   uint32_t guardian_deaths;   /* +1 for each guardian that its server found gone */
+  uint32_t server_pairs;      /* +1 for each pair of guardian and server that was begun */
   uint32_t allocator[32];     /* belongs to src/memory */
   uint32_t waiting[32];       /* belongs to src/wait */
   uint32_t sync[32];          /* belongs to src/sync */

@@ -19,6 +19,7 @@ export const HEADER = {
   DEATHS: 6,
   SERVER_BIRTHS: 7,
   GUARDIAN_DEATHS: 8,
+  SERVER_PAIRS: 9,
 } as const;
 /** 32 words for the allocator, 32 for the wait queues, 32 for synchronisation objects. */
 export const ALLOCATOR = layout.allocatorOffset / 4;

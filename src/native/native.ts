@@ -146,7 +146,7 @@ export interface Native {
   dropWatches(): void;
   /** Replaces this process's program by another. `environment`: NAME=value. Descriptors below `fds` stay open, others as they are marked. */
   execute(program: string, args: readonly string[], environment: readonly string[], fds: number): never;
-  /** The descriptor by which this process (all its threads) asks its fork server; −1: none. An argument sets it. */
+  /** The descriptor by which this process (all its threads) asks its fork server; −1: none. What is given takes its place. */
   client(fd?: number): number;
   /** When the event loop has nothing left to do, calls `listener` with 0, and if there is still nothing, with 1. */
   onLoopEnd(listener: (final: 0 | 1) => void): void;

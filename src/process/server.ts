@@ -136,7 +136,7 @@ export function startForked(index: number, fds: readonly [number, number] | unde
   let deadline = performance.now() + LONGEST_START;
   let births = Atomics.load(words, HEADER.SERVER_BIRTHS);
   let stillborn = 0;
-  let epoch = ask(index, fds);
+  let asked = ask(index, fds);
   for (;;) {
     const word = Atomics.load(words, state);
     const seen = stateIn(word);
@@ -148,9 +148,10 @@ export function startForked(index: number, fds: readonly [number, number] | unde
       );
     }
     if (native.futexWait(state, word, PATIENCE) !== 2) continue;
-    const lost = Atomics.load(words, HEADER.SERVER_EPOCH) !== epoch || isDeaf();
+    const lost = Atomics.load(words, HEADER.SERVER_EPOCH) !== asked.epoch || isDeaf();
+    const replaced = Atomics.load(words, HEADER.SERVER_PAIRS) !== asked.pairs;
+    if (lost || replaced) requestAgain(index);
     if (lost) {
-      requestAgain(index);
       const now = Atomics.load(words, HEADER.SERVER_BIRTHS);
       stillborn = now === births ? stillborn + 1 : 0;
       births = now;
@@ -161,23 +162,31 @@ export function startForked(index: number, fds: readonly [number, number] | unde
       throw new LifecycleError(
         'Cannot start a process as the fork server does not come up: see what it printed to stderr, or use setStartMethod("spawn")',
       );
-    if (lost) epoch = ask(index, fds);
+    if (lost || replaced) asked = ask(index, fds);
   }
 }
 
-/** Sends the request. Returns the epoch of the server that it went to. */
-function ask(index: number, fds: readonly [number, number] | undefined): number {
+/** Which server a request went to. */
+interface Asked {
+  readonly epoch: number;
+  readonly pairs: number;
+}
+
+/** Sends the request. */
+function ask(index: number, fds: readonly [number, number] | undefined): Asked {
   for (let attempt = 0; ; attempt++) {
     if (native.client() < 0 || isDeaf()) launch();
-    const epoch = Atomics.load(words, HEADER.SERVER_EPOCH);
+    const asked = {
+      epoch: Atomics.load(words, HEADER.SERVER_EPOCH),
+      pairs: Atomics.load(words, HEADER.SERVER_PAIRS),
+    };
     try {
       if (fds) native.request(native.client(), index, ...fds);
       else native.request(native.client(), index);
-      return epoch;
+      return asked;
     } catch (error) {
       if (attempt === 3) throw error;
-      native.close(native.client());
-      native.client(-1);
+      launch();
     }
   }
 }
@@ -195,7 +204,6 @@ export function withoutOptions(options: readonly string[], unwanted: RegExp): st
 }
 
 function launch(): void {
-  if (native.client() >= 0) native.close(native.client());
   const [client, requests] = native.socketPair();
   lifeline ??= native.pipe();
   birthsBefore = Atomics.load(words, HEADER.SERVER_BIRTHS);
@@ -235,6 +243,8 @@ function launch(): void {
   child.unref();
   guardian = child;
   native.client(client);
+  // Other threads of this process may wait for a server that is gone, and would not know it by the new one.
+  Atomics.add(words, HEADER.SERVER_PAIRS, 1);
 }
 
 /** In a forked child: the server is the parent's. */
