@@ -75,7 +75,7 @@ struct mh_participant {
   uint32_t ready;          /* belongs to src/wait */
   uint32_t nodes;          /* belongs to src/wait */
   uint32_t kin;            /* of one that was forked from another: tag of who looks after it, as nobody else may; else 0 */
-  uint32_t spare[16];
+  uint32_t who[16];        /* belongs to src/process */
 };
 
 enum mh_reason {

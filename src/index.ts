@@ -14,7 +14,12 @@ export { type Context, getContext } from './pool/context.js';
 export type { MappedIterator } from './pool/imap.js';
 export { type MapOptions, Pool, type PoolOptions, type PoolStats, type TaskOptions } from './pool/pool.js';
 export { activeChildren, currentProcess } from './process/current-process.js';
-export { currentThread, mainThread } from './process/current-thread.js';
+export {
+  activeThreadCount,
+  currentThread,
+  enumerateThreads,
+  mainThread,
+} from './process/current-thread.js';
 export type { ExecutionOptions } from './process/execution.js';
 export { fork } from './process/fork.js';
 export * as os from './process/os.js';
@@ -28,7 +33,8 @@ export {
   setStartMethod,
 } from './process/start-method.js';
 export type { Target } from './process/target.js';
-export { Thread, type ThreadOptions } from './process/thread.js';
+export { type ExceptHook, Thread, type ThreadFailure, type ThreadOptions } from './process/thread.js';
+export { Timer } from './process/timer.js';
 export type { ProcessState, ProcessUsage } from './process/usage.js';
 export { SharedArray } from './shared/shared-array.js';
 export type { NumberOf, TypeCode, TypedArrayOf } from './shared/types.js';

@@ -48,6 +48,7 @@ export const PARTICIPANT = {
   READY: 13,
   NODES: 14,
   KIN: 15,
+  WHO: 16,
 } as const;
 export const PARTICIPANT_STATE = { FREE: 0, LIVE: 1, DEAD: 2, LEFT: 3 } as const;
 

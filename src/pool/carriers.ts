@@ -2,7 +2,7 @@ import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { entryModule } from '../codec/functions/modules.js';
 import type { Ending } from '../errors/errors.js';
-import { shareIdentity } from '../process/identity.js';
+import { nextThreadName, type SharedIdentity, shareIdentity } from '../process/identity.js';
 import { Process } from '../process/process.js';
 import { bornWith } from '../process/server.js';
 import type { StartMethod } from '../process/start-method.js';
@@ -68,6 +68,14 @@ class ProcessCarrier implements Carrier {
   }
 }
 
+/** What a worker that is a thread is told at its birth. */
+export interface ThreadData {
+  readonly options: WorkerOptions;
+  readonly name: string;
+  readonly identity: SharedIdentity;
+  readonly entry: string | undefined;
+}
+
 class ThreadCarrier implements Carrier {
   readonly process = undefined;
   readonly pid = process.pid;
@@ -75,7 +83,12 @@ class ThreadCarrier implements Carrier {
 
   constructor(options: WorkerOptions, ended: (end: Ending) => void) {
     this.#worker = new Worker(path.join(__dirname, 'thread-main.js'), {
-      workerData: { options, entry: entryModule(), identity: shareIdentity() },
+      workerData: {
+        options,
+        name: nextThreadName().replace('Thread', 'PoolWorker'),
+        identity: shareIdentity(),
+        entry: entryModule(),
+      } satisfies ThreadData,
     });
     this.#worker.unref();
     this.#worker.on('error', () => {}); // an uncaught error ends it: told by 'exit'

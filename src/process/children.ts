@@ -59,6 +59,12 @@ export function forgetThread(thread: Thread<any, any>): void {
   threads.delete(thread);
 }
 
+/** The threads that this one has started and that live. */
+export function livingThreads(): Thread[] {
+  for (const thread of threads) thread.isAlive();
+  return [...threads];
+}
+
 export function forgetChild(child: Process<any, any>): void {
   children.delete(child);
 }

@@ -133,21 +133,3 @@ export function nextPath(): string {
 export function nextThreadName(): string {
   return `Thread-${Atomics.add(counts, THREADS, 1) + 1}`;
 }
-
-/** What a Thread is told of itself. */
-export interface ThreadIdentity {
-  readonly name: string;
-  readonly daemon: boolean;
-}
-
-let thread: ThreadIdentity | undefined;
-
-/** This thread's; undefined if it is the main thread, or none that Thread started. */
-export function threadIdentity(): ThreadIdentity | undefined {
-  return thread;
-}
-
-/** In a Thread. */
-export function adoptThreadIdentity(given: ThreadIdentity): void {
-  thread = given;
-}

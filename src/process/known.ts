@@ -35,10 +35,13 @@ export class KnownProcess extends Known {
 export class KnownThread extends Known {
   readonly ident: number;
   readonly nativeId: number;
+  /** Its participant; 0: that is not known, and it lives as long as who knows it. */
+  readonly tag: number;
 
-  constructor(name: string, daemon: boolean, ident: number, nativeId: number) {
+  constructor(name: string, daemon: boolean, ident: number, nativeId: number, tag: number) {
     super(name, daemon);
     this.ident = ident;
     this.nativeId = nativeId;
+    this.tag = tag;
   }
 }

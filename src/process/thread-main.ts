@@ -1,5 +1,5 @@
 /* The main script of a Thread's Worker. */
-import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort, threadId, workerData } from 'node:worker_threads';
 import { setEntry } from '../codec/functions/modules.js';
 import { hooksStayedBehind } from '../codec/functions/typescript.js';
 import { REASON } from '../memory/layout.js';
@@ -9,58 +9,77 @@ import { watchDeaths } from '../wait/deaths.js';
 import { onRing, ring } from '../wait/doorbell.js';
 import { seeToTheEnd } from './children.js';
 import { type Bedding, nameForKernel } from './cradle.js';
+import { currentThread } from './current-thread.js';
 import { endCustody, takeCustody } from './custody.js';
-import { adoptThreadIdentity, joinIdentity } from './identity.js';
+import { joinIdentity } from './identity.js';
+import { enrol } from './roster.js';
 import { inheritStartMethod } from './start-method.js';
 import type { Birth } from './thread.js';
+import { rehearseLife } from './thread-rehearsal.js';
 import { ENDING, WORD } from './thread-words.js';
+import { shareWords } from './timer-run.js';
 import { carryOut, catchErrors, takeOn } from './work.js';
 
 const { words, port } = workerData as Bedding;
 const tid = native.threadId();
 Atomics.store(words, WORD.TID, tid);
-Atomics.store(words, WORD.READY, 1);
-// Not on the event loop: what the thread finds is a Worker at its very beginning. SYNC POINT: its starter posts, then sets BORN.
-if (Atomics.load(words, WORD.BORN) === 0) nameForKernel(tid);
-Atomics.wait(words, WORD.BORN, 0);
-const birth = (receiveMessageOnPort(port) as { message: Birth }).message;
-const { starter } = birth;
-const { name } = birth.thread;
-
-nameForKernel(tid, name);
-Atomics.store(words, WORD.TAG, self());
-process.argv = [...birth.argv];
-for (const [key, value] of Object.entries(birth.env ?? {})) {
-  if (value === undefined) delete process.env[key];
-  else process.env[key] = value;
-}
-hooksStayedBehind(); // what compiles TypeScript may work on the main thread alone, as tsx does on Node 20
-setEntry(birth.entry);
-joinIdentity(birth.identity);
-adoptThreadIdentity(birth.thread);
-inheritStartMethod(birth.startMethod);
-catchErrors();
-seeToTheEnd();
-watchDeaths();
+/** Participant tag of who started this thread. */
+let starter: number;
 let isPublished = false;
-tellOfTheEnd();
-takeOn(
-  name,
-  (outcome, message, tickets) => {
-    takeCustody(words, WORD.RESULT, tickets, starter);
-    port.postMessage(message, [message.buffer as ArrayBuffer]);
-    Atomics.store(words, WORD.OUTCOME, outcome); // last: from now on it counts, whatever becomes of this thread
-    isPublished = true;
-    ring(indexOf(starter), REASON.CHILD);
-  },
-  birth.isHooked ? tellStarter : undefined,
-);
 let done = false;
-onRing(REASON.CHILD, letOutputGo);
-void carryOut(birth.task, () => endCustody(words, WORD.ARGS, starter)).then(() => {
-  done = true;
-  letOutputGo();
-});
+if (Atomics.load(words, WORD.BORN) !== 0) live();
+else void rehearseLife().then(waitForBirth, waitForBirth); // it is of no consequence if it fails
+
+/**
+ * Not on the event loop: the thread finds its Worker at the beginning. SYNC POINT: its starter posts, then sets BORN, then wakes.
+ */
+function waitForBirth(): void {
+  nameForKernel(tid);
+  Atomics.store(words, WORD.READY, 1);
+  Atomics.wait(words, WORD.BORN, 0);
+  live();
+}
+
+function live(): void {
+  const birth = (receiveMessageOnPort(port) as { message: Birth }).message;
+  ({ starter } = birth);
+  const { name } = birth;
+  nameForKernel(tid, name);
+  Atomics.store(words, WORD.TAG, self());
+  process.argv = [...birth.argv];
+  for (const [key, value] of Object.entries(birth.env ?? {})) {
+    if (value === undefined) delete process.env[key];
+    else process.env[key] = value;
+  }
+  hooksStayedBehind(); // what compiles TypeScript may work on the main thread alone, as tsx does on Node 20
+  setEntry(birth.entry);
+  joinIdentity(birth.identity);
+  enrol({ ident: threadId + 1, name, daemon: birth.daemon });
+  for (let later = receiveMessageOnPort(port); later; later = receiveMessageOnPort(port))
+    currentThread().setName(later.message as string); // given to it before it had begun
+  inheritStartMethod(birth.startMethod);
+  catchErrors();
+  seeToTheEnd();
+  watchDeaths();
+  tellOfTheEnd();
+  shareWords(words);
+  takeOn(
+    name,
+    (outcome, message, tickets) => {
+      takeCustody(words, WORD.RESULT, tickets, starter);
+      port.postMessage(message, [message.buffer as ArrayBuffer]);
+      Atomics.store(words, WORD.OUTCOME, outcome); // last: from now on it counts, whatever becomes of this thread
+      isPublished = true;
+      ring(indexOf(starter), REASON.CHILD);
+    },
+    birth.isHooked ? tellStarter : undefined,
+  );
+  onRing(REASON.CHILD, letOutputGo);
+  void carryOut(birth.task, () => endCustody(words, WORD.ARGS, starter)).then(() => {
+    done = true;
+    letOutputGo();
+  });
+}
 
 /**
  * Node keeps this thread alive until its starter's event loop has taken what it printed. One that waits for the thread in

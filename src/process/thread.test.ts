@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,13 +10,15 @@ import { words } from '../memory/commons.js';
 import { HEADER, PARTICIPANT } from '../memory/layout.js';
 import { isKnownDead, record } from '../memory/participants.js';
 import { native } from '../native/native.js';
+import { EventFlag } from '../sync/event-flag.js';
+import { Semaphore } from '../sync/semaphore.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { waitUntil } from '../testing/processes.js';
 import { blockUntil } from '../wait/doorbell.js';
 import { waiting, wake } from '../wait/line.js';
-import { currentThread, mainThread } from './current-thread.js';
-import { Thread } from './thread.js';
+import { activeThreadCount, currentThread, enumerateThreads, mainThread } from './current-thread.js';
+import { Thread, type ThreadFailure } from './thread.js';
 
 leavesNothing({
   async warm() {
@@ -26,6 +29,7 @@ leavesNoBlocks();
 
 const limit = { timeout: 60_000 };
 const program = path.join(__dirname, 'fixtures', 'thread-program.js');
+const hookProgram = path.join(__dirname, 'fixtures', 'hook-program.js');
 const modules = {
   park: path.join(__dirname, '..', 'wait', 'park.js'),
   commons: path.join(__dirname, '..', 'memory', 'commons.js'),
@@ -100,6 +104,199 @@ test('currentThread() and mainThread() tell who and where', limit, async () => {
     assert.throws(() => currentThread()[act](), { name: 'LifecycleError' });
 });
 
+const tell = ({ name, ident, nativeId, daemon }: Thread) => [name, ident, nativeId, daemon];
+
+test(
+  'enumerateThreads() finds all that live, whoever started them, and from wherever it is called',
+  limit,
+  async () => {
+    assert.deepEqual(enumerateThreads(), [mainThread()]);
+    using begun = new Semaphore(0);
+    using ready = new EventFlag();
+    using end = new EventFlag();
+    const wait = async (begun: Semaphore, end: EventFlag) => {
+      begun.release();
+      await end.wait();
+    };
+    const plain = new Thread({ target: wait, args: [begun, end] });
+    assert.equal(activeThreadCount(), 1); // not yet
+    plain.start();
+    assert.deepEqual(enumerateThreads(), [mainThread(), plain]); // at once
+    const outer = new Thread({
+      daemon: true,
+      name: 'outer ✓',
+      args: [begun, ready, end, modules],
+      target: async (begun: Semaphore, ready: EventFlag, end: EventFlag, all: Modules) => {
+        const { Thread } = require(all.thread) as typeof import('./thread.js');
+        const { enumerateThreads } = require(all.current) as typeof import('./current-thread.js');
+        const wait = async (begun: Semaphore, end: EventFlag) => {
+          begun.release();
+          await end.wait();
+        };
+        const inner = new Thread({ target: wait, args: [begun, end], name: 'inner' }).start();
+        for (let i = 0; i < 2; i++) await begun.acquire();
+        const seen = enumerateThreads();
+        const isInner = seen.includes(inner);
+        ready.set();
+        await inner.join();
+        return [seen.map(({ name, ident, nativeId, daemon }) => [name, ident, nativeId, daemon]), isInner];
+      },
+    }).start();
+    await ready.wait();
+    const here = enumerateThreads();
+    const inner = here.at(-1) as Thread;
+    assert.deepEqual(here.slice(0, -1), [mainThread(), plain, outer]);
+    assert.equal(inner.name, 'inner');
+    assert.equal(enumerateThreads().at(-1), inner); // the same object each time
+    assert.deepEqual([inner.isAlive(), activeThreadCount()], [true, 4]);
+    await assert.rejects(async () => inner.join(), { name: 'LifecycleError' });
+    end.set();
+    assert.deepEqual(await outer.result(), [here.map(tell), true]);
+    await Promise.all([plain.join(), outer.join()]);
+    await waitUntil(() => !inner.isAlive(), 'the inner one to end');
+    assert.deepEqual(enumerateThreads(), [mainThread()]);
+  },
+);
+
+test('setName() renames one that runs, for all threads and the kernel', limit, async () => {
+  using begun = new EventFlag();
+  using renamed = new EventFlag();
+  using end = new EventFlag();
+  const thread = new Thread({
+    args: [begun, renamed, end, modules.current],
+    target: async (begun: EventFlag, renamed: EventFlag, end: EventFlag, current: string) => {
+      const { currentThread } = require(current) as typeof import('./current-thread.js');
+      const atFirst = currentThread().getName();
+      begun.set();
+      await renamed.wait();
+      const then = currentThread().name;
+      currentThread().setName('by itself');
+      begun.set();
+      await end.wait();
+      return [atFirst, then];
+    },
+  }).start();
+  thread.setName('before it has begun');
+  await begun.wait();
+  assert.equal(readFileSync(`/proc/self/task/${thread.nativeId}/comm`, 'utf8'), 'before it has b\n');
+  thread.setName('é'.repeat(40));
+  assert.equal(thread.getName(), 'é'.repeat(40));
+  begun.clear();
+  renamed.set();
+  await begun.wait();
+  assert.equal(thread.getName(), 'by itself');
+  end.set();
+  assert.deepEqual(await thread.result(), ['before it has begun', 'é'.repeat(30)]);
+  await thread.join();
+});
+
+/** Sets the hook, as long as `during` runs; gives what it was told. */
+async function hooked(during: (told: ThreadFailure[]) => Promise<void>): Promise<ThreadFailure[]> {
+  const told: ThreadFailure[] = [];
+  const { excepthook } = Thread;
+  Thread.excepthook = failure => told.push(failure);
+  try {
+    await during(told);
+  } finally {
+    Thread.excepthook = excepthook;
+  }
+  return told;
+}
+
+test(
+  'an excepthook is told of the error that ends a thread, before join() resolves or joinSync() returns',
+  limit,
+  async () => {
+    const target = () => {
+      throw new RangeError('told');
+    };
+    for (const waitFor of ['join', 'joinSync'] as const) {
+      const told = await hooked(async told => {
+        const thread = new Thread({ target }).start();
+        await thread[waitFor]();
+        assert.equal(told.length, 1);
+        assert.equal(told[0].thread, thread);
+        await assert.rejects(thread.result(), error => error === told[0].error);
+      });
+      assert.equal(told.length, 1);
+    }
+  },
+);
+
+test(
+  'an excepthook is told of what nobody catches after the outcome, and of what Node ends a thread for',
+  limit,
+  async () => {
+    const told = await hooked(async () => {
+      const late = new Thread({
+        target: () => {
+          setTimeout(() => {
+            throw new Error('late');
+          });
+          return 'done';
+        },
+      }).start();
+      assert.equal(await late.result(), 'done');
+      await late.join();
+      assert.equal(late.exitCode, 1);
+      const rejecting = new Thread({
+        target: () => void Promise.reject(new Error('nobody awaits it')),
+      }).start();
+      await rejecting.join();
+      const grow = () => {
+        for (const all: unknown[] = []; ; ) all.push([all.length]);
+      };
+      await new Thread({ target: grow, limits: { heap: 16 << 20 } }).start().join();
+    });
+    const names = told.map(({ error }) => [(error as Error).name, (error as Error).message.slice(0, 16)]);
+    assert.deepEqual(names, [
+      ['Error', 'late'],
+      ['Error', 'nobody awaits it'],
+      ['WorkerDiedError', 'Cannot give the '],
+    ]);
+  },
+);
+
+test('an excepthook is not told of process.exit(), terminate(), or an end in order', limit, async () => {
+  const told = await hooked(async () => {
+    const exits = new Thread({ target: () => process.exit(3) }).start();
+    const ended = new Thread({ target: forever }).start();
+    ended.terminate();
+    await Promise.all([exits.join(), ended.join(), new Thread().start().join()]);
+  });
+  assert.deepEqual(told, []);
+});
+
+test('only functions are excepthooks', () => {
+  for (const wrong of [undefined, null, 'print'])
+    assert.throws(() => {
+      Thread.excepthook = wrong as never;
+    }, TypeError);
+});
+
+for (const [scenario, status, output] of [
+  ['printed', 0, /^Thread-1: Error: told\n {4}at /],
+  ['restored', 0, /^Thread-1: Error: told\n {4}at /],
+  ['called', 0, /^Thread-1: Error: told\n {4}at /],
+  [
+    'hookThrows',
+    0,
+    /^Thread-1: Error: told\n {4}at [\s\S]*\nThread-1: Thread.excepthook threw: Error: from the hook\n/,
+  ],
+  [
+    'hookRejects',
+    0,
+    /^Thread-1: Error: told\n {4}at [\s\S]*\nThread-1: Thread.excepthook threw: Error: from the hook\n/,
+  ],
+  ['blockedAndGone', 5, /^the hook: told\n$/],
+] as const)
+  test(`an error that ends a thread is told on stderr: ${scenario}`, limit, () => {
+    const ended = spawnSync(process.execPath, [hookProgram, scenario], { encoding: 'utf8', timeout: 30_000 });
+    assert.match(ended.stderr, output);
+    assert.equal(ended.stderr.split('Error: told').length, scenario === 'blockedAndGone' ? 1 : 2);
+    assert.deepEqual([ended.status, ended.stdout], [status, '']);
+  });
+
 test("has the program's arguments, a copy of its environment, and an empty stdin", limit, async () => {
   const thread = new Thread({
     target: async () => {
@@ -114,9 +311,22 @@ test("has the program's arguments, a copy of its environment, and an empty stdin
   await thread.join();
 });
 
+function sleepForGood(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+}
+
+/** (module (func (export "spin") (loop (br 0)))) */
+function spinInWasm(): void {
+  const bytes = 'AGFzbQEAAAABBAFgAAADAgEABwgBBHNwaW4AAAoJAQcAA0AMAAsL';
+  const { Module, Instance } = (globalThis as any).WebAssembly;
+  new Instance(new Module(Buffer.from(bytes, 'base64'))).exports.spin();
+}
+
 for (const [what, target] of [
   ['in a busy loop', spin],
   ['with an event loop', forever],
+  ['in Atomics.wait()', sleepForGood],
+  ['in a loop of WebAssembly', spinInWasm],
 ] as const)
   test(`terminate() ends one ${what}, and result() says so`, limit, async () => {
     const thread = new Thread<[], unknown>({ target }).start();

@@ -6,26 +6,20 @@ import { decodeThrown } from '../codec/errors.js';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
 import { REASON } from '../memory/layout.js';
-import { indexOf, self } from '../memory/participants.js';
+import { indexOf, isKnownDead, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { haveAllLook } from '../wait/deaths.js';
 import { blockUntil, ring } from '../wait/doorbell.js';
 import { forgetThread, rememberThread } from './children.js';
-import { type Cradle, makeCradle, mayExist } from './cradle.js';
+import { type Cradle, makeCradle, mayExist, nameForKernel } from './cradle.js';
 import { endCustody, takeCustody } from './custody.js';
 import { type End, Execution, type ExecutionOptions, type Outcome } from './execution.js';
-import {
-  nextThreadName,
-  present,
-  type SharedIdentity,
-  shareIdentity,
-  type ThreadIdentity,
-  threadIdentity,
-} from './identity.js';
+import { nextThreadName, present, type SharedIdentity, shareIdentity } from './identity.js';
 import { KnownThread } from './known.js';
 import { type Bounds, checkLimits, LEAST_HEAP, outOfHeap } from './limits.js';
 import { OUTCOME } from './records.js';
 import { noteEnd, noteGone, noteStart, takeCradle } from './reserve.js';
+import { enrolledSelf, nameOf, nameVersion, rename } from './roster.js';
 import { getStartMethod, type StartMethod } from './start-method.js';
 import { ENDING, WORD } from './thread-words.js';
 
@@ -37,7 +31,8 @@ export interface ThreadOptions<A extends readonly unknown[], R> extends Executio
 /** What a thread is told at its birth. */
 export interface Birth {
   readonly task: Uint8Array;
-  readonly thread: ThreadIdentity;
+  readonly name: string;
+  readonly daemon: boolean;
   /** Participant tag of its starter. */
   readonly starter: number;
   readonly identity: SharedIdentity;
@@ -63,6 +58,8 @@ const LOOK_AT_THE_END = 1;
 /** What Node gives for a Worker that was terminated or ran out of memory. */
 const TERMINATED = 1;
 const MIB = 2 ** 20;
+/** Of a thread that has not been started: nothing has happened yet. */
+const NO_WORDS = new Int32Array(Object.keys(WORD).length);
 
 /**
  * The same as Process on a worker thread of this process: a function with an event loop and a heap of its own.
@@ -77,8 +74,10 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
   readonly #limits: ThreadOptions<A, R>['limits'];
   /** Where it lives. Undefined before start(). */
   #cradle: Cradle | undefined;
-  #words: Int32Array = new Int32Array(0);
+  #words: Int32Array = NO_WORDS;
   #ident: number | undefined;
+  /** Which of its names `name` is: see nameVersion(). */
+  #nameVersion = 1;
   /** The async context of start(), which is that of all that is told of it. */
   #context: AsyncResource | undefined;
   #outcomeTaken = false;
@@ -117,7 +116,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
   }
 
   constructor(options: ThreadOptions<A, R> = {}) {
-    super(options, options?.name ?? nextThreadName(), threadIdentity()?.daemon ?? false);
+    super(options, options?.name ?? nextThreadName(), enrolledSelf()?.daemon ?? false);
     checkLimits(options.limits, BOUNDS);
     this.#limits = options.limits;
   }
@@ -149,12 +148,39 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     return this.end?.exitCode ?? undefined;
   }
 
+  /** Its participant; 0: it has not begun. */
+  get #tag(): number {
+    return this.#known?.tag ?? Atomics.load(this.#words, WORD.TAG);
+  }
+
+  override isAlive(): boolean {
+    const tag = this.#known?.tag ?? 0;
+    return super.isAlive() && (tag === 0 || !isKnownDead(tag));
+  }
+
+  /** Its name: the one that it was given last, be it by itself. */
   getName(): string {
+    const tag = this.#tag;
+    const version = tag === 0 ? 0 : nameVersion(tag);
+    if (version > 1 && version !== this.#nameVersion) {
+      this.name = nameOf(tag) ?? this.name;
+      this.#nameVersion = version;
+    }
     return this.name;
   }
 
+  /**
+   * Gives it another name. If it runs, that is its name from now on for enumerateThreads() and currentThread() everywhere (56 bytes of
+   * it) and for the kernel (15 bytes), though not in what it prints of an error. To set `name` then tells nobody.
+   */
   setName(name: string): void {
     this.name = name;
+    if (!this.#tag) this.#cradle?.port.postMessage(name); // SYNC POINT: it looks for this once it has set TAG
+    const tag = this.#tag;
+    if (tag === 0) return;
+    rename(tag, name);
+    this.#nameVersion = nameVersion(tag);
+    if (this.nativeId !== undefined) nameForKernel(this.nativeId, name);
   }
 
   setDaemon(daemon: boolean): void {
@@ -172,6 +198,13 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     void this.#cradle?.worker.terminate();
     // V8 cannot interrupt a system call: one that sleeps must come back from it.
     this.#ring(0);
+  }
+
+  /** Sets one of the words that the two share to 1, and has the thread look. Before start() that comes to nothing. */
+  protected tell(word: number): void {
+    if (!this.#cradle || this.end) return;
+    Atomics.store(this.#words, word, 1);
+    this.#ring(REASON.CHILD);
   }
 
   #ring(reason: number): void {
@@ -199,7 +232,8 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     takeCustody(words, WORD.ARGS, tickets, self());
     const birth: Birth = {
       task,
-      thread: { name: this.name, daemon: this.daemon },
+      name: this.name,
+      daemon: this.daemon,
       starter: self(),
       identity: shareIdentity(),
       startMethod: getStartMethod(),
@@ -352,13 +386,23 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
   }
 }
 
+/** An object that stands for a thread which runs already. */
+export function knownThread(known: KnownThread): Thread {
+  return new Thread(known as ThreadOptions<any, any>);
+}
+
 /** The object that stands for this thread, which is a worker. */
 export function ownThread(): Thread {
-  const { name, daemon } = threadIdentity() ?? { name: `Worker-${threadId}`, daemon: false };
-  present.thread ??= new Thread(
-    new KnownThread(name, daemon, threadId + 1, native.threadId()) as ThreadOptions<any, any>,
-  );
+  present.thread ??= knownThread(knowOneself());
   return present.thread;
+}
+
+function knowOneself(): KnownThread {
+  const tid = native.threadId();
+  const who = enrolledSelf();
+  return who
+    ? new KnownThread(who.name, who.daemon, who.ident, tid, self())
+    : new KnownThread(`Worker-${threadId}`, false, threadId + 1, tid, 0);
 }
 
 let excepthook: ExceptHook = printFailure;
