@@ -234,6 +234,7 @@ static napi_value run_all(napi_env env, napi_callback_info info) {
 static napi_value run_loop(napi_env env, napi_callback_info info) {
   (void)info;
   for (;;) uv_run(mh_loop_uv(loop_of(env)), UV_RUN_DEFAULT);
+  return NULL;
 }
 
 static napi_value take_record(napi_env env, napi_callback_info info) {

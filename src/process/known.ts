@@ -18,7 +18,12 @@ export class Known {
 }
 
 /** What a process may do with itself. */
-const OF_ONESELF = new Set(['tell the authkey of', 'set the authkey of', 'set the priority of']);
+const OF_ONESELF = new Set([
+  'tell the authkey of',
+  'set the authkey of',
+  'set the priority of',
+  'set the affinity of',
+]);
 
 /** The same for a process. Its id is asked for anew each time, as it may have forked. */
 export class KnownProcess extends Known {

@@ -256,6 +256,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
    */
   setPriority(nice: number): void {
     checkPriority(nice);
+    if (this.known) this.permit('set the priority of');
     this.#ask('set the priority of', pid => setPriorityOf(pid, this.name, nice));
   }
 
@@ -271,6 +272,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
    */
   setAffinity(cpus: readonly number[]): void {
     checkAffinity(cpus);
+    if (this.known) this.permit('set the affinity of');
     this.#ask('set the affinity of', pid => setAffinityOf(pid, this.name, cpus));
   }
 
