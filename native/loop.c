@@ -252,5 +252,3 @@ void mh_loop_hold_children(struct mh_loop *loop, int hold) {
 int mh_loop_after_fork(struct mh_loop *loop) { return uv_loop_fork(loop->uv); }
 
 uv_loop_t *mh_loop_uv(struct mh_loop *loop) { return loop->uv; }
-
-const uv_handle_t *mh_loop_bell(struct mh_loop *loop) { return loop->bell ? &loop->bell->handle.any : NULL; }
