@@ -194,6 +194,49 @@ static napi_value fork_self(napi_env env, napi_callback_info info) {
   return result_or_throw(env, "fork", mh_fork(mh_loop_uv(loop_of(env)), number(&c, 0) != 0));
 }
 
+static napi_value can_leave(napi_env env, napi_callback_info info) {
+  napi_value result = NULL;
+  (void)info;
+  napi_get_boolean(env, mh_can_leave(), &result);
+  return result;
+}
+
+/* More sockets than anybody passes to one process; of others no account is taken. */
+#define MAX_KEPT 1024
+
+/* (listener, descriptors[]) */
+static napi_value leave(napi_env env, napi_callback_info info) {
+  static int kept[MAX_KEPT];
+  struct call c = open_call(env, info);
+  uint32_t count = 0;
+  napi_get_array_length(env, c.args[1], &count);
+  if (count > MAX_KEPT) count = MAX_KEPT;
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value element;
+    napi_get_element(env, c.args[1], i, &element);
+    napi_get_value_int32(env, element, &kept[i]);
+  }
+  return result_or_throw(env, "uv_idle_start", mh_leave(loop_of(env), env, c.args[0], kept, count));
+}
+
+static napi_value terminate(napi_env env, napi_callback_info info) {
+  (void)env, (void)info;
+  mh_terminate();
+  return NULL;
+}
+
+static napi_value run_all(napi_env env, napi_callback_info info) {
+  (void)info;
+  mh_run_all(mh_loop_uv(loop_of(env)));
+  return NULL;
+}
+
+static napi_value run_loop(napi_env env, napi_callback_info info) {
+  (void)info;
+  for (;;) uv_run(mh_loop_uv(loop_of(env)), UV_RUN_DEFAULT);
+  return NULL;
+}
+
 static napi_value take_record(napi_env env, napi_callback_info info) {
   (void)info;
   return result_number(env, mh_take_record());
@@ -235,6 +278,12 @@ static napi_value pipe_pair(napi_env env, napi_callback_info info) {
 static napi_value close_fd(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
   return result_or_throw(env, "close", close((int)number(&c, 0)) < 0 ? -errno : 0);
+}
+
+/* (from, to) */
+static napi_value duplicate(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "dup2", dup2((int)number(&c, 0), (int)number(&c, 1)) < 0 ? -errno : 0);
 }
 
 static napi_value set_cloexec(napi_env env, napi_callback_info info) {
@@ -633,6 +682,11 @@ NAPI_MODULE_INIT() {
       FUNCTION("bellHold", bell_hold),
       FUNCTION("serve", serve),
       FUNCTION("fork", fork_self),
+      FUNCTION("canLeave", can_leave),
+      FUNCTION("leave", leave),
+      FUNCTION("terminate", terminate),
+      FUNCTION("runAll", run_all),
+      FUNCTION("runLoop", run_loop),
       FUNCTION("tellPages", tell_pages),
       FUNCTION("takeRecord", take_record),
       FUNCTION("request", request),
@@ -640,6 +694,7 @@ NAPI_MODULE_INIT() {
       FUNCTION("pipe", pipe_pair),
       FUNCTION("close", close_fd),
       FUNCTION("setCloexec", set_cloexec),
+      FUNCTION("duplicate", duplicate),
       FUNCTION("bury", bury),
       FUNCTION("watchParent", watch_parent),
       FUNCTION("isHungUp", is_hung_up),

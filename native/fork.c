@@ -30,19 +30,23 @@ static unsigned length_of(void *const *queue) {
   return length;
 }
 
+/* How many requests this handle has under way. */
+unsigned mh_requests_of(const uv_handle_t *handle) {
+  if (handle->type == UV_UDP) {
+    const uv_udp_t *udp = (const uv_udp_t *)handle;
+    return length_of((void *const *)&udp->write_queue) + length_of((void *const *)&udp->write_completed_queue);
+  }
+  if (handle->type != UV_TCP && handle->type != UV_NAMED_PIPE && handle->type != UV_TTY) return 0;
+  const uv_stream_t *stream = (const uv_stream_t *)handle;
+  return length_of((void *const *)&stream->write_queue) + length_of((void *const *)&stream->write_completed_queue) +
+         (stream->connect_req != NULL) + (stream->shutdown_req != NULL);
+}
+
 /* Counts the requests of one handle, which go on in the child; and what only the parent is told of keeps nothing alive. */
 static void look_at_handle(uv_handle_t *handle, void *count) {
   unsigned *requests = count;
-  if (handle->type == UV_PROCESS) {
-    uv_unref(handle);
-  } else if (handle->type == UV_UDP) {
-    const uv_udp_t *udp = (const uv_udp_t *)handle;
-    *requests += length_of((void *const *)&udp->write_queue) + length_of((void *const *)&udp->write_completed_queue);
-  } else if (handle->type == UV_TCP || handle->type == UV_NAMED_PIPE || handle->type == UV_TTY) {
-    const uv_stream_t *stream = (const uv_stream_t *)handle;
-    *requests += length_of((void *const *)&stream->write_queue) + length_of((void *const *)&stream->write_completed_queue);
-    *requests += (stream->connect_req != NULL) + (stream->shutdown_req != NULL);
-  }
+  *requests += mh_requests_of(handle);
+  if (handle->type == UV_PROCESS) uv_unref(handle);
 }
 
 /* What the pool had done before the fork is told in the child, too; what it had not is not waited for. */

@@ -105,7 +105,7 @@ static void call(struct watcher *w, double argument) {
   napi_create_double(env, argument, &value);
   napi_make_callback(env, w->context, receiver, listener, 1, &value, NULL);
   if (napi_is_exception_pending(env, &failed) == napi_ok && failed &&
-      napi_get_and_clear_last_exception(env, &error) == napi_ok)
+      napi_get_and_clear_last_exception(env, &error) == napi_ok && !mh_is_leaving())
     napi_fatal_exception(env, error);
   napi_close_handle_scope(env, scope);
 }
@@ -252,3 +252,12 @@ void mh_loop_hold_children(struct mh_loop *loop, int hold) {
 int mh_loop_after_fork(struct mh_loop *loop) { return uv_loop_fork(loop->uv); }
 
 uv_loop_t *mh_loop_uv(struct mh_loop *loop) { return loop->uv; }
+
+static bool is(const struct watcher *w, const uv_handle_t *handle) { return w && &w->handle.any == handle; }
+
+bool mh_loop_owns(const struct mh_loop *loop, const uv_handle_t *handle) {
+  for (const struct watcher *w = loop->processes; w; w = w->next)
+    if (is(w, handle)) return true;
+  return is(loop->bell, handle) || is(loop->end, handle) || is(loop->children, handle) ||
+         handle == (const uv_handle_t *)&loop->idle;
+}

@@ -35,8 +35,19 @@ void mh_loop_drop_watches(struct mh_loop *loop);
 /* In a forked child: makes the inherited loop its own. */
 int mh_loop_after_fork(struct mh_loop *loop);
 uv_loop_t *mh_loop_uv(struct mh_loop *loop);
+/* Is it one of the watchers? */
+bool mh_loop_owns(const struct mh_loop *loop, const uv_handle_t *handle);
 
 /* fork.c */
 int mh_fork(uv_loop_t *loop, bool counted);
+unsigned mh_requests_of(const uv_handle_t *handle);
+
+/* leave.c */
+bool mh_can_leave(void);
+/* Is JavaScript being unwound? Node-API takes that for an exception. */
+bool mh_is_leaving(void);
+int mh_leave(struct mh_loop *loop, napi_env env, napi_value listener, const int *kept, size_t kept_count);
+void mh_terminate(void);
+void mh_run_all(uv_loop_t *loop);
 
 #endif

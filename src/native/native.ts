@@ -77,6 +77,19 @@ export interface Native {
    * `counted`: as for serve().
    */
   fork(counted: 0 | 1): number;
+  /** Can a child of fork() leave the code that its parent was in the midst of, by leave()? */
+  canLeave(): boolean;
+  /**
+   * In such a child: has all code that runs end, without `catch` or `finally`, at the next beginning of a loop or function. Then
+   * calls `listener` from the event loop. All that the event loop had to do is dropped, but for handles of these descriptors.
+   */
+  leave(listener: () => void, kept: readonly number[]): void;
+  /** Ends the code that runs next in the same way. */
+  terminate(): void;
+  /** After leave(): runs all timers and immediates, due or not. */
+  runAll(): void;
+  /** Runs the event loop from here on, and never returns. */
+  runLoop(): never;
   /** Waits for the number of this process's record. */
   takeRecord(): number;
   /** Tells the server what pages this process came to have, for later ones to have them at once. */
@@ -87,6 +100,8 @@ export interface Native {
   pipe(): [number, number];
   close(fd: number): void;
   setCloexec(fd: number): void;
+  /** Makes `to` a name of what `from` names. */
+  duplicate(from: number, to: number): void;
   /** What follows from the end of a process that this one has reaped. */
   bury(pid: number): void;
   /** In a process that was spawned: has the end of its parent told, and of others that outlive it, on a thread of its own. */
