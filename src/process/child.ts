@@ -11,14 +11,14 @@ import { selfName } from '../platform/self-name.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { ring } from '../wait/doorbell.js';
 import { inheritAuthkey } from './authkey.js';
-import { seeToTheEnd } from './children.js';
+import { forgetEnd, seeToTheEnd } from './children.js';
 import { adoptIdentity, type Identity } from './identity.js';
 import { applyLimits, type Limits } from './limits.js';
 import { drop, isCarrier, peek, put, read, write } from './records.js';
 import { setAffinityOf, setPriorityOf } from './scheduling.js';
 import { inheritBirthplace } from './server.js';
 import { inheritStartMethod, type StartMethod } from './start-method.js';
-import { carryOut, catchErrors, fail, takeOn } from './work.js';
+import { carryOut, carryOutHere, catchErrors, fail, takeOn } from './work.js';
 
 /** What a child is told besides its task; what is undefined stays as it was born. */
 export interface Settings {
@@ -49,6 +49,13 @@ export function runForked(index: number): Promise<void> {
   const split = 4 + new DataView(payload.buffer).getUint32(0, true);
   const settings = decode(payload, 4, split - 4) as Settings;
   return run(index, settings, payload.subarray(split));
+}
+
+/** The same in a child that was forked from its parent as that was: it has all that it needs. */
+export function runHere(index: number, settings: Settings, perform: () => unknown): Promise<void> {
+  unprepare();
+  forgetEnd();
+  return run(index, settings, perform);
 }
 
 /** Runs process record `index` in a process that was spawned for it. */
@@ -89,13 +96,13 @@ export function prepareToRun(): void {
   watchDeaths();
 }
 
-/** In the fork server, after a rehearsal. */
+/** Undoes that: in the fork server, after a rehearsal; and where all listeners are gone. */
 export function unprepare(): void {
   prepared = false;
 }
 
 /** Resolves when the outcome is published. */
-function run(index: number, settings: Settings, task: Uint8Array): Promise<void> {
+function run(index: number, settings: Settings, task: Uint8Array | (() => unknown)): Promise<void> {
   prepareToRun();
   takeOn(settings.identity.name, (...outcome) => publish(index, ...outcome));
   adoptIdentity(settings.identity);
@@ -111,6 +118,7 @@ function run(index: number, settings: Settings, task: Uint8Array): Promise<void>
     fail(error); // a folder that is not there, a CPU that it may not use
     return Promise.resolve();
   }
+  if (typeof task === 'function') return carryOutHere(task);
   return carryOut(task, () => drop(index, PROCESS.PAYLOAD));
 }
 

@@ -120,6 +120,11 @@ export function disownChildren(): void {
   watch = undefined;
 }
 
+/** In a forked process that has dropped its parent's listeners: nobody sees to the end any more. */
+export function forgetEnd(): void {
+  seen = false;
+}
+
 /** Ends this thread's part in the family in order when it ends. Cheap to call again. */
 export function seeToTheEnd(): void {
   if (seen) return;

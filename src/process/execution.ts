@@ -68,7 +68,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
   #target: PortableTarget | undefined;
   #args: readonly unknown[];
   /** If it ran before this object was made. */
-  readonly #known: Known | undefined;
+  #known: Known | undefined;
   /** The process that made this object; one that forks off this one has a copy, which is not its own. */
   readonly #maker = process.pid;
   readonly #outcome = new Completion<Outcome<R>>();
@@ -159,6 +159,19 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
    */
   protected run(): unknown {
     return callTarget(this.#target, this.#args);
+  }
+
+  /** What its process or thread may come to use of what is here, where nothing is sent. */
+  protected get inHand(): readonly unknown[] {
+    return [...this.#args, ...Object.values(this)];
+  }
+
+  /** In the process that has become what it stands for. */
+  protected becomeKnown(known: Known): void {
+    this.#known = known;
+    this.#started = true;
+    this.#referenced = false;
+    this.removeAllListeners();
   }
 
   /** In its process or thread. */

@@ -46,8 +46,9 @@ export function fork(): number {
   return pid;
 }
 
-function whyUnsafe(): string | undefined {
-  if (process.platform !== 'linux') return `on ${process.platform}: use a Process`;
+/** Why this process cannot be forked, after "Cannot …"; undefined: it can. */
+export function whyUnsafe(): string | undefined {
+  if (process.platform !== 'linux') return `on ${process.platform}: use a Process of another start method`;
   if (!isMainThread)
     return 'in a worker thread, as a child would have that thread only: call it on the main thread';
   if (!isSingleThreaded)

@@ -26,6 +26,8 @@ interface Waiter {
 }
 
 const living = new Set<number>();
+/** Those that are nobody's business but one's: whom to tell the status. */
+const tended = new Map<number, (status: number) => void>();
 /** Statuses of those that have ended, the oldest first. */
 const kept = new Map<number, number>();
 const waiters: Waiter[] = [];
@@ -36,9 +38,16 @@ export function rememberForked(pid: number): void {
   native.onChild(reap);
 }
 
+/** Has `ended` called once this child of forkSelf() is off the process table. wait() and its kin do not know it. */
+export function tendForked(pid: number, ended: (status: number) => void): void {
+  tended.set(pid, ended);
+  native.onChild(reap);
+}
+
 onFork(() => ({
   take: () => {
     living.clear();
+    tended.clear();
     kept.clear();
     waiters.length = 0;
     native.holdChildren(0);
@@ -48,29 +57,35 @@ onFork(() => ({
 // The event loop does not run: others may wait for what one that has ended had.
 onBlock(() => {
   reap();
-  return living.size > 0 ? LOOK_WHILE_BLOCKED : undefined;
+  return living.size + tended.size > 0 ? LOOK_WHILE_BLOCKED : undefined;
 });
 
 /** Waits for all that have ended. */
 function reap(): void {
-  while (living.size > 0) {
+  while (living.size + tended.size > 0) {
     const pid = native.endedChild();
     if (pid === 0) return;
-    if (living.has(pid)) bury(pid);
+    if (living.has(pid) || tended.has(pid)) buryForked(pid);
     else {
       // Somebody else's, which hides those behind it.
-      for (const one of living) bury(one);
+      for (const one of [...living, ...tended.keys()]) buryForked(one);
       return;
     }
   }
 }
 
-/** Notes how it has ended, if it has. */
-function bury(pid: number): void {
+/** Takes it off the process table and notes how it has ended, if it has. */
+export function buryForked(pid: number): void {
   if (native.awaitExit(pid, 0, 0) < 0) return;
+  const tell = tended.get(pid);
   living.delete(pid);
+  tended.delete(pid);
   forkedHasEnded(pid);
   const status = native.awaitExit(pid, 0, 1);
+  if (tell) {
+    tell(status);
+    return;
+  }
   kept.set(pid, status);
   const waiter = waiters.findIndex(one => one.pid === pid || one.pid === ANY);
   if (waiter >= 0) waiters.splice(waiter, 1)[0].resolve(take(pid) as Ended);

@@ -12,10 +12,11 @@ leavesNothing({ warm });
 const limit = { timeout: 30_000 };
 const program = path.join(__dirname, 'fixtures', 'life-program.js');
 
-for (const method of carriers.keys()) {
+for (const method of [...carriers.keys(), 'fork']) {
+  const flags = method === 'fork' ? ['--single-threaded'] : [];
   describe(`the end of a program with processes by ${method}`, () => {
     test('comes after that of its ordinary children, whose output is its own', limit, async () => {
-      const { next, errors, ended } = startProgram([program, 'ordinary', method]);
+      const { next, errors, ended } = startProgram([...flags, program, 'ordinary', method]);
       process.kill(await next(), 'SIGUSR2');
       assert.equal(await next(), 'child');
       assert.deepEqual(await next(), ['parent', 0]);
@@ -24,21 +25,21 @@ for (const method of carriers.keys()) {
     });
 
     test('does not wait for daemons, and is theirs too', limit, async () => {
-      const { next, ended } = startProgram([program, 'daemon', method]);
+      const { next, ended } = startProgram([...flags, program, 'daemon', method]);
       const pid = await next();
       assert.deepEqual(await ended, [0, null]);
       await waitGone(pid);
     });
 
     test('waits for a daemon after ref()', limit, async () => {
-      const { next, ended } = startProgram([program, 'counted', method]);
+      const { next, ended } = startProgram([...flags, program, 'counted', method]);
       process.kill(await next(), 'SIGUSR2');
       assert.deepEqual(await next(), ['parent', 0]);
       assert.deepEqual(await ended, [0, null]);
     });
 
     test('does not wait for a child after unref(), which lives on', limit, async () => {
-      const { next, root } = startProgram([program, 'unreferenced', method]);
+      const { next, root } = startProgram([...flags, program, 'unreferenced', method]);
       const pid = await next();
       // Its 'close' would wait for the child as well, which has the same stdout.
       assert.deepEqual(await new Promise(resolve => root.on('exit', (...how) => resolve(how))), [0, null]);
@@ -48,7 +49,7 @@ for (const method of carriers.keys()) {
     });
 
     test('by SIGKILL ends its daemons at once, and leaves the others alone', limit, async () => {
-      const { next, root, pid } = startProgram([program, 'both', method]);
+      const { next, root, pid } = startProgram([...flags, program, 'both', method]);
       const [daemon, other] = await next();
       const family = descendants(pid).map(one => one.pid); // a fork server among them
       root.kill('SIGKILL');

@@ -80,30 +80,31 @@ export class PipedOutput extends Readable {
 
 let nullDevice: number | undefined;
 
+/** `notItsOwn`: descriptors of this process that a child which has all of them by copy is to close, once it has its own. */
+type Start = (fds: readonly [number, number] | undefined, notItsOwn: readonly number[]) => void;
+
 /**
  * Starts a child with the descriptors that are to be its stdout and stderr; undefined: those of this process. Returns what
  * there is to read of them.
  */
 export function startWithOutputs(
   stdio: 'inherit' | 'ignore' | 'pipe',
-  start: (fds: readonly [number, number] | undefined) => void,
+  start: Start,
 ): readonly [PipedOutput, PipedOutput] | undefined {
-  if (stdio === 'inherit') start(undefined);
+  if (stdio === 'inherit') start(undefined, []);
   else if (stdio === 'ignore') {
     nullDevice ??= openSync('/dev/null', 'r+');
-    start([nullDevice, nullDevice]);
+    start([nullDevice, nullDevice], []);
   } else return startWithPipes(start);
   return undefined;
 }
 
-function startWithPipes(
-  start: (fds: readonly [number, number]) => void,
-): readonly [PipedOutput, PipedOutput] {
+function startWithPipes(start: Start): readonly [PipedOutput, PipedOutput] {
   const out = native.pipe();
   let err: [number, number] | undefined;
   try {
     err = native.pipe();
-    start([out[1], err[1]]);
+    start([out[1], err[1]], [...out, ...err]);
   } catch (error) {
     native.close(out[0]);
     if (err) native.close(err[0]);

@@ -16,6 +16,8 @@ import { checkedAuthkey, givenAuthkey, inheritAuthkey, programAuthkey } from './
 import { packPayload, type Settings } from './child.js';
 import { forgetChild, rememberChild } from './children.js';
 import { type End, Execution, type ExecutionOptions } from './execution.js';
+import { checkForkMethod, startByFork } from './fork-method.js';
+import { buryForked, tendForked } from './forked-children.js';
 import { identity, nextPath, present, processName, startOfProcess } from './identity.js';
 import { Known, KnownProcess } from './known.js';
 import { brokenLimit, checkLimits, PROCESS_BOUNDS } from './limits.js';
@@ -38,6 +40,7 @@ import { checkAffinity, checkPriority, setAffinityOf, setPriorityOf } from './sc
 import { bornWith, currentBirthplace, isGone, isServerOwn, startForked, withoutOptions } from './server.js';
 import { checkStartMethod, getStartMethod, type StartMethod } from './start-method.js';
 import { type ProcessState, type ProcessUsage, stateOf, usageOf } from './usage.js';
+import { RUN } from './work.js';
 
 export interface ProcessOptions<A extends readonly unknown[], R> extends ExecutionOptions<A, R> {
   /**
@@ -109,6 +112,8 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   #record = -1;
   #pid: number | undefined;
   #spawned: ChildProcess | undefined;
+  /** Is it for this process to take it off the process table? */
+  #isOwn = false;
   #stdout: PipedOutput | null = null;
   #stderr: PipedOutput | null = null;
   /** Undefined: the program's. */
@@ -321,17 +326,20 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
         `Cannot start ${this.name} as ${identity()?.name} is a daemon: start it from a process that is none`,
       );
     this.#checkFolder();
-    const { result: payload, tickets } = collectTickets(() =>
-      packPayload(this.#settings(method), this.encodeTask()),
-    );
+    if (method === 'fork') checkForkMethod(this.name);
+    const settings = this.#settings(method);
+    const packed =
+      method === 'fork' ? undefined : collectTickets(() => packPayload(settings, this.encodeTask()));
+    const tickets = packed?.tickets;
     let record = -1;
     try {
       record = claimRecord();
-      put(record, PROCESS.PAYLOAD, payload, tickets);
+      if (packed) put(record, PROCESS.PAYLOAD, packed.result, packed.tickets);
       write(record, PROCESS.FLAGS, this.endsWithParent ? PROCESS_FLAG.DAEMON : 0);
-      const outputs = startWithOutputs(this.#options.stdio ?? 'inherit', fds => {
+      const outputs = startWithOutputs(this.#options.stdio ?? 'inherit', (fds, notItsOwn) => {
         if (method === 'forkserver') this.#fork(record, fds);
-        else this.#spawn(record, fds);
+        else if (method === 'spawn') this.#spawn(record, fds);
+        else this.#forkHere(record, settings, fds, notItsOwn);
       });
       if (outputs) [this.#stdout, this.#stderr] = outputs;
     } catch (error) {
@@ -363,7 +371,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     const { env, cwd, priority, affinity, limits } = this.#options;
     const forked = method === 'forkserver';
     const place = forked ? currentBirthplace() : undefined;
-    const here = { ...process.env };
+    const here = forked ? { ...process.env } : {};
     return {
       identity: {
         name: this.name,
@@ -374,8 +382,10 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
       },
       startMethod: getStartMethod(),
       ...(this.#authkey ? { authkey: this.#authkey } : {}),
-      ...(forked ? {} : { entry: entryModule() }),
+      ...(method === 'spawn' ? { entry: entryModule() } : {}),
       ...(forked && (env || !place || !sameEntries(here, place.env)) ? { env: env ?? here } : {}),
+      ...(method === 'fork' && env ? { env } : {}),
+      ...(method === 'fork' && cwd !== undefined ? { cwd: path.resolve(cwd) } : {}),
       ...(forked && (cwd !== undefined || place?.cwd !== process.cwd())
         ? { cwd: path.resolve(cwd ?? '.') }
         : {}),
@@ -389,6 +399,28 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     move(record, PROCESS_STATE.CLAIMED, PROCESS_STATE.REQUESTED);
     // The server's own are those of the process that made it.
     startForked(record, fds ?? (isServerOwn() ? undefined : [1, 2]));
+  }
+
+  #forkHere(
+    record: number,
+    settings: Settings,
+    fds: readonly [number, number] | undefined,
+    notItsOwn: readonly number[],
+  ): void {
+    write(record, PROCESS.FLAGS, read(record, PROCESS.FLAGS) | PROCESS_FLAG.SPAWNED);
+    const pid = startByFork(record, settings, () => this.#runHere(), this.inHand, fds, notItsOwn);
+    this.#isOwn = true;
+    tendForked(pid, status => {
+      this.#reaped(status);
+      this.update();
+    });
+  }
+
+  /** In the child that was forked for it: this object stands for that from now on. */
+  #runHere(): unknown {
+    this.becomeKnown(new KnownProcess(this.name, this.daemon));
+    present.process = this as unknown as Process;
+    return this[RUN]();
   }
 
   #spawn(record: number, fds: readonly [number, number] | undefined): void {
@@ -414,13 +446,14 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     write(record, PROCESS.PID, child.pid);
     move(record, PROCESS_STATE.CLAIMED, PROCESS_STATE.RUNNING);
     this.#spawned = child;
+    this.#isOwn = true;
     child.on('exit', (code, signal) => {
       this.#reaped(signal ? os.constants.signals[signal] : (code ?? 0) << 8);
       this.update();
     });
   }
 
-  /** The process that this one spawned has ended, with this wait status. */
+  /** The process that this one spawned or forked has ended, with this wait status. */
   #reaped(status: number): void {
     if (this.end || recordState(this.#record) !== PROCESS_STATE.RUNNING) return;
     write(this.#record, PROCESS.STATUS, status);
@@ -429,13 +462,22 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   }
 
   /**
-   * Waits for the end of one that this process spawned, and takes it off the process table. The event loop, which would
+   * Waits for the end of one that this process spawned or forked, and takes it off the process table. The event loop, which would
    * do so else, is told, or it would wait for an end that never comes.
    */
   #reap(timeout: number): void {
-    if (!this.#spawned || this.end) return;
-    const status = native.awaitExit(this.#pid ?? 0, timeout === Number.POSITIVE_INFINITY ? -1 : timeout, 1);
+    if (!this.#isOwn || this.end) return;
+    const pid = this.#pid ?? 0;
+    const status = native.awaitExit(
+      pid,
+      timeout === Number.POSITIVE_INFINITY ? -1 : timeout,
+      this.#spawned ? 1 : 0,
+    );
     if (status < 0) return;
+    if (!this.#spawned) {
+      buryForked(pid);
+      return;
+    }
     this.#reaped(status);
     const { exitCode, signalCode } = endOf(status);
     (this.#spawned as unknown as NodeHandle)._handle?.onexit(exitCode ?? 0, signalCode ?? '');
@@ -468,7 +510,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     if (done()) return true;
     const deadline = performance.now() + timeout;
     for (let left = timeout; left > 0; left = deadline - performance.now()) {
-      if (this.#spawned) this.#reap(Math.min(left, LONGEST_SLEEP));
+      if (this.#isOwn) this.#reap(Math.min(left, LONGEST_SLEEP));
       else {
         blockUntil(look, Math.min(left, LOOK_AFTER_SERVER));
         this.lookAfter();
@@ -527,7 +569,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
 
   /** Is it alive, as far as is known, with its guardian gone? */
   get isBereaved(): boolean {
-    return this.#record >= 0 && !this.#spawned && isGone(this.#guardian);
+    return this.#record >= 0 && !this.#isOwn && isGone(this.#guardian);
   }
 
   /**

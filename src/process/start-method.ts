@@ -1,9 +1,12 @@
 import { LifecycleError } from '../errors/errors.js';
 
 /** All start methods, the default first. */
-export const METHODS = ['forkserver', 'spawn'] as const;
+export const METHODS = ['forkserver', 'spawn', 'fork'] as const;
 
-/** How a process comes to life: forked from a warm server, or as a fresh Node. */
+/**
+ * How a process comes to life: forked from a warm server, as a fresh Node, or forked from its parent as that is: with all that
+ * is in memory, in programs that are started for it (see fork()).
+ */
 export type StartMethod = (typeof METHODS)[number];
 
 let chosen: StartMethod | undefined;

@@ -71,6 +71,11 @@ export function carryOut(task: Uint8Array, decoded: () => void): Promise<void> {
   return perform(task, decoded).then(succeed, fail);
 }
 
+/** The same where all of it is at hand. */
+export async function carryOutHere(perform: () => unknown): Promise<void> {
+  await (async () => perform())().then(succeed, fail);
+}
+
 async function perform(bytes: Uint8Array, decoded: () => void): Promise<unknown> {
   const { value } = await decodeAsync(bytes);
   decoded();
