@@ -243,6 +243,26 @@ export const scenarios = [
     ],
     targets: [],
     note: "Most of it is the kernel's copying of page tables: Node's process is five times as large as CPython's.",
+    },
+    {
+    id: 'start-thread',
+    title: 'Start a thread, run an empty function, join it',
+    unit: 'ms',
+    better: 'lower',
+    measure: 'threads',
+    options: { pause: 200, count: 30 },
+    columns: ['p99'],
+    contenders: [
+      ours('manyhands', {}),
+      ours('manyhands, joinSync', { sync: true }),
+      ours('manyhands, a new Worker each', { reserve: false }),
+      node('Worker', 'peer', {}),
+      python('CPython thread', {}),
+    ],
+    targets: [reach(2)],
+    note:
+      'One every 200 ms, so that a Worker waits for each of ours, except for those with limits, which begin in a new one. A bare\n' +
+      'Worker runs an empty file: it loads no library and is given no function.',
   },
   {
     id: 'start-500',

@@ -41,6 +41,15 @@ def lifecycle(ms, method, **_):
     return {"value": quantile(times, 0.5) * 1e3, "p99": quantile(times, 0.99) * 1e3, "n": len(times)}
 
 
+def threads(pause, count, **_):
+    times = []
+    for _ in range(3 + count):
+        times.append(timed(start_and_join_thread))
+        time.sleep(pause / 1e3)
+    times = times[3:]
+    return {"value": quantile(times, 0.5) * 1e3, "p99": quantile(times, 0.99) * 1e3, "n": len(times)}
+
+
 def inARow(count, method, **_):
     for _ in range(50):
         start_and_join(method)
@@ -415,6 +424,12 @@ def start_and_join(method):
     process = multiprocessing.get_context(method).Process(target=nothing)
     process.start()
     process.join()
+
+
+def start_and_join_thread():
+    thread = threading.Thread(target=nothing)
+    thread.start()
+    thread.join()
 
 
 def check(right):

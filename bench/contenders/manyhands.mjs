@@ -44,6 +44,19 @@ function forkAndWait() {
   os.waitpidSync(pid);
 }
 
+/** `reserve`: false for threads that cannot be born in a Worker of the reserve. */
+export function thread({ sync = false, reserve = true }) {
+  const run = () => {};
+  const options = reserve ? { target: run } : { target: run, limits: { stack: 4 << 20 } };
+  return sync
+    ? () => {
+        new Thread(options).start().joinSync();
+      }
+    : async () => {
+        await new Thread(options).start().join();
+      };
+}
+
 export function startIdle(file) {
   const child = new Process({ target: idleTask.idle, args: [file] }).start();
   return {

@@ -19,6 +19,10 @@ export function lifecycle({ program }) {
   };
 }
 
+export function thread() {
+  return () => once(new Worker(file('empty.cjs')), 'exit');
+}
+
 export function startIdle(marker) {
   const child = fork(file('idle.cjs'), { env: { ...process.env, BENCH_IDLE: marker } });
   return {

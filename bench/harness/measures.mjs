@@ -12,6 +12,7 @@ import { rateOf } from './stream.mjs';
 /** By the name that scenarios.mjs gives them. */
 export const measures = {
   lifecycle,
+  threads,
   inARow,
   aliveAtOnce,
   idleMemory,
@@ -36,6 +37,15 @@ const REPEATED = 5_000;
 /** Starting and joining, one at a time, ms. */
 async function lifecycle({ lifecycle: open }, options) {
   const times = await sample(open(options), { warmUp: 300, ms: options.ms, least: 10 });
+  return { value: quantile(times, 0.5), p99: quantile(times, 0.99), n: times.length };
+}
+
+/** Starting and joining a thread, ms, `pause` ms after the one before: long enough for what is made ahead of need to be there. */
+async function threads({ thread: open }, { pause, count, ...options }) {
+  const once = open(options);
+  for (let i = 0; i < 3; i++) await sleep(pause, await once());
+  const times = [];
+  for (let i = 0; i < count; i++) await sleep(pause, times.push(await timed(once)));
   return { value: quantile(times, 0.5), p99: quantile(times, 0.99), n: times.length };
 }
 
