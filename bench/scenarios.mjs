@@ -243,8 +243,8 @@ export const scenarios = [
     ],
     targets: [],
     note: "Most of it is the kernel's copying of page tables: Node's process is five times as large as CPython's.",
-    },
-    {
+  },
+  {
     id: 'start-thread',
     title: 'Start a thread, run an empty function, join it',
     unit: 'ms',

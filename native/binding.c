@@ -452,14 +452,16 @@ static napi_value hold_children(napi_env env, napi_callback_info info) {
 
 /*
  * The descriptor by which this process asks its fork server, −1: none. An argument takes its place, under its number if there is
- * one: other threads may be about to use that.
+ * one: other threads may be about to use that. −1 forgets it.
  */
 static napi_value client_fd(napi_env env, napi_callback_info info) {
   static int client = -1;
   struct call c = open_call(env, info);
   if (c.count > 0) {
     int given = (int)number(&c, 0), none = -1;
-    if (!__atomic_compare_exchange_n(&client, &none, given, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) && none != given) {
+    if (given < 0)
+      __atomic_store_n(&client, -1, __ATOMIC_SEQ_CST);
+    else if (!__atomic_compare_exchange_n(&client, &none, given, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) && none != given) {
       dup3(given, none, O_CLOEXEC);
       close(given);
     }

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from './channel/queue.js';
+import { getContext } from './pool/context.js';
 import { Pool } from './pool/pool.js';
 import { carriers, warm } from './process/fixtures/methods.js';
 import type { Process } from './process/process.js';
@@ -113,7 +114,7 @@ for (const [method, Process] of carriers) {
     );
 
     test('as worker of a pool is ended by the time limit of its task', limit, async () => {
-      await using pool = new Pool(1, { kind: 'process', startMethod: method });
+      await using pool = new Pool(1, { kind: 'process', context: getContext(method) });
       const pid = await pool.run(() => process.pid);
       using begun = new EventFlag();
       const task = (begun: EventFlag) => {

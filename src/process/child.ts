@@ -12,6 +12,7 @@ import { watchDeaths } from '../wait/deaths.js';
 import { ring } from '../wait/doorbell.js';
 import { inheritAuthkey } from './authkey.js';
 import { forgetEnd, seeToTheEnd } from './children.js';
+import { setStartFolder } from './command.js';
 import { adoptIdentity, type Identity } from './identity.js';
 import { applyLimits, type Limits } from './limits.js';
 import { drop, isCarrier, peek, put, read, write } from './records.js';
@@ -25,12 +26,22 @@ export interface Settings {
   readonly identity: Identity;
   readonly startMethod: StartMethod;
   readonly authkey?: Uint8Array;
-  readonly entry?: string;
+  /** For one that is spawned. */
+  readonly program?: Program;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
   readonly priority?: number;
   readonly affinity?: readonly number[];
   readonly limits?: Limits;
+}
+
+/** What a fork knows, and a fresh Node must be told: of the program that it works for. */
+export interface Program {
+  readonly entry: string | undefined;
+  readonly execArgv: readonly string[];
+  /** The whole NODE_OPTIONS, where this process was given but a part. */
+  readonly nodeOptions: string | undefined;
+  readonly folder: string;
 }
 
 /** A payload is both messages, of which the task is the second: how long the first is, then the two. */
@@ -63,11 +74,19 @@ export function runSpawned(index: number): void {
   const payload = takePayload(index);
   const split = 4 + new DataView(payload.buffer).getUint32(0, true);
   const settings = decode(payload, 4, split - 4) as Settings;
+  if (settings.program) workFor(settings.program);
   // Of the forked ones the fork server takes care; for this one there may be none.
   const { bound, parent } = settings.identity;
   if (bound) native.endWithParent(parent.pid);
   native.watchParent(parent.pid);
   void run(index, settings, payload.subarray(split));
+}
+
+function workFor({ entry, execArgv, nodeOptions, folder }: Program): void {
+  setEntry(entry);
+  process.execArgv = [...execArgv];
+  if (nodeOptions !== undefined) process.env.NODE_OPTIONS = nodeOptions;
+  setStartFolder(folder);
 }
 
 /** A copy of it: from here on the block is free, unless it holds the ends of pipes open until all is decoded. */
@@ -108,7 +127,6 @@ function run(index: number, settings: Settings, task: Uint8Array | (() => unknow
   adoptIdentity(settings.identity);
   inheritAuthkey(settings.authkey);
   inheritStartMethod(settings.startMethod);
-  if (settings.entry !== undefined) setEntry(settings.entry);
   process.title = settings.identity.name;
   words[participantRecord(indexOf(self())) + PARTICIPANT.PROCESS] = index + 1;
   try {

@@ -8,6 +8,7 @@ import * as commons from '../memory/commons.js';
 import { native } from '../native/native.js';
 import { becomeChild } from './after-fork.js';
 import { prepareToRun, runForked } from './child.js';
+import { setStartFolder } from './command.js';
 import { printAtOnce } from './printing.js';
 import { rehearse, rehearseAsChild, settleHeap } from './rehearsal.js';
 import { inheritServer, type ServerOptions } from './server.js';
@@ -24,6 +25,7 @@ process.execArgv = [...options.execArgv];
 if (options.nodeOptions !== undefined) process.env.NODE_OPTIONS = options.nodeOptions;
 hooksStayedBehind();
 setEntry(options.entry);
+setStartFolder(options.folder);
 process.title = 'manyhands fork server';
 
 for (const file of options.warm) require(file);

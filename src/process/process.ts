@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -13,8 +13,16 @@ import { native } from '../native/native.js';
 import { haveAllLook } from '../wait/deaths.js';
 import { blockUntil } from '../wait/doorbell.js';
 import { checkedAuthkey, givenAuthkey, inheritAuthkey, programAuthkey } from './authkey.js';
-import { packPayload, type Settings } from './child.js';
+import { type Program, packPayload, type Settings } from './child.js';
 import { forgetChild, rememberChild } from './children.js';
+import {
+  placeToStart,
+  startFolder,
+  startNode,
+  UNWANTED,
+  withoutNodeOptions,
+  withoutOptions,
+} from './command.js';
 import { type End, Execution, type ExecutionOptions } from './execution.js';
 import { checkForkMethod, startByFork } from './fork-method.js';
 import { buryForked, tendForked } from './forked-children.js';
@@ -37,7 +45,7 @@ import {
   write,
 } from './records.js';
 import { checkAffinity, checkPriority, setAffinityOf, setPriorityOf } from './scheduling.js';
-import { bornWith, currentBirthplace, isGone, isServerOwn, startForked, withoutOptions } from './server.js';
+import { bornWith, currentBirthplace, isGone, isServerOwn, startForked } from './server.js';
 import { checkStartMethod, getStartMethod, type StartMethod } from './start-method.js';
 import { type ProcessState, type ProcessUsage, stateOf, usageOf } from './usage.js';
 import { RUN } from './work.js';
@@ -76,10 +84,6 @@ export interface ProcessOptions<A extends readonly unknown[], R> extends Executi
 const LONGEST_SLEEP = isMainThread ? Number.POSITIVE_INFINITY : 250;
 /** How often a blocked thread looks whether the fork server still lives, ms. */
 const LOOK_AFTER_SERVER = 500;
-/** Options that a spawned child must not repeat: they say what to run, or open a port. */
-const NOT_FOR_SPAWN =
-  /^(--eval|-e|--print|-p|-pe|--check|-c|--interactive|-i|--test.*|--watch.*|--inspect.*|--run)$/;
-
 /** By number. Of those with two names the first counts: SIGABRT, not SIGIOT. */
 const SIGNALS = new Map(
   Object.entries(os.constants.signals)
@@ -382,17 +386,21 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
       },
       startMethod: getStartMethod(),
       ...(this.#authkey ? { authkey: this.#authkey } : {}),
-      ...(method === 'spawn' ? { entry: entryModule() } : {}),
+      ...(method === 'spawn' ? { program: this.#program() } : {}),
       ...(forked && (env || !place || !sameEntries(here, place.env)) ? { env: env ?? here } : {}),
       ...(method === 'fork' && env ? { env } : {}),
-      ...(method === 'fork' && cwd !== undefined ? { cwd: path.resolve(cwd) } : {}),
-      ...(forked && (cwd !== undefined || place?.cwd !== process.cwd())
+      ...(method === 'spawn' || cwd !== undefined || (forked && place?.cwd !== process.cwd())
         ? { cwd: path.resolve(cwd ?? '.') }
         : {}),
       ...(priority === undefined ? {} : { priority }),
       ...(affinity === undefined ? {} : { affinity }),
       ...(limits === undefined ? {} : { limits }),
     };
+  }
+
+  #program(): Program {
+    const { NODE_OPTIONS: nodeOptions } = this.#options.env ?? process.env;
+    return { entry: entryModule(), execArgv: process.execArgv, nodeOptions, folder: startFolder() };
   }
 
   #fork(record: number, fds: readonly [number, number] | undefined): void {
@@ -424,26 +432,24 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   }
 
   #spawn(record: number, fds: readonly [number, number] | undefined): void {
-    const { env, cwd } = this.#options;
+    const { env } = this.#options;
     write(record, PROCESS.FLAGS, read(record, PROCESS.FLAGS) | PROCESS_FLAG.SPAWNED);
-    const child = spawn(
-      process.execPath,
+    const child = startNode(
+      this.name,
       [
-        ...withoutOptions(process.execArgv, NOT_FOR_SPAWN),
+        ...withoutOptions(process.execArgv, UNWANTED),
         path.join(__dirname, 'spawn-main.js'),
         ...[native.arenaFd(), native.arenaBytes(), record].map((value, i) => String(i === 0 ? 3 : value)),
         ...process.argv,
       ],
-      { stdio: ['ignore', ...(fds ?? (['inherit', 'inherit'] as const)), native.arenaFd()], env, cwd },
+      {
+        stdio: ['ignore', ...(fds ?? (['inherit', 'inherit'] as const)), native.arenaFd()],
+        env: withPlainOptions(env ?? process.env),
+        cwd: placeToStart(),
+      },
     );
-    // Node tells of a failure twice: no pid now, and this event later.
-    child.on('error', () => {});
-    if (child.pid === undefined)
-      throw new LifecycleError(
-        `Cannot start ${this.name} as ${process.execPath} could not be run in ${cwd ?? process.cwd()}: see that both exist, and that processes are not used up (ulimit -u)`,
-      );
     child.unref(); // what keeps the event loop alive is counted in Execution
-    write(record, PROCESS.PID, child.pid);
+    write(record, PROCESS.PID, child.pid as number);
     move(record, PROCESS_STATE.CLAIMED, PROCESS_STATE.RUNNING);
     this.#spawned = child;
     this.#isOwn = true;
@@ -633,6 +639,12 @@ function checkEnv(env: unknown): void {
         `Cannot use "env.${name}": a name may be neither empty nor contain "=", and neither it nor its value NUL`,
       );
   }
+}
+
+/** Without those options in NODE_OPTIONS that are the program's own business. */
+function withPlainOptions(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  if (env.NODE_OPTIONS === undefined) return env;
+  return { ...env, NODE_OPTIONS: withoutNodeOptions(env.NODE_OPTIONS, UNWANTED) };
 }
 
 function sameEntries(a: NodeJS.ProcessEnv, b: NodeJS.ProcessEnv): boolean {

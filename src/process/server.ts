@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError } from '../errors/errors.js';
@@ -6,6 +6,7 @@ import { words } from '../memory/commons.js';
 import { HEADER, PROCESS, PROCESS_STATE } from '../memory/layout.js';
 import { native } from '../native/native.js';
 import { SINGLE_THREADED } from '../platform/single-threaded.js';
+import { startFolder, startNode, UNWANTED_BY_SERVER, withoutNodeOptions, withoutOptions } from './command.js';
 import { move, read, requestAgain, stateIn, wordOf } from './records.js';
 import { moduleUrl } from './target.js';
 
@@ -23,6 +24,7 @@ export interface ServerOptions {
   readonly execArgv: readonly string[];
   readonly nodeOptions: string | undefined;
   readonly entry: string | undefined;
+  readonly folder: string;
 }
 
 /** The environment and folder that children are born with. */
@@ -191,18 +193,6 @@ function ask(index: number, fds: readonly [number, number] | undefined): Asked {
   }
 }
 
-/** Options of this process's Node that the fork server must not have: they run code of their own, or open ports. */
-const NOT_FOR_THE_SERVER =
-  /^(--import|--require|-r|--loader|--experimental-loader|--eval|-e|--print|-p|-pe|--check|-c|--interactive|-i|--test.*|--watch.*|--inspect.*|--cpu-prof.*|--heap-prof.*|--prof|--env-file.*|--input-type|--experimental-default-type|--run|--single-threaded)$/;
-/** `options` without those that match. What does not begin with a dash is the value of the option before it. */
-export function withoutOptions(options: readonly string[], unwanted: RegExp): string[] {
-  let keep = true;
-  return options.filter(option => {
-    if (option.startsWith('-')) keep = !unwanted.test(option.split('=', 1)[0]);
-    return keep;
-  });
-}
-
 function launch(): void {
   const [client, requests] = native.socketPair();
   lifeline ??= native.pipe();
@@ -220,22 +210,30 @@ function launch(): void {
     execArgv: process.execArgv,
     nodeOptions: process.env.NODE_OPTIONS,
     entry: entryModule(),
+    folder: startFolder(),
   };
   birthplace = { env: { ...process.env }, cwd: process.cwd() };
   const env = { ...process.env };
-  delete env.NODE_OPTIONS;
-  const child = spawn(
-    process.execPath,
-    [
-      ...SINGLE_THREADED,
-      ...withoutOptions(process.execArgv, NOT_FOR_THE_SERVER),
-      path.join(__dirname, 'forkserver-main.js'),
-      JSON.stringify(options),
-    ],
-    { stdio: ['ignore', 'inherit', 'inherit', native.arenaFd(), requests, client, lifeline[0]], env },
-  );
-  native.close(requests);
-  child.on('error', () => {}); // ask() finds it gone
+  if (env.NODE_OPTIONS !== undefined)
+    env.NODE_OPTIONS = withoutNodeOptions(env.NODE_OPTIONS, UNWANTED_BY_SERVER);
+  let child: ChildProcess;
+  try {
+    child = startNode(
+      'the fork server',
+      [
+        ...SINGLE_THREADED,
+        ...withoutOptions(process.execArgv, UNWANTED_BY_SERVER),
+        path.join(__dirname, 'forkserver-main.js'),
+        JSON.stringify(options),
+      ],
+      { stdio: ['ignore', 'inherit', 'inherit', native.arenaFd(), requests, client, lifeline[0]], env },
+    );
+  } catch (error) {
+    native.close(client);
+    throw error;
+  } finally {
+    native.close(requests);
+  }
   child.on('exit', () => {
     native.bury(child.pid as number); // it may have died before it was ready, with something in hand
     for (const listener of bereaved) listener();

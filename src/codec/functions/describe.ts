@@ -7,7 +7,7 @@ import type { FreeVariables } from './free-variables';
 import { type Inspection, inspect, type ScopeLevel, type Script } from './inspect';
 import { layOut, type Position } from './layout';
 import type { ModuleSyntax } from './module-syntax';
-import { commonJsFile, entryModule, moduleCache } from './modules';
+import { commonJsFile, isEntry, moduleCache } from './modules';
 import { type ComputedMember, type Prepared, prepare } from './prepare';
 import { builtinReference, exportReference, moduleReference, startOf } from './references';
 import { resolveImport } from './resolve';
@@ -218,7 +218,7 @@ function importCapture(
   if (!binding) return undefined;
   const module = resolveImport(binding.specifier, scriptUrl);
   // The entry module is never run again in a child: what others import from it crosses by value.
-  return module === entryModule() ? undefined : { name, module, export: binding.name };
+  return isEntry(module) ? undefined : { name, module, export: binding.name };
 }
 
 function capture(fn: AnyFunction, analysis: Analysis, name: string, value: unknown): Capture {

@@ -1,4 +1,4 @@
-import { readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -72,6 +72,11 @@ export function setEntry(url: string | undefined): void {
 export function entryModule(): string | undefined {
   if (entry === undefined) entry = findEntry() ?? null;
   return entry ?? undefined;
+}
+
+/** Is this the entry module, or the text given by `node -e` or on standard input? Its functions cross by value. */
+export function isEntry(url: string): boolean {
+  return url === entryModule() || /\/\[eval\d+\]$/.test(url);
 }
 
 /** The key a CommonJS module at this URL has in `require.cache`. */
@@ -155,14 +160,22 @@ function findEntry(): string | undefined {
   const { argv, _eval } = process as NodeJS.Process & { _eval?: string };
   const script = argv[1];
   if (_eval !== undefined || !script) return undefined;
+  if (hasOption('--entry-url')) return new URL(script, `${pathToFileURL(process.cwd()).href}/`).href;
   const absolute = path.resolve(script);
   const candidates = [absolute, ...['.ts', '.tsx', '.mts', '.cts'].map(extension => absolute + extension)];
   for (const candidate of candidates) {
     try {
-      return pathToFileURL(realpathSync(createRequire(absolute).resolve(candidate))).href;
+      const file = realpathSync(createRequire(absolute).resolve(candidate));
+      const isLink = existsSync(candidate) && realpathSync(candidate) === file;
+      return pathToFileURL(isLink && hasOption('--preserve-symlinks-main') ? candidate : file).href;
     } catch {
       // Not this one.
     }
   }
   return undefined;
+}
+
+/** Was this Node started with an option, by its command or by NODE_OPTIONS? */
+function hasOption(name: string): boolean {
+  return [...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(' ')].includes(name);
 }

@@ -4,7 +4,7 @@ import { builtinPath, GLOBAL } from './builtins';
 import type { AnyFunction, Reference } from './description';
 import { type Inspection, inspect, type Script } from './inspect';
 import type { ModuleSyntax } from './module-syntax';
-import { commonJsFile, entryModule, moduleCache } from './modules';
+import { commonJsFile, isEntry, moduleCache } from './modules';
 import { syntaxOf } from './scripts';
 import type { Node } from './syntax';
 
@@ -28,7 +28,7 @@ export function exportReference(
 ): Reference | undefined {
   if (!location) return undefined;
   const { script } = location;
-  if (!script.url.startsWith('file:') || script.url === entryModule()) return undefined;
+  if (!script.url.startsWith('file:') || isEntry(script.url)) return undefined;
   const path = script.isModule
     ? (pathByValue(fn, script, scopes) ?? pathByPosition(location, scopes, source))
     : pathInCommonJs(fn, script.url);
@@ -57,7 +57,7 @@ function commonJsExports(value: object): ModuleReference | undefined {
   for (const module of Object.values(moduleCache)) {
     if (module?.exports !== value) continue;
     const url = urlOf(module.filename);
-    return url === entryModule() ? undefined : { module: url, export: 'default' };
+    return isEntry(url) ? undefined : { module: url, export: 'default' };
   }
   return undefined;
 }
@@ -86,7 +86,7 @@ function interopWrapper(value: object): ModuleReference | undefined {
     if (Object.keys(exports).length !== names.length || !names.every(name => name in exports)) continue;
     if (!names.every(name => matches(wrapped, exports, name))) continue;
     const url = urlOf(module.filename);
-    if (url !== entryModule()) return { module: url, export: 'default' };
+    if (!isEntry(url)) return { module: url, export: 'default' };
   }
   return undefined;
 }
@@ -104,7 +104,7 @@ function namespaceReference(namespace: Record<string, unknown>): ModuleReference
     const builtin = builtinPath(value);
     if (builtin?.module.startsWith('node:')) return { module: builtin.module, export: '*' };
     const { location } = inspect(value);
-    if (!location?.script.isModule || location.script.url === entryModule()) continue;
+    if (!location?.script.isModule || isEntry(location.script.url)) continue;
     const exported = new Set(syntaxOf(location.script).exports.map(({ name }) => name));
     if (names.every(name => exported.has(name))) return { module: location.script.url, export: '*' };
   }
