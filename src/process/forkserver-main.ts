@@ -10,8 +10,9 @@ import { becomeChild } from './after-fork.js';
 import { prepareToRun, runForked } from './child.js';
 import { setStartFolder } from './command.js';
 import { printAtOnce } from './printing.js';
-import { rehearse, rehearseAsChild, settleHeap } from './rehearsal.js';
+import { rehearse, rehearseAsChild } from './rehearsal.js';
 import { inheritServer, type ServerOptions } from './server.js';
+import { settleHeap } from './settle-heap.js';
 
 /** Its number as Node counts versions of its binary interface. */
 const NODE_20 = '115';

@@ -5,6 +5,7 @@ import { encode } from '../codec/encode.js';
 import type { SourceShell } from '../codec/functions/description.js';
 import { rebuildFunction } from '../codec/functions/rebuild.js';
 import { attach } from '../memory/commons.js';
+import { settleHeap } from './settle-heap.js';
 
 /** A function with a captured variable, as it crosses by value. */
 const CLOSURE: SourceShell = {
@@ -19,6 +20,9 @@ const CLOSURE: SourceShell = {
   captures: [{ name: 'captured' }],
 };
 
+/** Often enough for V8 to take functions for ones that are used, and to compile them as such. */
+const TIMES = 8;
+
 /**
  * What a Worker of the reserve does before a thread is born in it: runs once what each thread runs, so that it is compiled, and has
  * Node make what it makes at the first use. It takes no part in the commons yet: it sees them, and has nothing there.
@@ -27,6 +31,11 @@ export async function rehearseLife(): Promise<void> {
   attach();
   void process.stdout.writableLength;
   void process.stderr.writableLength;
+  for (let i = 0; i < TIMES; i++) await runOnce();
+  settleHeap(); // the mapping of the commons has V8 collect garbage soon, which would else be as the thread is born
+}
+
+async function runOnce(): Promise<void> {
   const { fn, fill } = rebuildFunction(CLOSURE);
   fill([{ a: [1, 'b', 0.5] }]);
   const { result } = collectTickets(() => encode({ target: fn, args: [1, 'b'] }, { root: '' }));
