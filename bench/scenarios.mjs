@@ -213,6 +213,7 @@ export const scenarios = [
       ours('manyhands forkserver, joinSync', { method: 'forkserver', sync: true }),
       ours('manyhands forkserver, imported', { method: 'forkserver', target: 'imported' }),
       ours('manyhands spawn', { method: 'spawn' }),
+      { ...ours('manyhands fork', { method: 'fork' }), execArgv: ['--single-threaded'] },
       node('child_process.fork', 'peer', {}),
       python('CPython fork', { method: 'fork' }),
       python('CPython forkserver', { method: 'forkserver' }),

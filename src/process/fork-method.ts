@@ -6,9 +6,10 @@ import { native } from '../native/native.js';
 import { runHere, type Settings } from './child.js';
 import { whyUnsafe } from './fork.js';
 import { forkSelf } from './fork-self.js';
-import { leaveParent } from './leave.js';
+import { leaveParent, rehearseLeaving } from './leave.js';
 import { forgetOutputs, printAtOnce } from './printing.js';
 import { move, write } from './records.js';
+import { rehearseOutcome } from './work.js';
 
 /*
  * The start method 'fork': the child is this very process once more, and runs its target without anything being sent to it.
@@ -31,6 +32,7 @@ export function startByFork(
   fds: readonly [number, number] | undefined,
   notItsOwn: readonly number[],
 ): number {
+  rehearse();
   const parent = process.pid;
   let pid: number;
   try {
@@ -67,6 +69,16 @@ export function checkForkMethod(name: string): void {
     throw new LifecycleError(
       `Cannot start ${name} by "fork" in an 'exit' listener: do so before, or use "forkserver"`,
     );
+}
+
+let rehearsed = false;
+
+/** Does once what each child would else have to compile anew. */
+function rehearse(): void {
+  if (rehearsed) return;
+  rehearsed = true;
+  rehearseLeaving();
+  rehearseOutcome();
 }
 
 /** A child that cannot come to its work must not go on with its parent's. */

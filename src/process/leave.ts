@@ -40,13 +40,11 @@ const ignore = () => {};
  * event loop, in the async context of this call. Sockets and servers with a descriptor among `kept` stay as they are.
  */
 export function leaveParent(begin: () => void, kept: readonly number[]): never {
-  dropListeners();
+  dropListeners(EVENTS);
   const context = new AsyncResource('manyhands.child');
   const newest = context.asyncId();
   const hook = createHook({
-    before: id => {
-      if (id <= newest) stopCallback();
-    },
+    before: id => stopCallback(id <= newest),
   }).enable();
   clearAsyncStack();
   // Node takes the end of a 'beforeExit' listener without a result for its own end.
@@ -60,20 +58,35 @@ export function leaveParent(begin: () => void, kept: readonly number[]): never {
   for (;;) {} // until V8 looks whether it is to go on
 }
 
+/** Before a fork: does once what each child would else have to compile anew. */
+export function rehearseLeaving(): void {
+  const context = new AsyncResource('manyhands.child');
+  const hook = createHook({ before: () => stopCallback(false) }).enable();
+  context.runInAsyncScope(ignore);
+  hook.disable();
+  process.once('exit', goOn);
+  process.removeListener('exit', goOn);
+  dropListeners(new Set());
+  uncount('nothing', setTimeout(ignore), clearTimeout);
+  uncount('nothing', setImmediate(ignore), clearImmediate);
+}
+
 function goOn(): never {
   (process as unknown as { _exiting: boolean })._exiting = false;
   return native.runLoop();
 }
 
-function dropListeners(): void {
-  for (const event of process.eventNames()) if (EVENTS.has(event)) process.removeAllListeners(event);
+function dropListeners(events: ReadonlySet<string | symbol>): void {
+  for (const event of process.eventNames()) if (events.has(event)) process.removeAllListeners(event);
+  if (!process.hasUncaughtExceptionCaptureCallback()) return;
   try {
     process.setUncaughtExceptionCaptureCallback(null);
   } catch {} // the program uses node:domain, which has it
 }
 
-/** Takes out of the callback that Node is about to call what it would do. */
-function stopCallback(): void {
+/** Takes out of the callback that Node is about to call what it would do, if it is `old`. */
+function stopCallback(old: boolean): void {
+  if (!old) return;
   const resource = executionAsyncResource() as Record<string, unknown>;
   if ('_onTimeout' in resource)
     Object.assign(resource, { _onTimeout: ignore, _timerArgs: undefined, _repeat: null });
