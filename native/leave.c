@@ -48,6 +48,12 @@ bool mh_is_leaving(void) { return on_the_way; }
 /* The next function of JavaScript that begins, or this one's next turn of a loop, ends there, with all that called it. */
 void mh_terminate(void) { engine.terminate(engine.isolate()); }
 
+/* The first that begins is terminated, and with it all are dropped. */
+static void drop_microtasks(void) {
+  mh_terminate();
+  engine.run_microtasks(engine.isolate());
+}
+
 static struct {
   bool ready; /* its handles are the loop's: one that was forked so may fork so */
   napi_env env;
@@ -141,8 +147,9 @@ static void arrive(uv_loop_t *loop) {
   bool failed = false;
   uv_idle_stop(&leaving.idle);
   uv_check_stop(&leaving.check);
+  drop_microtasks(); /* what was done on the way may have brought new ones */
+  engine.cancel(engine.isolate());
   on_the_way = false;
-  engine.cancel(engine.isolate()); /* nothing may have run since the last call of mh_terminate() */
   loop->active_reqs.count = leaving.requests;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
   napi_get_global(env, &receiver);
@@ -189,9 +196,7 @@ int mh_leave(struct mh_loop *own, napi_env env, napi_value listener, const int *
   on_the_way = true;
   /* Of the pool's work that is being told now, the rest will be, to nobody; and libuv wants it to have been counted. */
   loop->active_reqs.count = UINT_MAX / 2;
-  /* Microtasks, unless it is one that called: the first that begins is terminated, and all are dropped with it. */
-  mh_terminate();
-  engine.run_microtasks(engine.isolate());
+  drop_microtasks(); /* unless it is one of them that called: then they go with it */
   mh_terminate();
   return 0;
 }

@@ -43,13 +43,15 @@ export function leaveParent(begin: () => void, kept: readonly number[]): never {
   dropListeners(EVENTS);
   const context = new AsyncResource('manyhands.child');
   const newest = context.asyncId();
+  let isOnTheWay = true;
   const hook = createHook({
-    before: id => stopCallback(id <= newest),
+    before: id => stopCallback(id <= newest, isOnTheWay),
   }).enable();
   clearAsyncStack();
   // Node takes the end of a 'beforeExit' listener without a result for its own end.
   process.once('exit', goOn);
   native.leave(() => {
+    isOnTheWay = false;
     process.removeListener('exit', goOn);
     dropQueues();
     hook.disable();
@@ -61,7 +63,7 @@ export function leaveParent(begin: () => void, kept: readonly number[]): never {
 /** Before a fork: does once what each child would else have to compile anew. */
 export function rehearseLeaving(): void {
   const context = new AsyncResource('manyhands.child');
-  const hook = createHook({ before: () => stopCallback(false) }).enable();
+  const hook = createHook({ before: () => stopCallback(false, false) }).enable();
   context.runInAsyncScope(ignore);
   hook.disable();
   process.once('exit', goOn);
@@ -84,8 +86,8 @@ function dropListeners(events: ReadonlySet<string | symbol>): void {
   } catch {} // the program uses node:domain, which has it
 }
 
-/** Takes out of the callback that Node is about to call what it would do, if it is `old`. */
-function stopCallback(old: boolean): void {
+/** Takes out of the callback that Node is about to call what it would do, if it is `old`. `ends`: or else has it ended at its beginning. */
+function stopCallback(old: boolean, ends: boolean): void {
   if (!old) return;
   const resource = executionAsyncResource() as Record<string, unknown>;
   if ('_onTimeout' in resource)
@@ -93,7 +95,7 @@ function stopCallback(old: boolean): void {
   else if ('_onImmediate' in resource) Object.assign(resource, { _onImmediate: ignore, _argv: undefined });
   else if (Object.getPrototypeOf(resource) === Object.prototype && 'callback' in resource)
     Object.assign(resource, { callback: ignore, args: undefined });
-  else native.terminate();
+  else if (ends) native.terminate();
 }
 
 /** Has Node forget in which callbacks it is, as it does after an error that only the program's last resort has caught. */
