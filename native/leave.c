@@ -35,10 +35,13 @@ static struct {
 
 /* Does this Node have all that is needed? */
 bool mh_can_leave(void) {
-  return FIND(isolate, "_ZN2v87Isolate10GetCurrentEv") && FIND(terminate, "_ZN2v87Isolate18TerminateExecutionEv") &&
+  static bool found;
+  if (found) return true;
+  found = FIND(isolate, "_ZN2v87Isolate10GetCurrentEv") && FIND(terminate, "_ZN2v87Isolate18TerminateExecutionEv") &&
          FIND(cancel, "_ZN2v87Isolate24CancelTerminateExecutionEv") && FIND(run_microtasks, "_ZN2v87Isolate26PerformMicrotaskCheckpointEv") &&
          FIND(run_timers, "_ZN4node11Environment9RunTimersEP10uv_timer_s") &&
          FIND(run_immediates, "_ZN4node11Environment14CheckImmediateEP10uv_check_s");
+  return found;
 }
 
 static bool on_the_way;
