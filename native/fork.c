@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "loop.h"
@@ -49,10 +51,39 @@ static void look_at_handle(uv_handle_t *handle, void *count) {
   if (handle->type == UV_PROCESS) uv_unref(handle);
 }
 
+/* May 8 bytes be read from there? The kernel copies the set before it sees that there is nothing to be done with it. */
+static bool is_readable(const void *address) {
+  return syscall(SYS_rt_sigprocmask, -1, address, NULL, (size_t)8) != 0 && errno == EINVAL;
+}
+
+/*
+ * How much of the pool's work is still to be told by a uv__work_done() that has called us: a fork in the callback of a file operation. Each
+ * of it will be taken off the count of requests, and libuv aborts if it is not in it. It hangs on a queue that is a local
+ * variable of that function, so it is looked for on the stack: what is the head of a ring of such work is that queue.
+ */
+__attribute__((no_sanitize("address"))) static unsigned being_told(uv_loop_t *loop) {
+  pthread_attr_t attributes;
+  void *bottom;
+  size_t size;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
+  pthread_attr_getstack(&attributes, &bottom, &size);
+  pthread_attr_destroy(&attributes);
+  void *const *top = (void *const *)((char *)bottom + size);
+  for (void *const *head = (void *const *)&attributes; head + 2 <= top; head++) {
+    void *const *first = (void *const *)head[0];
+    const struct uv__work *work = (const struct uv__work *)((const char *)first - offsetof(struct uv__work, wq));
+    if (!first || first == head || (uintptr_t)first % sizeof(void *) != 0 || !head[1]) continue;
+    if (!is_readable(&work->loop) || !is_readable(&first[1]) || work->loop != loop || first[1] != (const void *)head) continue;
+    return length_of(head);
+  }
+  return 0;
+}
+
 /* What the pool had done before the fork is told in the child, too; what it had not is not waited for. */
 static void forget_requests(uv_loop_t *loop) {
   unsigned done = length_of((void *const *)&loop->wq), requests = done;
   uv_walk(loop, look_at_handle, &requests);
+  if (loop->active_reqs.count > requests) requests += being_told(loop);
   loop->active_reqs.count = requests;
   if (done > 0) uv_async_send(&loop->wq_async);
 }

@@ -52,6 +52,16 @@ test('callbacks, promises and async functions go on in both', limit, async () =>
   );
 });
 
+test('a fork in the callback of a file operation hears of the others that were done', limit, async () => {
+  assert.deepEqual(
+    byText(await all('told')),
+    byText([
+      ['child', 8],
+      ['parent', 8],
+    ]),
+  );
+});
+
 test(
   `a server that forks for each of ${COUNT} connections serves them all, and leaves no zombie`,
   limit,

@@ -7,15 +7,17 @@ import { seeToTheEnd } from './children.js';
 import { forkSelf } from './fork-self.js';
 import { rememberForked } from './forked-children.js';
 import { identity } from './identity.js';
+import { hasLeft, releaseReserve } from './reserve.js';
 import { goOnCatchingErrors } from './work.js';
 
-/** Threads of this process, whoever made them. */
-let threads = 0;
+/** Those of this process, whoever made them, until their 'exit'. */
+const workers = new Set<Worker>();
 
 if (isSingleThreaded)
   subscribe('worker_threads', message => {
-    threads++;
-    (message as { worker: Worker }).worker.once('exit', () => threads--);
+    const { worker } = message as { worker: Worker };
+    workers.add(worker);
+    worker.once('exit', () => workers.delete(worker));
   });
 
 /**
@@ -53,9 +55,19 @@ export function whyUnsafe(): string | undefined {
     return 'in a worker thread, as a child would have that thread only: call it on the main thread';
   if (!isSingleThreaded)
     return 'as V8 has threads of its own here, which a child would lack: start the program by "manyhands run FILE", or by "node --single-threaded FILE"';
+  const threads = countThreads();
   if (threads > 0)
     return `as ${threads} worker thread${threads > 1 ? 's live' : ' lives'}, which a child would lack: wait for their end, or end them, first`;
   return undefined;
+}
+
+/** Worker threads that live. Those of our own that have come to their end may do so now. */
+function countThreads(): number {
+  if (workers.size === 0) return 0;
+  releaseReserve();
+  let count = 0;
+  for (const worker of workers) if (!hasLeft(worker)) count++;
+  return count;
 }
 
 function beginAnew(parent: number): void {

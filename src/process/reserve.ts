@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
-import { isMainThread } from 'node:worker_threads';
+import { isMainThread, type Worker } from 'node:worker_threads';
 import { cpuCount } from '../platform/platform.js';
 import { type Cradle, makeCradle, mayExist } from './cradle.js';
 import { WORD } from './thread-words.js';
@@ -162,6 +162,12 @@ function changesSince(then: Environment): Environment | undefined | null {
 /** How many Workers wait for a thread; `ready`: only those that have booted. */
 export function reserveSize({ ready = false } = {}): number {
   return ready ? idle.filter(({ words }) => Atomics.load(words, WORD.READY) !== 0).length : idle.length;
+}
+
+/** Is this the Worker of a thread that has ended, and known to the kernel no more? Its 'exit' is yet to be told. */
+export function hasLeft(worker: Worker): boolean {
+  for (const cradle of leaving) if (cradle.worker === worker) return !mayExist(cradle);
+  return false;
 }
 
 /**

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { pbkdf2, randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile } from 'node:fs';
+import { readFile, stat } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
@@ -31,6 +31,9 @@ const codeOf = (act: () => unknown) => {
 async function orphaned(parent: number): Promise<void> {
   while (process.ppid === parent) await sleep(5);
 }
+/** Callbacks of file operations. */
+const TOLD = 8;
+
 const die = () => process.kill(process.pid, 'SIGKILL');
 
 const scenarios: Record<string, (...args: string[]) => unknown> = {
@@ -43,6 +46,23 @@ const scenarios: Record<string, (...args: string[]) => unknown> = {
     queueMicrotask(() => say(['microtask', who]));
     setTimeout(() => say(['timer', who]), 5);
     process.on('exit', code => say(['exit', who, code]));
+  },
+
+  /** From the first of many callbacks that the pool's work has come to at once; the child goes on with the others, and with its own. */
+  told() {
+    let told = 0;
+    let pid: number | undefined;
+    const tell = () => {
+      if (++told < TOLD) return;
+      stat(__filename, () => say([pid === 0 ? 'child' : 'parent', told]));
+    };
+    for (let i = 0; i < TOLD; i++)
+      stat(__filename, () => {
+        pid ??= fork();
+        tell();
+      });
+    // Until all of it is done: then it is told in one turn.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
   },
 
   /** From within callbacks and async functions. */
