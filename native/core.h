@@ -103,6 +103,7 @@ int mh_allow_fork(void);
 /* orphans.c: processes that outlive who started them. */
 uint32_t mh_look_after_orphans(void);
 void mh_watch_orphans(void);
+void mh_forget_watch(void);
 int mh_watch_parent(pid_t parent);
 
 /* named.c: memory that unrelated programs share, and names. */

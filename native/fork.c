@@ -105,6 +105,7 @@ int mh_fork(uv_loop_t *loop, bool counted) {
   uv_mutex_unlock(&loop->wq_mutex);
   if (pid == 0) {
     mh_forget_sleepers(counted);
+    mh_forget_watch();
     result = uv_loop_fork(loop);
     if (result == 0) forget_requests(loop);
   }

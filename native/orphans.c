@@ -161,5 +161,11 @@ void mh_watch_orphans(void) {
   if (mh_look_after_orphans() > 0) begin_watch(0);
 }
 
+/* In a process forked from this one: the watch is not there, and may have been at work. */
+void mh_forget_watch(void) {
+  pthread_mutex_init(&watch.mutex, NULL);
+  watch.process = 0;
+}
+
 /* In a spawned process: watches its parent too. */
 int mh_watch_parent(pid_t parent) { return begin_watch(parent); }
