@@ -102,13 +102,14 @@ for (const method of methods) {
           const worker = new Worker('require("node:worker_threads").parentPort.postMessage(42)', {
             eval: true,
           });
+          const message = new Promise(resolve => worker.once('message', resolve));
           const empty = await (globalThis as any).WebAssembly.instantiate(
             new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]),
           );
           return [
             (await promises.readFile('/proc/self/comm', 'utf8')).length > 1,
             String(execSync('echo command')),
-            await new Promise(resolve => worker.once('message', resolve)),
+            await message,
             Object.keys(empty.instance.exports),
           ];
         },

@@ -290,7 +290,7 @@ test('options for Node in the environment count by spawn, and wrong ones are tol
   await child.join();
   const wrong = new Process({
     target: options,
-    env: { ...env, NODE_OPTIONS: '--eval=1' },
+    env: { ...env, NODE_OPTIONS: '--no-such-option' },
     stdio: 'pipe',
   }).start();
   await assert.rejects(wrong.result(), { exitCode: 9 });
