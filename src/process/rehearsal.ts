@@ -1,8 +1,5 @@
-import { pathToFileURL } from 'node:url';
 import { rehearseChannels } from '../channel/rehearse.js';
 import { encode } from '../codec/encode.js';
-import type { SourceShell } from '../codec/functions/description.js';
-import { rebuildFunction } from '../codec/functions/rebuild.js';
 import { PROCESS } from '../memory/layout.js';
 import { native } from '../native/native.js';
 import { rehearseWaits } from '../sync/rehearse.js';
@@ -14,28 +11,13 @@ import { forgetChildren, livingChildren } from './children.js';
 import { startOfProcess } from './identity.js';
 import { rehearsePrinting } from './printing.js';
 import { claimRecord, put, releaseRecord } from './records.js';
+import { rehearsedClosure, TIMES } from './rehearsed-closure.js';
 
 /*
  * What the fork server does before it serves, so that its children need not. Half of the time that a child takes would
  * else go into compiling the functions that all of them run, and into collecting the server's garbage: both write to
  * pages that were shared up to then.
  */
-
-/** A function with a captured variable, as it crosses by value. */
-const CLOSURE: SourceShell = {
-  kind: 'source',
-  source: '(a, b) => [a, b, captured]',
-  form: 'expression',
-  url: pathToFileURL(__filename).href,
-  line: 0,
-  column: 0,
-  strict: true,
-  name: 'rehearsal',
-  captures: [{ name: 'captured' }],
-};
-
-/** Often enough for V8 to take functions for ones that are used, and to compile them as such. */
-const TIMES = 8;
 
 /** Lives a child's life, from its payload to its end, and undoes what that leaves. */
 export async function rehearse(): Promise<void> {
@@ -71,10 +53,8 @@ async function liveOnce(work?: () => Promise<void>): Promise<void> {
     bound: true,
     parent: { pid: process.pid, start: startOfProcess(), name: 'server' },
   };
-  const { fn, fill } = rebuildFunction(CLOSURE);
-  fill([{ a: [1, 'b', 0.5] }]);
   const settings = { identity, startMethod: 'forkserver', cwd: process.cwd() } as const;
-  const task = encode({ target: fn, args: [1, 'b'] }, { root: '' });
+  const task = encode({ target: rehearsedClosure(), args: [1, 'b'] }, { root: '' });
   put(record, PROCESS.PAYLOAD, packPayload(settings, task), null);
   randomGenerator()();
   await runForked(record);

@@ -2,11 +2,11 @@
  * Programs with a whole family, to be ended from outside: `node leaving-program.js SCENARIO METHOD …`. Every process of it talks in lines of
  * JSON on the one stdout.
  */
+
 import { once } from 'node:events';
 import { Queue } from '../channel/queue.js';
 import { words } from '../memory/commons.js';
-import { checkConsistency } from '../memory/consistency.js';
-import { HEADER, PARTICIPANT, PARTICIPANT_STATE, PROCESS } from '../memory/layout.js';
+import { HEADER, PARTICIPANT, PROCESS } from '../memory/layout.js';
 import { record } from '../memory/participants.js';
 import { Pool } from '../pool/pool.js';
 import { carriers } from '../process/fixtures/methods.js';
@@ -16,7 +16,7 @@ import { type StartMethod, setStartMethod } from '../process/start-method.js';
 import { Thread } from '../process/thread.js';
 import { EventFlag } from '../sync/event-flag.js';
 import { Lock } from '../sync/lock.js';
-import { blocksOfNodes } from '../wait/nodes.js';
+import { countInUse } from './blocks.js';
 import { children } from './processes.js';
 
 const say = (what: unknown) => console.log(JSON.stringify(what));
@@ -110,15 +110,6 @@ async function family(daemon: boolean): Promise<Process[]> {
   return all;
 }
 
-/** How many blocks there are in the commons besides those that living threads keep for their waits. */
-function left(): number {
-  const { blocks, runs } = checkConsistency({ quiet: false });
-  let kept = 0;
-  for (let index = 1; index < words[HEADER.PARTICIPANTS_USED]; index++)
-    if (words[record(index) + PARTICIPANT.STATE] === PARTICIPANT_STATE.LIVE) kept += blocksOfNodes(index);
-  return blocks + runs - kept;
-}
-
 const scenarios: Record<string, () => unknown> = {
   /** A parent by this method, or the program itself, with children by `method`. */
   async tree() {
@@ -132,9 +123,9 @@ const scenarios: Record<string, () => unknown> = {
     await things[2].wait();
     for (const thing of things) thing[Symbol.dispose]();
     // Who sweeps after the last death may be another process.
-    for (let look = 0; look < 500 && left() > 0; look++)
+    for (let look = 0; look < 500 && countInUse() > 0; look++)
       await new Promise(resolve => setTimeout(resolve, 10));
-    say({ left: left() });
+    say({ left: countInUse() });
   },
 
   /** Waits for its end. */
@@ -204,7 +195,7 @@ const scenarios: Record<string, () => unknown> = {
       let participants = 0;
       for (let i = 1; i < words[HEADER.PARTICIPANTS_USED]; i++)
         if (words[record(i) + PARTICIPANT.PID] !== 0) participants++;
-      return { records, participants, blocks: left() };
+      return { records, participants, blocks: countInUse() };
     };
     const zombies = () => {
       const own = children();

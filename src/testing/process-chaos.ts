@@ -2,10 +2,10 @@
  * A program that keeps a family busy while somebody kills, stops and ends its processes; src/process-chaos.test.ts does. Arguments: the start
  * method, how long, ms. Prints one line of JSON: what it saw.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from '../channel/queue.js';
 import { words } from '../memory/commons.js';
-import { checkConsistency } from '../memory/consistency.js';
 import { HEADER, PARTICIPANT, PARTICIPANT_STATE, PROCESS } from '../memory/layout.js';
 import { record } from '../memory/participants.js';
 import { Process } from '../process/process.js';
@@ -14,7 +14,7 @@ import { type StartMethod, setStartMethod } from '../process/start-method.js';
 import { Thread } from '../process/thread.js';
 import { SharedArray } from '../shared/shared-array.js';
 import { Lock } from '../sync/lock.js';
-import { blocksOfNodes } from '../wait/nodes.js';
+import { countInUse } from './blocks.js';
 
 /** How long one of the things below may take, ms: longer than anybody is stopped, even on a machine that is busy. */
 const PATIENCE = 40_000;
@@ -148,9 +148,9 @@ async function main(duration: number): Promise<void> {
   lock[Symbol.dispose]();
   numbers[Symbol.dispose]();
   // Who sweeps after the last death may be another process; those that the storm stopped go on now.
-  for (let look = 0; look < 1000 && (left() > 0 || records().length > 0); look++) await sleep(10);
+  for (let look = 0; look < 1000 && (countInUse() > 0 || records().length > 0); look++) await sleep(10);
   if (records().length > 0) faults.push(`records are left: ${JSON.stringify(records())}`);
-  if (left() > 0) faults.push(`${left()} blocks are left`);
+  if (countInUse() > 0) faults.push(`${countInUse()} blocks are left`);
   console.log(JSON.stringify({ faults: faults.slice(0, 5), seen, participants: participants() }));
 }
 
@@ -173,15 +173,6 @@ function participants(): number[] {
     if (words[record(index) + PARTICIPANT.STATE] === PARTICIPANT_STATE.LIVE)
       all.push(words[record(index) + PARTICIPANT.PID]);
   return all;
-}
-
-/** Blocks of the commons besides those that living threads keep for their waits. */
-function left(): number {
-  const { blocks, runs } = checkConsistency({ quiet: false });
-  let kept = 0;
-  for (let index = 1; index < words[HEADER.PARTICIPANTS_USED]; index++)
-    if (words[record(index) + PARTICIPANT.STATE] === PARTICIPANT_STATE.LIVE) kept += blocksOfNodes(index);
-  return blocks + runs - kept;
 }
 
 if (require.main === module) {
