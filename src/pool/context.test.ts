@@ -46,6 +46,26 @@ test('each start method has one context; another is refused, and those there are
     });
 });
 
+test('workers of a pool by fork are their parent once more, and serve', limit, async () => {
+  const source = `
+    const { getContext, fork, os } = require(${JSON.stringify(face)});
+    const here = new Map([[1, 'one'], [2, 'two']]);
+    const pool = new (getContext('fork').Pool)(2);
+    const inFork = async () => {
+      const pid = fork();
+      if (pid === 0) return 'of nobody';
+      return os.WEXITSTATUS((await os.waitpid(pid))[1]);
+    };
+    (async () => {
+      const results = [await pool.map(n => here.get(n), [1, 2]), await pool.run(inFork), await pool.run(() => 5)];
+      pool.close();
+      await pool.join();
+      console.log(JSON.stringify(results));
+    })();`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--single-threaded', '-e', source]);
+  assert.deepEqual(JSON.parse(stdout), [['one', 'two'], 0, 5]);
+});
+
 for (const method of carriers.keys()) {
   describe(`the context of ${method}`, () => {
     const context = getContext(method);

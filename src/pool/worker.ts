@@ -52,7 +52,10 @@ const STRETCH = 10;
 
 /** A pool worker's life: takes tasks from the board, one at a time, until the pool closes or it has grown too large. */
 export function serve(options: WorkerOptions): Promise<void> {
-  return new Promise(resolve => void new Worker(options, resolve).start());
+  return new Promise(resolve => {
+    own = new Worker(options, resolve);
+    void own.start();
+  });
 }
 
 /** The life of a worker that is a process of its own. */
@@ -61,11 +64,11 @@ export async function serveProcess(options: WorkerOptions): Promise<never> {
   process.exit();
 }
 
-/** Is this process a fork of one that a task made in a worker? Then it goes on with that task, but the tasks are its parent's. */
-let isFork = false;
+/** The worker that this thread is. In a process that a task has forked: none. That goes on with the task, but the tasks are its parent's. */
+let own: Worker | undefined;
 onFork(() => ({
   take: () => {
-    isFork = true;
+    own = undefined;
   },
 }));
 
@@ -125,7 +128,7 @@ class Worker {
   }
 
   #work(): void {
-    if (this.#busy || isFork) return;
+    if (this.#busy || own !== this) return;
     this.#busy = true;
     const start = now();
     for (let told = start; ; ) {
@@ -142,7 +145,7 @@ class Worker {
         return;
       }
       const pending = this.#run(slot);
-      if (isFork) return;
+      if (own !== this) return;
       if (pending) {
         if (this.#news) this.#tell();
         void pending.then(() => this.#resume());
@@ -187,7 +190,7 @@ class Worker {
   }
 
   #resume(): void {
-    if (isFork) return;
+    if (own !== this) return;
     if (this.#isTooLarge()) this.#end();
     else {
       this.#busy = false;
@@ -264,7 +267,7 @@ class Worker {
   }
 
   #finish(slot: number, outcome: number, value: unknown, start: number): void {
-    if (isFork) {
+    if (own !== this) {
       if (outcome === THREW) fail(value);
       return;
     }
