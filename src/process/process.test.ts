@@ -173,6 +173,19 @@ for (const [method, Process] of carriers) {
       assert.equal(await quick.result(), 5);
     });
 
+    test('several that end at once are told by any of their waits, one within another', limit, async () => {
+      const all = [run(forever), run(forever), run(forever)];
+      for (const child of all) child.terminate();
+      const deadline = performance.now() + 20_000;
+      // The event loop learns of all of them at once.
+      while (all.some(child => alive(child.pid as number)) && performance.now() < deadline);
+      await Promise.race(all.map(child => child.join()));
+      for (const child of all) {
+        assert.equal(child.joinSync(), true);
+        assert.equal(child.signalCode, 'SIGTERM');
+      }
+    });
+
     test('isAlive() is true from start() to the end, and no zombie is left', limit, async () => {
       const child = new Process({ target: forever });
       assert.equal(child.isAlive(), false);

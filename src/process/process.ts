@@ -94,6 +94,10 @@ const SIGNALS = new Map(
 const SIGRTMIN = 34;
 const SIGKILL = os.constants.signals.SIGKILL;
 
+/** What stands for a wait status: there is none yet; another has taken it. */
+const RUNS = -1;
+const REAPED = -2;
+
 /** The part of Node's ChildProcess that the event loop tells of an end. */
 interface NodeHandle {
   readonly _handle?: { onexit(exitCode: number, signalCode: string): void };
@@ -455,7 +459,8 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     this.#isOwn = true;
     child.on('exit', (code, signal) => {
       this.#reaped(signal ? os.constants.signals[signal] : (code ?? 0) << 8);
-      this.update();
+      // The event loop may have reaped others at the same time, and tells of them next: not before that may anybody go on who waits.
+      setImmediate(() => this.update());
     });
   }
 
@@ -473,15 +478,11 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
    */
   #reap(timeout: number): void {
     if (!this.#isOwn || this.end) return;
-    const pid = this.#pid ?? 0;
-    const status = native.awaitExit(
-      pid,
-      timeout === Number.POSITIVE_INFINITY ? -1 : timeout,
-      this.#spawned ? 1 : 0,
-    );
+    let status = this.#awaitExit(timeout === Number.POSITIVE_INFINITY ? -1 : timeout, this.#spawned ? 1 : 0);
+    if (status === REAPED && timeout > 0) status = SIGKILL; // how it ended is not to be learned while this thread blocks
     if (status < 0) return;
     if (!this.#spawned) {
-      buryForked(pid);
+      buryForked(this.#pid ?? 0);
       return;
     }
     this.#reaped(status);
@@ -495,10 +496,20 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
    */
   lookWhileBlocked(): boolean {
     if (!this.#spawned || this.end) return false;
-    const status = native.awaitExit(this.#pid ?? 0, 0, 0);
-    if (status < 0) return true;
-    this.#reaped(status);
-    return false;
+    const status = this.#awaitExit(0, 0);
+    if (status === REAPED) native.bury(this.#pid ?? 0);
+    else if (status >= 0) this.#reaped(status);
+    return status === RUNS;
+  }
+
+  /** Its wait status, RUNS after `timeout` ms, or REAPED: by the event loop, which is about to tell. */
+  #awaitExit(timeout: number, reap: 0 | 1): number {
+    try {
+      return native.awaitExit(this.#pid ?? 0, timeout, reap);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).errno !== -os.constants.errno.ECHILD) throw error;
+      return recordState(this.#record) === PROCESS_STATE.EXITED ? read(this.#record, PROCESS.STATUS) : REAPED;
+    }
   }
 
   /** Takes note of what has happened to it, its end included if the event loop has not run since. */
