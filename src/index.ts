@@ -24,7 +24,8 @@ export type { ExecutionOptions } from './process/execution.js';
 export { fork } from './process/fork.js';
 export * as os from './process/os.js';
 export { parentProcess } from './process/parent-process.js';
-export { Process, type ProcessOptions } from './process/process.js';
+export { Process } from './process/process.js';
+export type { ProcessOptions } from './process/process-options.js';
 export { setForkserverPreload } from './process/server.js';
 export {
   getAllStartMethods,

@@ -4,7 +4,8 @@ import { answerBlocked } from '../wait/doorbell.js';
 import type { WaitOptions } from '../wait/options.js';
 import { type Identity, identity, isRunning, type Parent } from './identity.js';
 import { KnownProcess } from './known.js';
-import { Process, type ProcessOptions } from './process.js';
+import { Process } from './process.js';
+import type { ProcessOptions } from './process-options.js';
 
 /** How often a blocked thread does what else it must, ms. */
 const LOOK = 50;

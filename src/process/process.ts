@@ -1,5 +1,4 @@
 import type { ChildProcess } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
@@ -23,13 +22,14 @@ import {
   withoutNodeOptions,
   withoutOptions,
 } from './command.js';
-import { type End, Execution, type ExecutionOptions } from './execution.js';
+import { type End, Execution } from './execution.js';
 import { checkForkMethod, startByFork } from './fork-method.js';
 import { buryForked, tendForked } from './forked-children.js';
 import { identity, nextPath, present, processName, startOfProcess } from './identity.js';
 import { Known, KnownProcess } from './known.js';
-import { brokenLimit, checkLimits, PROCESS_BOUNDS } from './limits.js';
+import { brokenLimit } from './limits.js';
 import { type PipedOutput, startWithOutputs } from './piped.js';
+import { checkFolder, checkOptions, type ProcessOptions } from './process-options.js';
 import {
   claimRecord,
   drop,
@@ -48,50 +48,13 @@ import { checkAffinity, checkPriority, setAffinityOf, setPriorityOf } from './sc
 import { bornWith, currentBirthplace, isGone, isServerOwn, startForked } from './server.js';
 import { checkStartMethod, getStartMethod, type StartMethod } from './start-method.js';
 import { type ProcessState, type ProcessUsage, stateOf, usageOf } from './usage.js';
+import { endOf } from './wait-status.js';
 import { RUN } from './work.js';
-
-export interface ProcessOptions<A extends readonly unknown[], R> extends ExecutionOptions<A, R> {
-  /**
-   * Its whole environment; what is undefined is left out. Default: this process's, as it is at start(). NODE_OPTIONS in it counts by `spawn` only: other
-   * children are born with the options of this process.
-   */
-  env?: Readonly<Record<string, string | undefined>>;
-  /** Its working directory; start() throws a LifecycleError if there is none. Default: this process's. */
-  cwd?: string;
-  /** Nice value, −20 (first) to 19 (last). */
-  priority?: number;
-  /** CPU indices it may run on. */
-  affinity?: readonly number[];
-  /**
-   * 'inherit' (default), 'ignore', or 'pipe' (then `stdout` and `stderr` are Readables). What it prints is written at once,
-   * and so is never lost, however it ends; what nobody can read any more is dropped, which does not fail it.
-   */
-  stdio?: 'inherit' | 'ignore' | 'pipe';
-  /**
-   * What it may use, or it ends and result() rejects with a WorkerDiedError that says so.
-   *
-   * `heap`: bytes of V8's heap on its main thread, beyond what Node allows too. The young generation comes on top (some
-   * 16 to 50 MiB), and so does what V8 keeps elsewhere: buffers, WebAssembly's memory, heaps of its threads. Node reports on
-   * stderr, and aborts: SIGABRT.
-   *
-   * `cpu`: ms of CPU time of all its threads, from when it has settled in: SIGXCPU, for which it may have a handler, and a
-   * second of CPU time later SIGKILL. Processes that it starts are not counted. It is as fine as the kernel's clock tick: 1 to 10 ms.
-   */
-  limits?: { heap?: number; cpu?: number };
-}
 
 /** How long to sleep at a stretch, ms: a Worker can be terminated only in between. */
 const LONGEST_SLEEP = isMainThread ? Number.POSITIVE_INFINITY : 250;
 /** How often a blocked thread looks whether the fork server still lives, ms. */
 const LOOK_AFTER_SERVER = 500;
-/** By number. Of those with two names the first counts: SIGABRT, not SIGIOT. */
-const SIGNALS = new Map(
-  Object.entries(os.constants.signals)
-    .map(([name, number]) => [number, name as NodeJS.Signals] as const)
-    .reverse(),
-);
-/** The first of the real-time signals, for which Node has no names. */
-const SIGRTMIN = 34;
 const SIGKILL = os.constants.signals.SIGKILL;
 
 /** What stands for a wait status: there is none yet; another has taken it. */
@@ -217,6 +180,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
 
   /** From the kernel, now; stale as soon as it is read. */
   get state(): ProcessState {
+    this.permitOpen('tell the state of');
     const { pid } = this;
     if (pid === undefined) return 'new';
     return this.isAlive() ? stateOf(pid) : 'terminated';
@@ -333,7 +297,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
       throw new LifecycleError(
         `Cannot start ${this.name} as ${identity()?.name} is a daemon: start it from a process that is none`,
       );
-    this.#checkFolder();
+    checkFolder(this.#options.cwd, this.name);
     if (method === 'fork') checkForkMethod(this.name);
     const settings = this.#settings(method);
     const packed =
@@ -359,20 +323,6 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     this.#pid = read(record, PROCESS.PID);
     this.#guardian = read(record, PROCESS.GUARDIAN);
     rememberChild(this);
-  }
-
-  /** Both methods would fail for it later, each in its way. */
-  #checkFolder(): void {
-    const { cwd } = this.#options;
-    if (cwd === undefined) return;
-    try {
-      accessSync(`${cwd}/.`, constants.X_OK);
-    } catch (cause) {
-      throw new LifecycleError(
-        `Cannot start ${this.name} in ${path.resolve(cwd)} as that is no folder that it may enter: make it one, or give another "cwd"`,
-        { cause },
-      );
-    }
   }
 
   #settings(method: StartMethod): Settings {
@@ -614,42 +564,6 @@ export function ownProcess(): Process {
     new KnownProcess(processName(), identity()?.daemon ?? false) as ProcessOptions<any, any>,
   );
   return present.process;
-}
-
-/** What a wait status says. */
-function endOf(status: number): End {
-  const signal = status & 0x7f;
-  if (signal === 0) return { exitCode: (status >> 8) & 0xff, signalCode: null };
-  return {
-    exitCode: null,
-    signalCode: SIGNALS.get(signal) ?? (`SIGRTMIN+${signal - SIGRTMIN}` as NodeJS.Signals),
-  };
-}
-
-function checkOptions({ stdio, env, cwd, priority, affinity, limits }: ProcessOptions<any, any>): void {
-  checkLimits(limits, PROCESS_BOUNDS);
-  if (stdio !== undefined && !['inherit', 'ignore', 'pipe'].includes(stdio))
-    throw new RangeError(`Cannot use ${String(stdio)} as "stdio": give 'inherit', 'ignore' or 'pipe'`);
-  if (env !== undefined) checkEnv(env);
-  if (cwd !== undefined && (typeof cwd !== 'string' || cwd === ''))
-    throw new TypeError('Cannot use that as "cwd": give a path');
-  if (priority !== undefined) checkPriority(priority);
-  if (affinity !== undefined) checkAffinity(affinity);
-}
-
-/** As the system has it: neither it nor Node would say what is wrong. */
-function checkEnv(env: unknown): void {
-  if (typeof env !== 'object' || env === null)
-    throw new TypeError('Cannot use that as "env": give an object of strings');
-  for (const [name, value] of Object.entries(env)) {
-    if (value === undefined) continue;
-    if (typeof value !== 'string')
-      throw new TypeError(`Cannot use that as "env.${name}": give a string rather than a ${typeof value}`);
-    if (!/^[^=\0]+$/.test(name) || value.includes('\0'))
-      throw new RangeError(
-        `Cannot use "env.${name}": a name may be neither empty nor contain "=", and neither it nor its value NUL`,
-      );
-  }
 }
 
 /** Without those options in NODE_OPTIONS that are the program's own business. */
