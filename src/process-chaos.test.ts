@@ -32,9 +32,10 @@ const ACTS = [
 ] as const;
 const VICTIMS = [
   ['child', 0.7],
-  ['mh-reserve', 0.82],
-  ['mh-forkserver', 0.92],
-  ['mh-guardian', 1],
+  ['mh-reserve', 0.8],
+  ['mh-forkserver', 0.89],
+  ['mh-guardian', 0.97],
+  ['starting', 1],
 ] as const;
 /** How long one is stopped at most, ms. */
 const LONGEST_STOP = 400;
@@ -42,10 +43,12 @@ const LONGEST_STOP = 400;
 const chosen = <T>(of: readonly (readonly [T, number])[], chance: number): T =>
   (of.find(([, upTo]) => chance < upTo) ?? of[0])[0];
 
+/** By what the kernel calls it; a fork server that is starting has no name of its own yet. */
 function role(pid: number): string {
   try {
     const name = readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
-    return name.startsWith('mh-') ? name : 'child';
+    if (name.startsWith('mh-')) return name;
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('forkserver-main.js') ? 'starting' : 'child';
   } catch {
     return 'gone';
   }

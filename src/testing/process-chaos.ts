@@ -122,8 +122,10 @@ async function main(duration: number): Promise<void> {
       await Promise.all(both.map(one => outcome('locked', one, 50)));
     }),
     again('passed', async n => {
-      const [there, back] = [new Queue<number>(3), new Queue<number>()];
-      const child = new Process({ target: self('pass'), args: [there, back, 20] }).start();
+      using there = new Queue<number>(3);
+      using back = new Queue<number>();
+      // A daemon, as nobody would feed it were this process killed.
+      const child = new Process({ target: self('pass'), args: [there, back, 20], daemon: true }).start();
       const told = outcome('passed', child, 20);
       for (let i = 0; i < 20 && child.isAlive(); ) {
         // Nobody takes what one was to take that has died.
@@ -135,8 +137,6 @@ async function main(duration: number): Promise<void> {
         );
       }
       if ((await told) && back.qsize() !== 20) faults.push(`${back.qsize()} of 20 came back`);
-      there.close();
-      back.close();
     }),
     again('in a thread', async n => {
       const thread = new Thread<[number], number>({ target: self('inThread'), args: [n] }).start();
