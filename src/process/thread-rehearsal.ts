@@ -2,18 +2,23 @@ import { collectTickets } from '../channel/tickets.js';
 import { decodeAsync } from '../codec/decode.js';
 import { encode } from '../codec/encode.js';
 import { attach } from '../memory/commons.js';
+import { self } from '../memory/participants.js';
+import { forgetDeaths, watchDeaths } from '../wait/deaths.js';
+import { depart } from '../wait/depart.js';
+import { livingChildren } from './children.js';
 import { rehearsedClosure, TIMES } from './rehearsed-closure.js';
 import { settleHeap } from './settle-heap.js';
 
 /**
  * What a Worker of the reserve does before a thread is born in it: runs once what each thread runs, so that it is compiled, and has
- * Node make what it makes at the first use. It takes no part in the commons yet: it sees them, and has nothing there.
+ * Node make what it makes at the first use. Then it takes no part in the commons: it sees them, and has nothing there.
  */
 export async function rehearseLife(): Promise<void> {
   attach();
   void process.stdout.writableLength;
   void process.stderr.writableLength;
   for (let i = 0; i < TIMES; i++) await runOnce();
+  for (let i = 0; i < TIMES; i++) await takePartOnce();
   settleHeap(); // the mapping of the commons has V8 collect garbage soon, which would else be as the thread is born
 }
 
@@ -26,4 +31,15 @@ async function runOnce(): Promise<void> {
     args: [number, string];
   };
   encode(await target(...args), { root: 'result' });
+}
+
+/** Comes to the commons and leaves, as a thread does that has done nothing. */
+async function takePartOnce(): Promise<void> {
+  self();
+  watchDeaths();
+  livingChildren();
+  depart({ last: false });
+  forgetDeaths();
+  // The doorbell's watcher is closed on the loop's next turn.
+  await new Promise(resolve => setImmediate(resolve));
 }
