@@ -297,6 +297,12 @@ static napi_value end_with_parent(napi_env env, napi_callback_info info) {
   return result_or_throw(env, "prctl", mh_end_with_parent((pid_t)number(&c, 0)));
 }
 
+/* (pid, tag) */
+static napi_value watch_child(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "pthread_create", mh_watch_child((pid_t)number(&c, 0), (uint32_t)number(&c, 1)));
+}
+
 /* pid of the parent */
 static napi_value watch_parent(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
@@ -698,6 +704,7 @@ NAPI_MODULE_INIT() {
       FUNCTION("setCloexec", set_cloexec),
       FUNCTION("duplicate", duplicate),
       FUNCTION("bury", bury),
+      FUNCTION("watchChild", watch_child),
       FUNCTION("watchParent", watch_parent),
       FUNCTION("isHungUp", is_hung_up),
       FUNCTION("processStat", process_stat),

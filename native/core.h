@@ -104,6 +104,7 @@ int mh_allow_fork(void);
 uint32_t mh_look_after_orphans(void);
 void mh_watch_orphans(void);
 void mh_forget_watch(void);
+int mh_watch_child(pid_t pid, uint32_t tag);
 int mh_watch_parent(pid_t parent);
 
 /* named.c: memory that unrelated programs share, and names. */
@@ -149,7 +150,6 @@ struct mh_birth {
 extern struct mh_birth mh_births[MH_MAX_PROCESSES];
 pid_t mh_reap(bool wait, int *status, bool *known);
 void mh_finish_endings(void);
-void mh_cancel_forks(void);
 void mh_bury(pid_t pid);
 bool mh_orphaned(const struct mh_process *p);
 void mh_end_daemons(uint32_t tag);

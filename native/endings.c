@@ -102,25 +102,6 @@ void mh_finish_endings(void) {
 }
 
 /*
- * A server has died. What it was to fork for starters that have died too, nobody will ask for again: a child that was forked for it, and has
- * not begun, gives up.
- */
-void mh_cancel_forks(void) {
-  uint32_t used = mh_load(&mh_header()->processes_used);
-  bool any = false;
-  for (uint32_t i = 0; i < used; i++) {
-    struct mh_process *p = mh_process(i);
-    uint32_t word = mh_load(&p->state), owner = mh_load(&p->owner), at = mh_tagged(owner);
-    if (MH_STATE(word) != MH_PROCESS_FORKING || owner == 0) continue;
-    if (mh_tag(at) == owner && mh_load(&mh_participant(at)->state) == MH_PARTICIPANT_LIVE) continue;
-    any |= mh_move_attempt(p, MH_ATTEMPT(word), MH_PROCESS_FORKING, MH_PROCESS_CANCELLED);
-  }
-  if (!any) return;
-  __atomic_fetch_add(&mh_header()->deaths, 1, __ATOMIC_SEQ_CST);
-  mh_ring_all(MH_REASON_DEATH);
-}
-
-/*
  * Takes one ended child off the process table, once its end is written down: should we die in between, the next reaper finds
  * it again. `wait`: sleeps until there is one. `known`: it was in a record. Returns its pid; 0: there is none yet; -ECHILD:
  * there are no children.

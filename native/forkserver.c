@@ -114,7 +114,6 @@ static void guard(pid_t server) {
     over = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (over) continue;
     mh_finish_endings();
-    mh_cancel_forks();
     mh_ring_all(MH_REASON_CHILD); /* it may have died before it rang for somebody's end */
     __atomic_fetch_add(&mh_header()->server_epoch, 1, __ATOMIC_SEQ_CST);
     server = fork();

@@ -6,7 +6,8 @@
  * One thread a process, as long as there is something to watch, sleeps on the descriptors (pidfd) of all orphans there are,
  * whosoever they are: it writes down their end, buries them, and takes those that are this process's own off the process
  * table. In a spawned process it watches the parent too, of whose end nobody tells either if that is the program itself. To do any of this
- * twice, in several processes at a time, does no harm.
+ * twice, in several processes at a time, does no harm. It watches guardians, too, that a thread has spawned: they outlive
+ * the thread.
  */
 #include <errno.h>
 #include <poll.h>
@@ -28,6 +29,7 @@
 /* How often to look where the kernel has no pidfd (before Linux 5.3), or there are no more descriptors, ms. */
 #define LOOK 50
 #define MOST_WATCHED 1024
+#define MOST_WARDS 64
 
 static bool has_ended(pid_t pid) {
   struct mh_stat stat;
@@ -35,11 +37,16 @@ static bool has_ended(pid_t pid) {
   return result == -ESRCH || (result == 0 && (stat.state == 'Z' || stat.state == 'X'));
 }
 
+static bool is_dead(uint32_t tag) {
+  uint32_t i = mh_tagged(tag);
+  return mh_tag(i) != tag || mh_load(&mh_participant(i)->state) != MH_PARTICIPANT_LIVE;
+}
+
 /* Is the process of this record one whose end nobody would tell? Its pid, or 0. */
 static pid_t orphan(const struct mh_process *p) {
-  uint32_t state = mh_process_state(p), owner = mh_load(&p->owner), pid = mh_load(&p->pid), at = mh_tagged(owner);
+  uint32_t state = mh_process_state(p), owner = mh_load(&p->owner), pid = mh_load(&p->pid);
   if ((state != MH_PROCESS_RUNNING && state != MH_PROCESS_ENDING) || owner == 0 || pid == 0 || (pid_t)pid == getpid()) return 0;
-  if (mh_tag(at) == owner && mh_load(&mh_participant(at)->state) == MH_PARTICIPANT_LIVE) return 0;
+  if (!is_dead(owner)) return 0;
   if (!(p->flags & MH_PROCESS_SPAWNED) && !has_ended((pid_t)mh_load(&p->guardian))) return 0;
   return (pid_t)pid;
 }
@@ -48,6 +55,19 @@ static void end_orphan(struct mh_process *p, pid_t pid) {
   waitpid(pid, NULL, WNOHANG); /* if it is a child of this process */
   if (!mh_move(p, MH_PROCESS_RUNNING, MH_PROCESS_EXITED)) mh_move(p, MH_PROCESS_ENDING, MH_PROCESS_EXITED);
   mh_bury(pid);
+}
+
+/*
+ * Where a guardian and its server were both killed, nobody may have told of those that were no process of the family yet, as those of the
+ * reserve.
+ */
+static void bury_ghosts(void) {
+  uint32_t used = mh_load(&mh_header()->participants_used);
+  for (uint32_t i = 1; i < used && i < MH_MAX_PARTICIPANTS; i++) {
+    const struct mh_participant *p = mh_participant(i);
+    pid_t pid = (pid_t)mh_load(&p->pid);
+    if (mh_load(&p->state) == MH_PARTICIPANT_LIVE && pid != 0 && pid != getpid() && has_ended(pid)) mh_bury(pid);
+  }
 }
 
 /* Does what is to be done about orphans that have ended. Their number that live; `pids`, if any: the first `room` of them. */
@@ -64,10 +84,33 @@ static uint32_t look_after(pid_t *pids, uint32_t room) {
     if (left < room) pids[left] = pid;
     left++;
   }
+  if (mh_load(&mh_header()->guardian_deaths) > 0) bury_ghosts();
   return left;
 }
 
 uint32_t mh_look_after_orphans(void) { return look_after(NULL, 0); }
+
+/* Children of this process that are no process of the family, each with the tag of the thread whose event loop is to reap it. */
+static struct {
+  pid_t pid;
+  uint32_t tag;
+} wards[MOST_WARDS];
+
+/* Buries those that have ended, and takes them off the process table if nobody else will. Adds those that live to `pids`. */
+static uint32_t look_after_wards(pid_t *pids, uint32_t count, uint32_t room) {
+  for (uint32_t i = 0; i < MOST_WARDS; i++) {
+    pid_t pid = __atomic_load_n(&wards[i].pid, __ATOMIC_SEQ_CST);
+    if (pid == 0) continue;
+    if (!has_ended(pid)) {
+      if (count < room) pids[count++] = pid;
+      continue;
+    }
+    mh_bury(pid);
+    if (is_dead(wards[i].tag)) waitpid(pid, NULL, WNOHANG);
+    __atomic_store_n(&wards[i].pid, 0, __ATOMIC_SEQ_CST);
+  }
+  return count;
+}
 
 static struct {
   pthread_mutex_t mutex;
@@ -112,6 +155,7 @@ static void *run(void *nothing) {
     }
     uint32_t left = look_after(pids, MOST_WATCHED);
     if (left > MOST_WATCHED) left = MOST_WATCHED;
+    left = look_after_wards(pids, left, MOST_WATCHED);
     if (left == 0 && watch.parent == 0) {
       pthread_mutex_lock(&watch.mutex);
       bool over = read(watch.wake, &rings, sizeof rings) < 0;
@@ -165,6 +209,20 @@ void mh_watch_orphans(void) {
 void mh_forget_watch(void) {
   pthread_mutex_init(&watch.mutex, NULL);
   watch.process = 0;
+  for (uint32_t i = 0; i < MOST_WARDS; i++) wards[i].pid = 0;
+}
+
+/* Watches over a child that the thread of this tag has spawned, and is to reap as long as it lives itself. */
+int mh_watch_child(pid_t pid, uint32_t tag) {
+  pthread_mutex_lock(&watch.mutex);
+  uint32_t i = 0;
+  while (i < MOST_WARDS && wards[i].pid != 0) i++;
+  if (i < MOST_WARDS) {
+    wards[i].tag = tag;
+    __atomic_store_n(&wards[i].pid, pid, __ATOMIC_SEQ_CST);
+  }
+  pthread_mutex_unlock(&watch.mutex);
+  return i < MOST_WARDS ? begin_watch(0) : -ENOSPC;
 }
 
 /* In a spawned process: watches its parent too. */

@@ -123,7 +123,7 @@ async function storm(
     const report = JSON.parse(output.trim().split('\n').at(-1) || 'null');
     assert.deepEqual(report?.faults, []);
     assert.equal(program.exitCode, 0);
-    tell(JSON.stringify({ seed, signals, ...report.seen, participants: report.participants.length }));
+    tell(JSON.stringify({ seed, signals, ...report.seen }));
   } catch (error) {
     console.error(`MANYHANDS_CHAOS_SEED=${seed}, sent ${JSON.stringify(signals)}`);
     for (const { pid, state, parent, command } of family()) {

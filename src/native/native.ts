@@ -104,6 +104,8 @@ export interface Native {
   duplicate(from: number, to: number): void;
   /** What follows from the end of a process that this one has reaped. */
   bury(pid: number): void;
+  /** Has the end told, and if need be the zombie reaped, of a child that the thread with this tag has spawned and may not outlive. */
+  watchChild(pid: number, tag: number): void;
   /** In a process that was spawned: has the end of its parent told, and of others that outlive it, on a thread of its own. */
   watchParent(pid: number): void;
   /** Is nobody left at the other end of this socket or pipe? */

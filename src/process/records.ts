@@ -124,21 +124,29 @@ export function claimRecord(): number {
 /** Makes a record this thread's if it is nobody's, or if its owner has died and nothing moves its state any more. */
 function take(index: number, me: number): boolean {
   const owner = wordOf(index, PROCESS.OWNER);
+  const word = read(index, PROCESS.STATE); // first: see callOff()
   const seen = Atomics.load(words, owner);
   if (seen !== 0) {
-    if (!isKnownDead(seen) || !isOver(index)) return false;
+    if (!isKnownDead(seen) || !isOver(index, word)) return false;
   }
   return Atomics.compareExchange(words, owner, seen, me) === seen;
 }
 
-/** Does nothing move the state any more of a record whose owner is dead? A process that was still to begin is called off. */
-function isOver(index: number): boolean {
-  const word = read(index, PROCESS.STATE);
+/** Does nothing move the state any more of a record whose owner is dead? */
+function isOver(index: number, word: number): boolean {
+  callOff(index, word);
+  // One that was spawned, or whose fork server was killed too, may have ended with nobody to write it down.
+  return !UNDER_WAY.has(recordState(index)) || native.processStat(read(index, PROCESS.PID)) === undefined;
+}
+
+/**
+ * Its starter is dead: a process that was still to begin does not. `word`: its state as it was before that was asked, as somebody may take
+ * the record meanwhile.
+ */
+function callOff(index: number, word: number): void {
   const state = stateIn(word);
   if (state === PROCESS_STATE.REQUESTED || state === PROCESS_STATE.FORKING)
-    return swap(index, word, withState(word, PROCESS_STATE.CANCELLED));
-  // One that was spawned, or whose fork server was killed too, may have ended with nobody to write it down.
-  return !UNDER_WAY.has(state) || native.processStat(read(index, PROCESS.PID)) === undefined;
+    swap(index, word, withState(word, PROCESS_STATE.CANCELLED));
 }
 
 /** Gives a record back, with what it still holds. */
@@ -168,9 +176,11 @@ onDeath(tag => {
   for (let index = 0; index < Atomics.load(words, HEADER.PROCESSES_USED); index++) {
     // In this order: somebody may take the record meanwhile, but not with the same mark.
     const mark = ownerTag(index);
+    const word = read(index, PROCESS.STATE);
     const owner = read(index, PROCESS.OWNER);
     if (owner !== tag && (owner === 0 || !isKnownDead(owner))) continue;
     drop(index, PROCESS.RESULT, mark);
+    callOff(index, word);
     if (!UNDER_WAY.has(recordState(index))) drop(index, PROCESS.PAYLOAD, mark);
   }
 });

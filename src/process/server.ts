@@ -1,9 +1,11 @@
 import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError } from '../errors/errors.js';
 import { words } from '../memory/commons.js';
 import { HEADER, PROCESS, PROCESS_STATE } from '../memory/layout.js';
+import { self } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { SINGLE_THREADED } from '../platform/single-threaded.js';
 import { startFolder, startNode, UNWANTED_BY_SERVER, withoutNodeOptions, withoutOptions } from './command.js';
@@ -235,11 +237,13 @@ function launch(): void {
     native.close(requests);
   }
   child.on('exit', () => {
+    Atomics.add(words, HEADER.GUARDIAN_DEATHS, 1); // should its server have been killed too
     native.bury(child.pid as number); // it may have died before it was ready, with something in hand
     for (const listener of bereaved) listener();
   });
   child.unref();
   guardian = child;
+  if (!isMainThread && child.pid !== undefined) native.watchChild(child.pid, self());
   native.client(client);
   // Other threads of this process may wait for a server that is gone, and would not know it by the new one.
   Atomics.add(words, HEADER.SERVER_PAIRS, 1);

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue } from '../channel/queue.js';
 import { words } from '../memory/commons.js';
 import { HEADER, PARTICIPANT, PARTICIPANT_STATE, PROCESS } from '../memory/layout.js';
-import { record } from '../memory/participants.js';
+import { isKnownDead, record } from '../memory/participants.js';
 import { Process } from '../process/process.js';
 import { read } from '../process/records.js';
 import { type StartMethod, setStartMethod } from '../process/start-method.js';
@@ -15,6 +15,7 @@ import { Thread } from '../process/thread.js';
 import { SharedArray } from '../shared/shared-array.js';
 import { Lock } from '../sync/lock.js';
 import { countInUse } from './blocks.js';
+import { alive } from './processes.js';
 
 /** How long one of the things below may take, ms: longer than anybody is stopped, even on a machine that is busy. */
 const PATIENCE = 40_000;
@@ -149,10 +150,12 @@ async function main(duration: number): Promise<void> {
   lock[Symbol.dispose]();
   numbers[Symbol.dispose]();
   // Who sweeps after the last death may be another process; those that the storm stopped go on now.
-  for (let look = 0; look < 1000 && (countInUse() > 0 || records().length > 0); look++) await sleep(10);
+  for (let look = 0; look < 1000 && (countInUse() > 0 || records().length > 0 || ghosts().length > 0); look++)
+    await sleep(10);
   if (records().length > 0) faults.push(`records are left: ${JSON.stringify(records())}`);
   if (countInUse() > 0) faults.push(`${countInUse()} blocks are left`);
-  console.log(JSON.stringify({ faults: faults.slice(0, 5), seen, participants: participants() }));
+  if (ghosts().length > 0) faults.push(`the ends of these are not told: ${JSON.stringify(ghosts())}`);
+  console.log(JSON.stringify({ faults: faults.slice(0, 5), seen }));
 }
 
 /** Records of processes that are not given back. */
@@ -167,12 +170,28 @@ function records(): unknown[] {
   return all;
 }
 
-/** Who is thought to live, by pid. */
-function participants(): number[] {
-  const all: number[] = [];
-  for (let index = 1; index < words[HEADER.PARTICIPANTS_USED]; index++)
-    if (words[record(index) + PARTICIPANT.STATE] === PARTICIPANT_STATE.LIVE)
-      all.push(words[record(index) + PARTICIPANT.PID]);
+/** Who is thought to live, and does not. */
+function ghosts(): unknown[] {
+  const all: unknown[] = [];
+  for (let index = 1; index < words[HEADER.PARTICIPANTS_USED]; index++) {
+    const at = record(index);
+    const pid = words[at + PARTICIPANT.PID];
+    if (words[at + PARTICIPANT.STATE] !== PARTICIPANT_STATE.LIVE || alive(pid)) continue;
+    const own = words[at + PARTICIPANT.PROCESS] - 1;
+    const fields = [PROCESS.PID, PROCESS.STATE, PROCESS.OWNER, PROCESS.GUARDIAN, PROCESS.FLAGS];
+    const [of, state, owner, guardian, flags] = own < 0 ? [] : fields.map(field => read(own, field));
+    all.push({
+      pid,
+      own,
+      of,
+      state: state & 0xff,
+      owner,
+      ownerIsDead: owner && isKnownDead(owner),
+      guardian,
+      guards: alive(guardian),
+      flags,
+    });
+  }
   return all;
 }
 
