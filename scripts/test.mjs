@@ -12,7 +12,7 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 
 /** One file's time, in ms. Tests that may get stuck have a shorter one of their own. */
-const FILE_TIMEOUT = 180_000;
+const FILE_TIMEOUT = 300_000;
 
 /** Files at a time, on two processors or more: much of a file's time is waiting. */
 const CONCURRENCY = 3;
