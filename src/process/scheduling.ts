@@ -66,8 +66,15 @@ export function setAffinityOf(pid: number, name: string, cpus: readonly number[]
     );
 }
 
-/** Does `act` for each thread of process `pid`, also for those that come while it does so. */
+/**
+ * Does `act` for each thread of process `pid`, also for those that come while it does so. A thread has what its maker had as it began
+ * to make it, and is to be seen later: so all are told a second time.
+ */
 function eachThread(pid: number, act: (tid: number) => void): void {
+  for (let round = 0; round < 2; round++) tellThreads(pid, act);
+}
+
+function tellThreads(pid: number, act: (tid: number) => void): void {
   const told = new Set<number>();
   for (;;) {
     const fresh = readdirSync(`/proc/${pid}/task`)
