@@ -34,6 +34,10 @@ static inline struct mh_process *mh_process(uint32_t i) {
   return (struct mh_process *)(void *)(mh_base + MH_PROCESSES_OFFSET) + i;
 }
 static inline uint32_t mh_load(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_SEQ_CST); }
+/* Is who has this tag thought to live? Its state is read first: what it says may be a later user's, and then the tag is another. */
+static inline bool mh_lives(uint32_t tag) {
+  return mh_load(&mh_participant(mh_tagged(tag))->state) == MH_PARTICIPANT_LIVE && mh_tag(mh_tagged(tag)) == tag;
+}
 static inline void mh_store(uint32_t *word, uint32_t value) { __atomic_store_n(word, value, __ATOMIC_SEQ_CST); }
 static inline bool mh_swap_if(uint32_t *word, uint32_t expected, uint32_t next) {
   return __atomic_compare_exchange_n(word, &expected, next, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);

@@ -55,9 +55,7 @@ void mh_bury(pid_t pid) {
 
 /* Is it to end with its starter, and that is gone? A child asks, once it has told its pid. */
 bool mh_orphaned(const struct mh_process *p) {
-  uint32_t owner = mh_load(&p->owner), i = mh_tagged(owner);
-  if (!(p->flags & MH_PROCESS_DAEMON)) return false;
-  return mh_load(&mh_participant(i)->state) != MH_PARTICIPANT_LIVE || mh_tag(i) != owner;
+  return (p->flags & MH_PROCESS_DAEMON) && !mh_lives(mh_load(&p->owner));
 }
 
 /* What this server forked for each record. Its child says so itself, in the record, as its first act. */

@@ -16,15 +16,10 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core.h"
-
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
 
 /* How often to look where the kernel has no pidfd (before Linux 5.3), or there are no more descriptors, ms. */
 #define LOOK 50
@@ -37,16 +32,11 @@ static bool has_ended(pid_t pid) {
   return result == -ESRCH || (result == 0 && (stat.state == 'Z' || stat.state == 'X'));
 }
 
-static bool is_dead(uint32_t tag) {
-  uint32_t i = mh_tagged(tag);
-  return mh_tag(i) != tag || mh_load(&mh_participant(i)->state) != MH_PARTICIPANT_LIVE;
-}
-
 /* Is the process of this record one whose end nobody would tell? Its pid, or 0. */
 static pid_t orphan(const struct mh_process *p) {
   uint32_t state = mh_process_state(p), owner = mh_load(&p->owner), pid = mh_load(&p->pid);
   if ((state != MH_PROCESS_RUNNING && state != MH_PROCESS_ENDING) || owner == 0 || pid == 0 || (pid_t)pid == getpid()) return 0;
-  if (!is_dead(owner)) return 0;
+  if (mh_lives(owner)) return 0;
   if (!(p->flags & MH_PROCESS_SPAWNED) && !has_ended((pid_t)mh_load(&p->guardian))) return 0;
   return (pid_t)pid;
 }
@@ -106,7 +96,7 @@ static uint32_t look_after_wards(pid_t *pids, uint32_t count, uint32_t room) {
       continue;
     }
     mh_bury(pid);
-    if (is_dead(wards[i].tag)) waitpid(pid, NULL, WNOHANG);
+    if (!mh_lives(wards[i].tag)) waitpid(pid, NULL, WNOHANG);
     __atomic_store_n(&wards[i].pid, 0, __ATOMIC_SEQ_CST);
   }
   return count;
@@ -132,8 +122,8 @@ static void sleep_on(const pid_t *pids, uint32_t count, pid_t parent) {
     pid_t pid = i < count ? pids[i] : parent;
     p[i + 1] = (struct pollfd){-1, POLLIN, 0};
     if (pid == 0) continue;
-    p[i + 1].fd = (int)syscall(SYS_pidfd_open, pid, 0u);
-    if (p[i + 1].fd < 0) timeout = errno == ESRCH ? 0 : LOOK;
+    p[i + 1].fd = mh_open_process(pid);
+    if (p[i + 1].fd < 0) timeout = p[i + 1].fd == -ESRCH ? 0 : LOOK;
     if (timeout == 0) break;
   }
   poll(p, (nfds_t)count + 2, timeout);

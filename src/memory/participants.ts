@@ -1,5 +1,6 @@
 import { OutOfMemoryError } from '../errors/errors.js';
 import { native } from '../native/native.js';
+import { startOfRunning } from '../native/running.js';
 import { attach, words } from './commons.js';
 import {
   HEADER,
@@ -112,8 +113,6 @@ export function isAlive(tag: number): boolean {
   if (tagOf(index) !== tag || Atomics.load(words, at + PARTICIPANT.STATE) !== PARTICIPANT_STATE.LIVE)
     return false;
   // The thread's, not the process's: a Worker that is terminated ends at any instruction too, and its process lives on.
-  const stat = native.processStat(words[at + PARTICIPANT.TID]);
-  if (!stat || stat[0] === 'Z' || stat[0] === 'X') return false;
   const start = (words[at + PARTICIPANT.START_LOW] >>> 0) + words[at + PARTICIPANT.START_HIGH] * 2 ** 32;
-  return stat[2] === start;
+  return startOfRunning(words[at + PARTICIPANT.TID]) === start;
 }

@@ -14,5 +14,9 @@ export const SINGLE_THREADED: readonly string[] = [
 ];
 
 /** Was this process, or the fork server that it comes from, started with the first of them? On its main thread only. */
-export const isSingleThreaded: boolean =
-  isMainThread && process.execArgv.some(option => /^--single[-_]threaded$/.test(option));
+export const isSingleThreaded: boolean = isMainThread && asksForOneThread(process.execArgv);
+
+/** Is the first of them among these options of Node? */
+export function asksForOneThread(options: readonly string[]): boolean {
+  return options.some(option => /^--single[-_]threaded$/.test(option));
+}

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { MessageChannel, type MessagePort, type ResourceLimits, Worker } from 'node:worker_threads';
 import { threadIds } from '../memory/participants.js';
-import { native } from '../native/native.js';
+import { startOfRunning } from '../native/running.js';
 import { WORD } from './thread-words.js';
 
 /** A thread as the kernel knows it: its start tells one id from its next use. */
@@ -50,7 +50,7 @@ export function makeCradle(resourceLimits?: ResourceLimits): Cradle {
   const born = readdirSync(TASKS)
     .filter(tid => !before.has(tid))
     .map(Number)
-    .map(tid => ({ tid, start: startOf(tid) }));
+    .map(tid => ({ tid, start: startOfRunning(tid) }));
   return { worker, words, port: port1, born };
 }
 
@@ -84,11 +84,5 @@ function isIdle(tid: number): boolean {
 }
 
 function exists({ tid, start }: Kernel): boolean {
-  return start !== undefined && startOf(tid) === start;
-}
-
-/** In clock ticks; undefined: there is no such thread. */
-function startOf(tid: number): number | undefined {
-  const stat = native.processStat(tid);
-  return !stat || stat[0] === 'Z' || stat[0] === 'X' ? undefined : stat[2];
+  return start !== undefined && startOfRunning(tid) === start;
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { native } from '../native/native.js';
+import { startOfRunning } from '../native/running.js';
 import { onFork } from '../wait/forks.js';
 import { givenAuthkey, inheritAuthkey } from './authkey.js';
 import type { Process } from './process.js';
@@ -52,8 +53,7 @@ export function adoptIdentity(given: Identity): void {
 
 /** Does that very process run? One that has ended and waits to be reaped does not. */
 export function isRunning({ pid, start }: Parent): boolean {
-  const stat = native.processStat(pid);
-  return stat !== undefined && stat[0] !== 'Z' && stat[0] !== 'X' && stat[2] === start;
+  return startOfRunning(pid) === start;
 }
 
 /** What those are called that the kernel takes for the parents of forked processes. */

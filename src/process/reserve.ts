@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { isMainThread, type Worker } from 'node:worker_threads';
 import { cpuCount } from '../platform/platform.js';
+import { asksForOneThread } from '../platform/single-threaded.js';
 import { type Cradle, makeCradle, mayExist } from './cradle.js';
 import { WORD } from './thread-words.js';
 
@@ -83,7 +84,7 @@ export function noteGone(cradle: Cradle): void {
  * fork itself, which it can only without other threads.
  */
 function keepsReserve(): boolean {
-  return isMainThread && !isUnfit && !process.execArgv.some(flag => /^--single[-_]threaded$/.test(flag));
+  return isMainThread && !isUnfit && !asksForOneThread(process.execArgv);
 }
 
 function refillSoon(): void {

@@ -7,6 +7,7 @@ import { words } from '../memory/commons.js';
 import { HEADER, PROCESS, PROCESS_STATE } from '../memory/layout.js';
 import { self } from '../memory/participants.js';
 import { native } from '../native/native.js';
+import { startOfRunning } from '../native/running.js';
 import { SINGLE_THREADED } from '../platform/single-threaded.js';
 import { startFolder, startNode, UNWANTED_BY_SERVER, withoutNodeOptions, withoutOptions } from './command.js';
 import { move, read, requestAgain, stateIn, wordOf } from './records.js';
@@ -88,8 +89,7 @@ export function inheritBirthplace(place: Birthplace): void {
 
 /** Has process `pid` ended, or is it about to? */
 export function isGone(pid: number): boolean {
-  const letter = native.processStat(pid)?.[0];
-  return letter === undefined || letter === 'Z' || letter === 'X';
+  return startOfRunning(pid) === undefined;
 }
 
 /** Is the guardian that this process started gone, or are that and the server which this process was born with? Then requests are heard by nobody. */
