@@ -1,18 +1,15 @@
 import path from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { entryModule } from '../codec/functions/modules.js';
 import type { Ending } from '../errors/errors.js';
-import { nextThreadName, type SharedIdentity, shareIdentity } from '../process/identity.js';
 import { Process } from '../process/process.js';
 import { bornWith } from '../process/server.js';
 import type { StartMethod } from '../process/start-method.js';
-import { serveProcess, type WorkerOptions } from './worker.js';
+import { Thread } from '../process/thread.js';
+import { serveToTheEnd, type WorkerOptions } from './worker.js';
 
 /** What carries a pool's worker: a process or a thread. */
 export interface Carrier {
+  readonly execution: Process | Thread;
   readonly pid: number;
-  /** The process, if it is one. */
-  readonly process: Process | undefined;
   /** Ends it now, whatever it does. 'exit' follows. */
   kill(): void;
 }
@@ -36,7 +33,7 @@ class PoolProcess extends Process {
   readonly #method: StartMethod | undefined;
 
   constructor(options: WorkerOptions, method: StartMethod | undefined) {
-    super({ target: serveProcess, args: [options] });
+    super({ target: serveToTheEnd, args: [options] });
     this.name = this.name.replace('Process', 'PoolWorker');
     this.#method = method;
     this.unref();
@@ -52,50 +49,39 @@ class PoolProcess extends Process {
 }
 
 class ProcessCarrier implements Carrier {
-  readonly process: Process;
+  readonly execution: Process;
   readonly pid: number;
 
   constructor(options: WorkerOptions, method: StartMethod | undefined, ended: (end: Ending) => void) {
-    this.process = new PoolProcess(options, method);
-    this.process.start();
-    const pid = this.process.pid ?? 0;
+    this.execution = new PoolProcess(options, method).start();
+    const pid = this.execution.pid ?? 0;
     this.pid = pid;
-    this.process.on('exit', (exitCode, signalCode) => ended({ pid, exitCode, signalCode }));
+    this.execution.on('exit', (exitCode, signalCode) => ended({ pid, exitCode, signalCode }));
   }
 
   kill(): void {
-    this.process.kill();
+    this.execution.kill();
   }
 }
 
-/** What a worker that is a thread is told at its birth. */
-export interface ThreadData {
-  readonly options: WorkerOptions;
-  readonly name: string;
-  readonly identity: SharedIdentity;
-  readonly entry: string | undefined;
+/** Ends with the pool's thread, as threads do. */
+class PoolThread extends Thread {
+  constructor(options: WorkerOptions) {
+    super({ target: serveToTheEnd, args: [options], daemon: true });
+    this.name = this.name.replace('Thread', 'PoolWorker');
+  }
 }
 
 class ThreadCarrier implements Carrier {
-  readonly process = undefined;
+  readonly execution: Thread;
   readonly pid = process.pid;
-  readonly #worker: Worker;
 
   constructor(options: WorkerOptions, ended: (end: Ending) => void) {
-    this.#worker = new Worker(path.join(__dirname, 'thread-main.js'), {
-      workerData: {
-        options,
-        name: nextThreadName().replace('Thread', 'PoolWorker'),
-        identity: shareIdentity(),
-        entry: entryModule(),
-      } satisfies ThreadData,
-    });
-    this.#worker.unref();
-    this.#worker.on('error', () => {}); // an uncaught error ends it: told by 'exit'
-    this.#worker.on('exit', exitCode => ended({ pid: process.pid, exitCode, signalCode: null }));
+    this.execution = new PoolThread(options).start();
+    this.execution.on('exit', (exitCode, signalCode) => ended({ pid: this.pid, exitCode, signalCode }));
   }
 
   kill(): void {
-    void this.#worker.terminate();
+    this.execution.terminate();
   }
 }

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { CancelledError, TimeoutError, WorkerDiedError } from '../errors/errors.js';
 import { REASON } from '../memory/layout.js';
 import { indexOf, self } from '../memory/participants.js';
+import type { Process } from '../process/process.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { waitUntil } from '../testing/processes.js';
@@ -258,7 +259,7 @@ for (const { carrier, options } of CARRIERS.filter(({ options }) => options.kind
         const tasks = Array.from({ length: 30 }, (_, i) => pool.run(work, [String(i).padEnd(size)]));
         for (let turn = 0; turn < round % 10; turn++) await new Promise(resolve => setImmediate(resolve));
         if (round % 4 === 3) await tasks[round % 20]; // on one processor they would not have begun
-        const victim = pool.workers[round % 2];
+        const victim = pool.workers[round % 2] as Process | undefined;
         victim?.kill();
         const outcomes = await Promise.allSettled(tasks);
         const lost = outcomes.filter(outcome => outcome.status === 'rejected');

@@ -16,6 +16,7 @@ import { cpuCount } from '../platform/platform.js';
 import type { Process } from '../process/process.js';
 import { checkStartMethod } from '../process/start-method.js';
 import { portable, type Target } from '../process/target.js';
+import type { Thread } from '../process/thread.js';
 import { Completion } from '../wait/completion.js';
 import { markDead } from '../wait/deaths.js';
 import { hold, holding, onRing, ring, unhold } from '../wait/doorbell.js';
@@ -199,9 +200,9 @@ export class Pool implements AsyncDisposable {
     }
   }
 
-  /** The workers that are processes, now. */
-  get workers(): readonly Process[] {
-    return this.#seats.flatMap(({ carrier }) => carrier?.process ?? []);
+  /** The workers that live, now. */
+  get workers(): readonly (Process | Thread)[] {
+    return this.#seats.flatMap(({ carrier }) => carrier?.execution ?? []);
   }
 
   /** Stale as soon as it is read. */

@@ -51,15 +51,15 @@ const SELDOM = 64;
 const STRETCH = 10;
 
 /** A pool worker's life: takes tasks from the board, one at a time, until the pool closes or it has grown too large. */
-export function serve(options: WorkerOptions): Promise<void> {
+function serve(options: WorkerOptions): Promise<void> {
   return new Promise(resolve => {
     own = new Worker(options, resolve);
     void own.start();
   });
 }
 
-/** The life of a worker that is a process of its own. */
-export async function serveProcess(options: WorkerOptions): Promise<never> {
+/** The whole life of a worker's process or thread: what tasks have left on its event loop ends with it. */
+export async function serveToTheEnd(options: WorkerOptions): Promise<never> {
   await serve(options);
   process.exit();
 }
