@@ -4,7 +4,7 @@ import { Process } from '../process/process.js';
 import { bornWith } from '../process/server.js';
 import type { StartMethod } from '../process/start-method.js';
 import { Thread } from '../process/thread.js';
-import { serveToTheEnd, type WorkerOptions } from './worker.js';
+import type { WorkerOptions } from './worker.js';
 
 /** What carries a pool's worker: a process or a thread. */
 export interface Carrier {
@@ -26,14 +26,19 @@ export function startWorker(
   return kind === 'process' ? new ProcessCarrier(options, method, ended) : new ThreadCarrier(options, ended);
 }
 
-bornWith(path.join(__dirname, 'worker.js'));
+/**
+ * What a worker runs. Named rather than given: to see where a function is from takes V8's inspector, whose first use takes as long as
+ * a Worker to boot.
+ */
+const LIFE = { module: path.join(__dirname, 'worker.js'), export: 'serveToTheEnd' };
+bornWith(LIFE.module);
 
 /** Ends with the pool's process, yet may have children of its own, which end with it. */
 class PoolProcess extends Process {
   readonly #method: StartMethod | undefined;
 
   constructor(options: WorkerOptions, method: StartMethod | undefined) {
-    super({ target: serveToTheEnd, args: [options] });
+    super({ target: LIFE, args: [options] });
     this.name = this.name.replace('Process', 'PoolWorker');
     this.#method = method;
     this.unref();
@@ -67,7 +72,7 @@ class ProcessCarrier implements Carrier {
 /** Ends with the pool's thread, as threads do. */
 class PoolThread extends Thread {
   constructor(options: WorkerOptions) {
-    super({ target: serveToTheEnd, args: [options], daemon: true });
+    super({ target: LIFE, args: [options], daemon: true });
     this.name = this.name.replace('Thread', 'PoolWorker');
   }
 }
