@@ -11,8 +11,11 @@ export * from './errors/errors.js';
 export { cpuCount } from './platform/platform.js';
 export { AsyncResult } from './pool/async-result.js';
 export { type Context, getContext } from './pool/context.js';
-export type { MappedIterator } from './pool/imap.js';
-export { type MapOptions, Pool, type PoolOptions, type PoolStats, type TaskOptions } from './pool/pool.js';
+export type { BufferedMapOptions, MappedIterator } from './pool/imap.js';
+export type { MapOptions, MapProgress } from './pool/map.js';
+export type { PoolOptions, PoolStats, TaskOptions } from './pool/options.js';
+export { type Callbacks, Pool } from './pool/pool.js';
+export { taskSignal } from './pool/task-signal.js';
 export { activeChildren, currentProcess } from './process/current-process.js';
 export {
   activeThreadCount,

@@ -2,6 +2,8 @@ import { CancelledError, LifecycleError, TimeoutError } from '../errors/errors.j
 import { Completion } from '../wait/completion.js';
 import type { WaitOptions } from '../wait/options.js';
 
+type Executor = (resolve: (value: any) => void, reject: (error: unknown) => void) => void;
+
 /** What stands behind a result: the way to call it off. */
 export interface Source {
   /** False: too late. Else the result rejects with `reason` in due time. */
@@ -21,31 +23,72 @@ export class AsyncResult<R> extends Promise<R> {
     return Promise;
   }
 
-  /** A result and the two ways to settle it. */
-  static pending<R>(): { result: AsyncResult<R>; resolve(value: R): void; reject(error: unknown): void } {
-    let resolve!: (value: R) => void;
+  /** A new one, for who settles it. */
+  static pending<T extends AsyncResult<any>>(this: new (executor: Executor) => T): T {
+    let resolve!: (value: unknown) => void;
     let reject!: (error: unknown) => void;
-    const result = new AsyncResult<R>((yes, no) => {
+    const result = new this((yes, no) => {
       resolve = yes;
       reject = no;
     });
-    return { result, resolve, reject };
+    result.#resolve = resolve;
+    result.#reject = reject;
+    return result;
   }
 
+  #resolve: ((value: unknown) => void) | undefined;
+  #reject: ((error: unknown) => void) | undefined;
   #source: Source | undefined;
   #outcome: 'returned' | 'threw' | undefined;
+  /** What it came to. */
+  #value: unknown;
   #done: Completion<void> | undefined;
+  #duration: number | undefined;
+
+  /** How long the call ran, ms, in its worker; what it waited is not counted. Undefined: it is not over, or never ran to its end. */
+  get duration(): number | undefined {
+    return this.#duration;
+  }
 
   /** For who settles it: to be called before that. */
   setSource(source: Source): void {
     this.#source = source;
   }
 
-  /** For who settles it: to be called beside that. */
-  conclude(outcome: 'returned' | 'threw'): void {
+  /** The same. */
+  setDuration(ms: number): void {
+    this.#duration = ms;
+  }
+
+  /** For who settles it: the call returned `value`, which is no promise. */
+  give(value: R): void {
+    this.#conclude('returned', value);
+    this.#resolve?.(value);
+  }
+
+  /** For who settles it: the call failed. */
+  fail(error: unknown): void {
+    this.#conclude('threw', error);
+    this.#reject?.(error);
+  }
+
+  #conclude(outcome: 'returned' | 'threw', value: unknown): void {
     this.#outcome = outcome;
+    this.#value = value;
     this.#source = undefined;
     this.#done?.complete();
+  }
+
+  /** What it came to; undefined: it is not over. It has not been asked by that: see wait(). */
+  get outcome(): { value: R } | { error: unknown } | undefined {
+    if (!this.#outcome) return undefined;
+    return this.#outcome === 'returned' ? { value: this.#value as R } : { error: this.#value };
+  }
+
+  /** Has `listener` called once it is over, before who awaits it goes on. Returns the way to stop. It must not be over yet. */
+  watch(listener: () => void): () => void {
+    this.#done ??= new Completion<void>();
+    return this.#done.watch(listener);
   }
 
   /** The value. @throws {TimeoutError} It was not there when `timeout` ms had passed; it may still come. */

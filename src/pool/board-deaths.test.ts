@@ -24,7 +24,7 @@ interface Gift {
 
 const result: Gift = {
   give(board, message) {
-    board.putResult(0, message);
+    board.setResultBlock(0, storeMessage(message, self()));
     board.finish(0, 0, RETURNED, 1);
   },
   counts: board => board.isDone(0),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { attach } from '../memory/commons.js';
+import { storeMessage } from '../memory/message.js';
 import { indexOf, self } from '../memory/participants.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
@@ -19,7 +20,7 @@ function running(): Board {
   board = Board.make(8, 2, self());
   board.introduce(0, indexOf(self()), self());
   board.fill(0, 1, 0, 0);
-  board.putArgs(0, LARGE);
+  board.setArgsBlock(0, storeMessage(LARGE, self()));
   board.post(0);
   assert.equal(board.claim(0), 0);
   return board;
@@ -40,7 +41,7 @@ test('a slot is taken once, and by nobody once it is withdrawn', () => {
 
 test('a task that was seized is finished by nobody, and nothing of its result is left', () => {
   running();
-  board.putResult(0, LARGE);
+  board.setResultBlock(0, storeMessage(LARGE, self()));
   assert.equal(board.seize(0), true);
   assert.equal(board.takenBy(0), 0, 'it is known whom to end');
   assert.equal(board.finish(0, 0, RETURNED, 1), false);
@@ -50,7 +51,7 @@ test('a task that was seized is finished by nobody, and nothing of its result is
 
 test('a task that is finished cannot be seized', () => {
   running();
-  board.putResult(0, LARGE);
+  board.setResultBlock(0, storeMessage(LARGE, self()));
   assert.equal(board.finish(0, 0, RETURNED, 1), true);
   assert.equal(board.seize(0), false);
   assert.deepEqual([board.finishedBy(0), board.finishedAt(0, 0)], [1, 0]);
@@ -59,22 +60,22 @@ test('a task that is finished cannot be seized', () => {
 
 test('a task that is run again does not give what its first worker had begun to', () => {
   running();
-  board.putResult(0, LARGE);
+  board.setResultBlock(0, storeMessage(LARGE, self()));
   board.abandon(0);
   board.post(0);
   assert.equal(board.claim(1), 0);
-  board.putResult(0, SMALL);
+  board.setResultBlock(0, storeMessage(SMALL, self()));
   assert.equal(board.finish(1, 0, RETURNED, 1), true);
   assert.deepEqual(resultOf(0), SMALL);
 });
 
 test('a board that ends frees what its slots hold, finished or not', () => {
   running();
-  board.putResult(0, LARGE);
+  board.setResultBlock(0, storeMessage(LARGE, self()));
   board.fill(1, 1, 0, 0);
-  board.putArgs(1, LARGE);
+  board.setArgsBlock(1, storeMessage(LARGE, self()));
   board.post(1);
   board.claim(1);
-  board.putResult(1, LARGE);
+  board.setResultBlock(1, storeMessage(LARGE, self()));
   board.finish(1, 1, RETURNED, 1);
 });

@@ -1,4 +1,3 @@
-import { storeWithTickets, type Tickets } from '../channel/tickets.js';
 import { allocate, free, givenTo, offsetOf, takeOver, transfer } from '../memory/allocator.js';
 import { view } from '../memory/commons.js';
 import { authorOf, messageAt, serialOf, storeMessage } from '../memory/message.js';
@@ -11,16 +10,20 @@ import { haveAllLook } from '../wait/deaths.js';
  *   header      HEADER words
  *   workers     a record each: WORKER words
  *   ready       ring of slot numbers, in the order in which they are to be run
- *   completed   one ring a worker: slot numbers, in the order in which it finished them
  *   slots       one task each: SLOT words, then its arguments, then its result, where they are short
+ *
+ * and, for each worker there has been, a block with a ring of slot numbers, in the order in which it finished them.
  *
  * The pool alone fills slots and advances `tail`. A worker takes a slot by changing its state from READY to its own
  * mark, and only then advances `head`; any worker may advance `head` past a slot that is taken. So the mark is the
  * truth, it is one atomic step, and a worker that dies leaves it behind as the answer to what it was doing. The ring
  * may name a slot twice, or one that was withdrawn: whoever meets those passes on.
  *
- * A mark holds the number of the slot's use. The pool takes a running task from its worker by changing that number: then
- * the worker can neither finish this task nor go on to another, and is killed without harm to any other.
+ * A mark holds the number of the slot's use. The pool calls a running task off by changing that number. By one: the worker may
+ * still bring it to an end, which is of no consequence to the task, and go on to others. By another one, or by two at once: it can
+ * neither finish this task nor go on to another, and is killed without harm to any other.
+ *
+ * What only one worker is to run is not in the ring: the pool puts the slot's number into the worker's own record, as its MAIL.
  *
  * A word that names a block which a worker makes for the pool (a slot's RESULT, a worker's ERROR) says where to look after
  * a death, never that the block is there. The worker
@@ -44,7 +47,21 @@ import { haveAllLook } from '../wait/deaths.js';
  * thread looks at it.
  */
 const HEADER = { TAIL: 0, HEAD: 1, OWNER: 2, CLOSING: 3, WORDS: 16 };
-const WORKER = { PARTICIPANT: 0, IDLE: 1, FINISHED: 2, PHASE: 3, TAG: 4, ERROR: 5, WORDS: 16 };
+const WORKER = {
+  PARTICIPANT: 0,
+  IDLE: 1,
+  FINISHED: 2,
+  PHASE: 3,
+  TAG: 4,
+  ERROR: 5,
+  /** Block of its ring. */
+  RING: 6,
+  /** Is it to leave once it has done what it is at? */
+  LEAVE: 7,
+  /** A slot's number + 1. */
+  MAIL: 8,
+  WORDS: 16,
+};
 const SLOT = {
   STATE: 0,
   FUNCTION: 1,
@@ -56,15 +73,18 @@ const SLOT = {
   RESULT_LENGTH: 7,
   OUTCOME: 8,
   MICROSECONDS: 9,
+  /** Does the task want to be told when it is called off, and why is it? */
+  HEEDS: 10,
+  CALLED_OFF: 11,
   WORDS: 128,
 };
 /** Bytes of a slot at which arguments and result start, and how much room each has. */
 const ARGS_AT = 64;
 const RESULT_AT = 288;
-const ROOM = 224;
+export const ROOM = 224;
 
 /** A slot's state: its use's number, then one of these; from CLAIMED on, the worker's number + CLAIMED. */
-const STATE = { FREE: 0, READY: 1, DONE: 2, CLAIMED: 3 };
+const STATE = { FREE: 0, READY: 1, DONE: 2, MAILED: 3, CLAIMED: 4 };
 const CODE_BITS = 12;
 const CODE = (1 << CODE_BITS) - 1;
 
@@ -72,24 +92,37 @@ const CODE = (1 << CODE_BITS) - 1;
 export const CHUNK = 1;
 /** Tell the pool when the task starts. */
 export const TELL = 2;
+/** Of a chunk: each item is an array of arguments. */
+export const SPREAD = 4;
 
 export const RETURNED = 1;
 export const THREW = 2;
+/** Of a chunk: some of its items' calls threw. */
+export const PARTLY = 3;
+
+/** Why a task was called off. */
+export const CANCELLED = 1;
+export const TIMED_OUT = 2;
 
 /** What a worker is up to. */
 export const PHASE = { STARTING: 0, READY: 1, RETIRED: 2, FAILED: 3 } as const;
 
-export const MAX_WORKERS = CODE - STATE.CLAIMED;
+/** How many workers a pool may have. */
+export const MOST_WORKERS = CODE - STATE.CLAIMED;
+/** For so many there is room on each board, so that a pool may grow. */
+const LEAST_CAPACITY = 256;
 
 export class Board {
   readonly slots: number;
-  readonly #workers: number;
+  /** How many workers there may be. */
+  readonly capacity: number;
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #room: (Uint8Array | undefined)[] = [];
   readonly #ready: number;
   readonly #readyMask: number;
-  readonly #completed: number;
+  /** Where each worker notes what it has finished, as far as that is known here. */
+  readonly #rings: (Uint16Array | undefined)[] = [];
   readonly #slotsAt: number;
   /** A worker's: what it wrote as it took the slot that it is at. */
   #mark = 0;
@@ -97,35 +130,40 @@ export class Board {
   private constructor(
     readonly handle: number,
     slots: number,
-    workers: number,
+    capacity: number,
   ) {
     this.slots = slots;
-    this.#workers = workers;
-    const sizes = measure(slots, workers);
+    this.capacity = capacity;
+    const sizes = measure(slots, capacity);
     this.#bytes = view(offsetOf(handle), sizes.bytes);
     this.#words = new Int32Array(this.#bytes.buffer, this.#bytes.byteOffset, sizes.bytes / 4);
     this.#ready = sizes.ready;
     this.#readyMask = slots * 2 - 1;
-    this.#completed = sizes.completed;
     this.#slotsAt = sizes.slots;
   }
 
-  /** A new board. `slots` is a power of two; `owner`: tag of the pool's thread. */
+  /** A new board for `workers`, or some more. `slots` is a power of two; `owner`: tag of the pool's thread. */
   static make(slots: number, workers: number, owner: number): Board {
-    const board = new Board(allocate(measure(slots, workers).bytes, { owner }), slots, workers);
+    const capacity = Math.max(workers, LEAST_CAPACITY);
+    const board = new Board(allocate(measure(slots, capacity).bytes, { owner }), slots, capacity);
     board.#words[HEADER.OWNER] = owner;
     return board;
   }
 
   /** The board that another thread made. */
-  static at(handle: number, slots: number, workers: number): Board {
-    return new Board(handle, slots, workers);
+  static at(handle: number, slots: number, capacity: number): Board {
+    return new Board(handle, slots, capacity);
   }
 
   /** Ends it, with all blocks that it names. No worker may be left. */
   free(): void {
     for (let slot = 0; slot < this.slots; slot++) this.clear(slot);
-    for (let worker = 0; worker < this.#workers; worker++) this.resetWorker(worker);
+    for (let worker = 0; worker < this.capacity; worker++) {
+      const ring = this.#words[this.#worker(worker) + WORKER.RING] >>> 0;
+      if (ring === 0) continue;
+      this.resetWorker(worker);
+      free(ring);
+    }
     free(this.handle);
   }
 
@@ -155,6 +193,7 @@ export class Board {
     words[at + SLOT.RESULT] = 0;
     words[at + SLOT.OUTCOME] = 0;
     words[at + SLOT.ARGS] = 0;
+    words[at + SLOT.HEEDS] = 0;
   }
 
   /** Where short arguments of this slot go. */
@@ -166,12 +205,24 @@ export class Board {
     this.#words[this.#slot(slot) + SLOT.ARGS_LENGTH] = length;
   }
 
-  /** Arguments encoded already: in the slot if they fit, else in a block. */
+  /** Arguments that are in a block, a message of the pool's thread. */
+  setArgsBlock(slot: number, handle: number): void {
+    this.#words[this.#slot(slot) + SLOT.ARGS] = handle;
+  }
+
+  /** Arguments encoded already, short enough for the slot. */
   putArgs(slot: number, message: Uint8Array): void {
     const at = this.#slot(slot);
     this.#words[at + SLOT.ARGS_LENGTH] = message.byteLength;
-    if (message.byteLength <= ROOM) this.#bytes.set(message, at * 4 + ARGS_AT);
-    else this.#words[at + SLOT.ARGS] = storeMessage(message, this.owner);
+    this.#bytes.set(message, at * 4 + ARGS_AT);
+  }
+
+  /** The arguments of a slot that was withdrawn: their block, which is the caller's from now on, or a copy. */
+  takeArgs(slot: number): number | Uint8Array {
+    const at = this.#slot(slot);
+    const handle = this.#words[at + SLOT.ARGS] >>> 0;
+    this.#words[at + SLOT.ARGS] = 0;
+    return handle !== 0 ? handle : this.argsRoom(slot).slice(0, this.#words[at + SLOT.ARGS_LENGTH]);
   }
 
   /** Room in the ring for one more. */
@@ -189,18 +240,43 @@ export class Board {
 
   /** Lets workers take a filled slot, after those posted before. */
   post(slot: number): void {
+    this.#offer(slot, STATE.READY);
     const words = this.#words;
-    const state = this.#slot(slot) + SLOT.STATE;
-    Atomics.store(words, state, ((words[state] & ~CODE) + (1 << CODE_BITS)) | STATE.READY);
     const tail = words[HEADER.TAIL];
     Atomics.store(words, this.#ready + (tail & this.#readyMask), slot);
     Atomics.store(words, HEADER.TAIL, (tail + 1) | 0);
   }
 
+  /** Lets one worker take a filled slot, and no other. False: it has not taken the one before yet. */
+  mail(slot: number, worker: number): boolean {
+    const mail = this.#worker(worker) + WORKER.MAIL;
+    if (Atomics.load(this.#words, mail) !== 0) return false;
+    this.#offer(slot, STATE.MAILED);
+    Atomics.store(this.#words, mail, slot + 1);
+    return true;
+  }
+
+  /** Prepares a slot for another mail(), whose worker has ended. */
+  reoffer(slot: number): void {
+    this.#offer(slot, STATE.MAILED);
+  }
+
+  /** The slot is not to be taken by that worker. */
+  unmail(slot: number, worker: number): void {
+    Atomics.compareExchange(this.#words, this.#worker(worker) + WORKER.MAIL, slot + 1, 0);
+  }
+
+  #offer(slot: number, as: number): void {
+    const words = this.#words;
+    const state = this.#slot(slot) + SLOT.STATE;
+    Atomics.store(words, state, ((words[state] & ~CODE) + (1 << CODE_BITS)) | as);
+  }
+
   /** Takes a slot back that no worker has taken. False: too late. */
   withdraw(slot: number): boolean {
     const seen = this.#state(slot);
-    if ((seen & CODE) !== STATE.READY) return false;
+    const code = seen & CODE;
+    if (code !== STATE.READY && code !== STATE.MAILED) return false;
     const state = this.#slot(slot) + SLOT.STATE;
     return Atomics.compareExchange(this.#words, state, seen, (seen & ~CODE) | STATE.FREE) === seen;
   }
@@ -229,10 +305,31 @@ export class Board {
 
   /** Takes a task from the worker that runs it, and that is to be ended. False: it is finished. */
   seize(slot: number): boolean {
+    return this.#take(slot, 2);
+  }
+
+  /**
+   * Tells the worker that runs a task why that is called off; the task may end by itself. False: it does not ask to be told, or is
+   * finished. May be followed by confirm().
+   */
+  callOff(slot: number, why: number): boolean {
+    const at = this.#slot(slot);
+    // SYNC POINT with heed(): who asks after this has been looked at is seized.
+    if (Atomics.load(this.#words, at + SLOT.HEEDS) === 0) return false;
+    this.#words[at + SLOT.CALLED_OFF] = why;
+    return this.#take(slot, 1);
+  }
+
+  /** Seizes a task that has been called off, and did not end. False: it has by now. */
+  confirm(slot: number): boolean {
+    return this.#take(slot, 1);
+  }
+
+  #take(slot: number, uses: number): boolean {
     const state = this.#slot(slot) + SLOT.STATE;
     const seen = Atomics.load(this.#words, state);
     if ((seen & CODE) < STATE.CLAIMED) return false;
-    return Atomics.compareExchange(this.#words, state, seen, (seen + (1 << CODE_BITS)) | 0) === seen;
+    return Atomics.compareExchange(this.#words, state, seen, (seen + (uses << CODE_BITS)) | 0) === seen;
   }
 
   isDone(slot: number): boolean {
@@ -266,15 +363,22 @@ export class Board {
   }
 
   finishedAt(worker: number, position: number): number {
-    return this.#words[this.#completed + worker * this.slots + (position & (this.slots - 1))];
+    return this.#ring(worker)[position & (this.slots - 1)];
   }
 
-  /** Makes the record of a worker that has ended ready for its next holder. */
+  /** Makes the record of a worker that has ended, or of a new one, ready for its next holder. @throws {OutOfMemoryError} */
   resetWorker(worker: number): void {
     const at = this.#worker(worker);
     const failure = Atomics.load(this.#words, at + WORKER.ERROR) >>> 0;
     if (failure !== 0) this.#reclaim(failure, this.tag(worker));
-    for (let i = 0; i < WORKER.WORDS; i++) Atomics.store(this.#words, at + i, 0);
+    const ring =
+      this.#words[at + WORKER.RING] || allocate(this.slots * 2, { owner: this.owner, zero: false });
+    for (let i = 0; i < WORKER.WORDS; i++) Atomics.store(this.#words, at + i, i === WORKER.RING ? ring : 0);
+  }
+
+  /** Lets a worker leave, when it has done what it is at. */
+  dismiss(worker: number): void {
+    Atomics.store(this.#words, this.#worker(worker) + WORKER.LEAVE, 1);
   }
 
   phase(worker: number): number {
@@ -301,6 +405,11 @@ export class Board {
     return this.#words[idle] === 1 && Atomics.compareExchange(this.#words, idle, 1, 0) === 1;
   }
 
+  /** Does the worker wait to be rung? */
+  rests(worker: number): boolean {
+    return Atomics.load(this.#words, this.#worker(worker) + WORKER.IDLE) === 1;
+  }
+
   // ── a worker's side ──
 
   introduce(worker: number, participant: number, tag: number): void {
@@ -321,23 +430,61 @@ export class Board {
     Atomics.store(this.#words, this.#worker(worker) + WORKER.PHASE, phase);
   }
 
-  /** Takes the next ready slot for `worker`; −1: there is none. */
+  /** Is there nothing for this worker to see to? */
+  isQuiet(worker: number): boolean {
+    const at = this.#worker(worker);
+    return (
+      this.isEmpty &&
+      Atomics.load(this.#words, at + WORKER.MAIL) === 0 &&
+      Atomics.load(this.#words, at + WORKER.LEAVE) === 0
+    );
+  }
+
+  /** Is this worker to leave now? Not as long as it has mail. */
+  isOver(worker: number): boolean {
+    const at = this.#worker(worker);
+    if (Atomics.load(this.#words, at + WORKER.MAIL) !== 0) return false;
+    return Atomics.load(this.#words, at + WORKER.LEAVE) !== 0 || (this.closing && this.isEmpty);
+  }
+
+  /** Takes the next ready slot for `worker`; −1: there is none, or it is to leave. */
   claim(worker: number): number {
     const words = this.#words;
+    const mail = this.#worker(worker) + WORKER.MAIL;
+    if (words[mail] !== 0) {
+      const slot = Atomics.exchange(words, mail, 0) - 1;
+      if (slot >= 0 && this.#claim(worker, slot, STATE.MAILED)) return slot;
+    }
+    if (words[mail - WORKER.MAIL + WORKER.LEAVE] !== 0) return -1;
     for (;;) {
       const head = Atomics.load(words, HEADER.HEAD);
       if (head === Atomics.load(words, HEADER.TAIL)) return -1;
       const slot = this.#readyAt(head);
-      const state = this.#slot(slot) + SLOT.STATE;
-      const seen = Atomics.load(words, state);
-      const mine = (seen & ~CODE) | (worker + STATE.CLAIMED);
-      const taken =
-        (seen & CODE) === STATE.READY && Atomics.compareExchange(words, state, seen, mine) === seen;
+      const taken = this.#claim(worker, slot, STATE.READY);
       Atomics.compareExchange(words, HEADER.HEAD, head, (head + 1) | 0);
-      if (!taken) continue;
-      this.#mark = mine;
-      return slot;
+      if (taken) return slot;
     }
+  }
+
+  #claim(worker: number, slot: number, offered: number): boolean {
+    const words = this.#words;
+    const state = this.#slot(slot) + SLOT.STATE;
+    const seen = Atomics.load(words, state);
+    const mine = (seen & ~CODE) | (worker + STATE.CLAIMED);
+    if ((seen & CODE) !== offered || Atomics.compareExchange(words, state, seen, mine) !== seen) return false;
+    this.#mark = mine;
+    return true;
+  }
+
+  /** The task of the slot that this worker took wants to be told when it is called off. */
+  heed(slot: number): void {
+    Atomics.store(this.#words, this.#slot(slot) + SLOT.HEEDS, 1);
+  }
+
+  /** Why the task of the slot that this worker took was called off; 0: it was not. */
+  calledOff(slot: number): number {
+    const at = this.#slot(slot);
+    return Atomics.load(this.#words, at + SLOT.STATE) === this.#mark ? 0 : this.#words[at + SLOT.CALLED_OFF];
   }
 
   /**
@@ -347,7 +494,7 @@ export class Board {
   rest(worker: number): boolean {
     const idle = this.#worker(worker) + WORKER.IDLE;
     Atomics.store(this.#words, idle, 1);
-    if (this.isEmpty && !this.closing) return true;
+    if (this.isQuiet(worker) && !this.closing) return true;
     Atomics.store(this.#words, idle, 0);
     return false;
   }
@@ -381,12 +528,9 @@ export class Board {
     this.#words[this.#slot(slot) + SLOT.RESULT_LENGTH] = length;
   }
 
-  /** A result encoded already: the same, in a block that is this worker's until it has finished. */
-  putResult(slot: number, message: Uint8Array, tickets: Tickets | null = null): void {
-    const at = this.#slot(slot);
-    this.#words[at + SLOT.RESULT_LENGTH] = message.byteLength;
-    if (message.byteLength <= ROOM && !tickets) this.#bytes.set(message, at * 4 + RESULT_AT);
-    else this.#words[at + SLOT.RESULT] = storeWithTickets(message, self(), tickets);
+  /** A result that is in a block of this worker's, a message. */
+  setResultBlock(slot: number, handle: number): void {
+    this.#words[this.#slot(slot) + SLOT.RESULT] = handle;
   }
 
   /**
@@ -399,13 +543,31 @@ export class Board {
     words[at + SLOT.OUTCOME] = outcome;
     words[at + SLOT.MICROSECONDS] = microseconds;
     if (words[at + SLOT.RESULT] !== 0) this.#give(at + SLOT.RESULT);
-    const done = (this.#mark & ~CODE) | STATE.DONE;
-    if (Atomics.compareExchange(words, at + SLOT.STATE, this.#mark, done) !== this.#mark) return false;
+    const state = at + SLOT.STATE;
+    const mark = this.#mark;
+    const calledOff = (mark + (1 << CODE_BITS)) | 0;
+    if (
+      Atomics.compareExchange(words, state, mark, (mark & ~CODE) | STATE.DONE) !== mark &&
+      Atomics.compareExchange(words, state, calledOff, (calledOff & ~CODE) | STATE.DONE) !== calledOff
+    )
+      return false;
     const finished = this.#worker(worker) + WORKER.FINISHED;
     const count = words[finished];
-    Atomics.store(words, this.#completed + worker * this.slots + (count & (this.slots - 1)), slot);
+    Atomics.store(this.#ring(worker), count & (this.slots - 1), slot);
     Atomics.store(words, finished, (count + 1) | 0);
     return true;
+  }
+
+  #ring(worker: number): Uint16Array {
+    let ring = this.#rings[worker];
+    if (ring) return ring;
+    const { buffer, byteOffset } = view(
+      offsetOf(this.#words[this.#worker(worker) + WORKER.RING] >>> 0),
+      this.slots * 2,
+    );
+    ring = new Uint16Array(buffer, byteOffset, this.slots);
+    this.#rings[worker] = ring;
+    return ring;
   }
 
   /** Gives the block that this word names to the pool. */
@@ -466,9 +628,8 @@ function letGo(handle: number): void {
 }
 
 /** Where the parts start, in words, and how large the whole is. */
-function measure(slots: number, workers: number) {
-  const ready = HEADER.WORDS + workers * WORKER.WORDS;
-  const completed = ready + slots * 2;
-  const slotsAt = Math.ceil((completed + workers * slots) / SLOT.WORDS) * SLOT.WORDS;
-  return { ready, completed, slots: slotsAt, bytes: (slotsAt + slots * SLOT.WORDS) * 4 };
+function measure(slots: number, capacity: number) {
+  const ready = HEADER.WORDS + capacity * WORKER.WORDS;
+  const slotsAt = Math.ceil((ready + slots * 2) / SLOT.WORDS) * SLOT.WORDS;
+  return { ready, slots: slotsAt, bytes: (slotsAt + slots * SLOT.WORDS) * 4 };
 }

@@ -1,7 +1,8 @@
 import { boundProcesses } from '../process/bound.js';
 import type { Process } from '../process/process.js';
 import { checkStartMethod, getStartMethod, METHODS, type StartMethod } from '../process/start-method.js';
-import { type PoolOptions, Pool as Unbound } from './pool.js';
+import { type PoolOptions, poolOptions } from './options.js';
+import { Pool as Unbound } from './pool.js';
 
 /** Everything of this module that starts processes, bound to one start method. */
 export interface Context {
@@ -15,7 +16,7 @@ export interface Context {
 function bind(method: StartMethod): typeof Unbound {
   return class Pool extends Unbound {
     constructor(size?: number | PoolOptions, options?: PoolOptions) {
-      super(size, { ...options, context: getContext(method) });
+      super({ ...poolOptions(size, options), context: getContext(method) });
     }
   };
 }

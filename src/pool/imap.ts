@@ -2,6 +2,9 @@ import { TimeoutError } from '../errors/errors.js';
 import { Completion } from '../wait/completion.js';
 import type { WaitOptions } from '../wait/options.js';
 import type { AsyncResult } from './async-result.js';
+import { Partly } from './chunk.js';
+import type { ChunkRunner, MapOptions } from './map.js';
+import { checkCount } from './options.js';
 
 /** Results as they come. After an error in the place of one, next() goes on with the following. */
 export interface MappedIterator<R> extends AsyncIterableIterator<R> {
@@ -9,23 +12,46 @@ export interface MappedIterator<R> extends AsyncIterableIterator<R> {
   next(options?: WaitOptions): Promise<IteratorResult<R>>;
 }
 
+export type BufferedMapOptions = MapOptions & {
+  /** Items whose results are not taken yet, at most. */
+  buffer?: number;
+};
+
 /** Where the items come from and where they go. */
-export interface MapSource {
+interface MapSource {
   readonly items: Iterable<unknown> | AsyncIterable<unknown>;
   readonly chunksize: number;
   /** Chunks that may be outstanding or untaken at a time. */
   readonly chunks: number;
-  submit(chunk: unknown[]): AsyncResult<unknown[]>;
+  submit(chunk: unknown[]): AsyncResult<unknown[] | Partly>;
 }
 
 /** Results in the order of their items. */
-export function mapInOrder<R>(source: MapSource): MappedIterator<R> {
-  return new Mapped<R>(source, true);
+export function mapInOrder<R>(
+  runner: ChunkRunner,
+  items: Iterable<unknown> | AsyncIterable<unknown>,
+  options: BufferedMapOptions,
+): MappedIterator<R> {
+  return new Mapped<R>(sourceOf(runner, items, options), true);
 }
 
 /** Each result as soon as it is there. */
-export function mapUnordered<R>(source: MapSource): MappedIterator<R> {
-  return new Mapped<R>(source, false);
+export function mapUnordered<R>(
+  runner: ChunkRunner,
+  items: Iterable<unknown> | AsyncIterable<unknown>,
+  options: BufferedMapOptions,
+): MappedIterator<R> {
+  return new Mapped<R>(sourceOf(runner, items, options), false);
+}
+
+function sourceOf(
+  runner: ChunkRunner,
+  items: Iterable<unknown> | AsyncIterable<unknown>,
+  { chunksize = 1, buffer = runner.size * 4 * chunksize }: BufferedMapOptions,
+): MapSource {
+  checkCount('buffer', buffer);
+  const chunks = Math.max(1, Math.floor(buffer / chunksize));
+  return { items, chunksize, chunks, submit: chunk => runner.submit(chunk) };
 }
 
 /** What became of a chunk. */
@@ -39,7 +65,7 @@ class Mapped<R> implements MappedIterator<R> {
   readonly #async: boolean;
   /** Chunks given out and not taken yet; when ordered, in that order; else only settled ones, as they settled. */
   readonly #places: Place[] = [];
-  readonly #running = new Set<AsyncResult<unknown[]>>();
+  readonly #running = new Set<AsyncResult<unknown[] | Partly>>();
   /** Results of the chunk that is being taken. */
   #values: unknown[] = [];
   #given = 0;
@@ -147,7 +173,7 @@ class Mapped<R> implements MappedIterator<R> {
       if (!this.#ordered && !this.#stopped) this.#places.push(place);
       this.#tell();
     };
-    let result: AsyncResult<unknown[]>;
+    let result: AsyncResult<unknown[] | Partly>;
     try {
       result = this.#source.submit(chunk);
     } catch (error) {
@@ -160,7 +186,7 @@ class Mapped<R> implements MappedIterator<R> {
     }
     this.#running.add(result);
     result.then(
-      values => settle({ values }),
+      values => settle(values instanceof Partly ? { error: [...values.errors.values()][0] } : { values }),
       error => settle({ error }),
     );
   }

@@ -1,7 +1,8 @@
-import { beginCollecting, endCollecting } from '../channel/tickets.js';
+import { collectTickets, storeWithTickets } from '../channel/tickets.js';
 import { decode, decodeAsync, needsModules } from '../codec/decode.js';
-import { encodeInto, takeEncoded } from '../codec/encode.js';
+import { encode } from '../codec/encode.js';
 import { encodeThrown } from '../codec/errors.js';
+import { CancelledError, TimeoutError } from '../errors/errors.js';
 import { REASON } from '../memory/layout.js';
 import { messageAt } from '../memory/message.js';
 import { indexOf, self } from '../memory/participants.js';
@@ -10,30 +11,31 @@ import { type PortableTarget, resolveTarget } from '../process/target.js';
 import { fail } from '../process/work.js';
 import { hold, onRing, ring, unhold } from '../wait/doorbell.js';
 import { onFork } from '../wait/forks.js';
-import { Board, CHUNK, PHASE, RETURNED, TELL, THREW } from './board.js';
+import { Board, CHUNK, PARTLY, PHASE, RETURNED, SPREAD, TELL, THREW, TIMED_OUT } from './board.js';
+import type { Kind } from './carriers.js';
+import { Chunk, isThenable, type PartlyMessage } from './chunk.js';
+import { packed, packResult } from './parcel.js';
+import { prepare } from './preparation.js';
+import { provideSignal } from './task-signal.js';
 
 /** What a worker is told at its birth. */
 export interface WorkerOptions {
   readonly board: number;
   readonly slots: number;
-  readonly workers: number;
+  /** For how many workers there is room on the board. */
+  readonly capacity: number;
   /** Its number on the board. */
   readonly index: number;
+  readonly kind: Kind;
   /** It retires when its memory has grown beyond this, bytes. */
   readonly maxMemory: number | undefined;
+  /** It retires after so many tasks. */
+  readonly maxTasks: number | undefined;
   /** May it spend CPU time on waiting? */
   readonly lingers: boolean;
-  /** Handle of a message with what to run first, an Initializer; 0: nothing. */
-  readonly initializer: number;
+  /** Handle of a message that says what to do before the first task and after the last: see prepare(); 0: nothing. */
+  readonly preparation: number;
 }
-
-/** What a worker runs before its first task. */
-export interface Initializer {
-  readonly target: PortableTarget;
-  readonly args: readonly unknown[];
-}
-
-const ROOT = { root: 'result' };
 
 type Runnable = (...args: unknown[]) => unknown;
 
@@ -76,8 +78,12 @@ class Worker {
   readonly #board: Board;
   readonly #index: number;
   readonly #maxMemory: number;
-  readonly #initializer: number;
+  /** How many tasks it may run still. */
+  #tasksLeft: number;
+  readonly #preparation: number;
   readonly #leave: () => void;
+  /** What to do before it leaves. */
+  #finalize: (() => unknown) | undefined;
   /** Record number of the pool's thread. */
   readonly #owner: number;
   readonly #functions = new Map<number, Runnable>();
@@ -86,14 +92,19 @@ class Worker {
   #credit = 1;
   #skipped = 0;
   #busy = false;
+  /** The slot of the task that it runs; −1: none. */
+  #slot = -1;
+  /** That task's, if it has asked. */
+  #controller: AbortController | undefined;
   /** Has it finished tasks of which the pool has not been told? */
   #news = false;
 
   constructor(options: WorkerOptions, leave: () => void) {
-    this.#board = Board.at(options.board, options.slots, options.workers);
+    this.#board = Board.at(options.board, options.slots, options.capacity);
     this.#index = options.index;
     this.#maxMemory = options.maxMemory ?? Number.POSITIVE_INFINITY;
-    this.#initializer = options.initializer;
+    this.#tasksLeft = options.maxTasks ?? Number.POSITIVE_INFINITY;
+    this.#preparation = options.preparation;
     this.#lingers = options.lingers;
     this.#leave = leave;
     this.#owner = indexOf(this.#board.owner);
@@ -102,18 +113,21 @@ class Worker {
   async start(): Promise<void> {
     hold();
     this.#board.introduce(this.#index, indexOf(self()), self());
-    if (this.#initializer !== 0 && !(await this.#initialize())) return;
-    onRing(REASON.CHANNEL, () => this.#work());
+    if (this.#preparation !== 0 && !(await this.#prepare())) return;
+    provideSignal(() => this.#signal());
+    onRing(REASON.CHANNEL, () => {
+      this.#hear();
+      this.#work();
+    });
     this.#board.setPhase(this.#index, PHASE.READY);
     this.#tell();
     this.#work();
   }
 
-  async #initialize(): Promise<boolean> {
+  async #prepare(): Promise<boolean> {
     try {
-      const { value } = await decodeAsync(messageAt(this.#initializer));
-      const { target, args } = value as Initializer;
-      await (await resolveTarget(target))(...args);
+      const { value } = await decodeAsync(messageAt(this.#preparation));
+      this.#finalize = await prepare(value);
       return true;
     } catch (error) {
       this.#board.fail(this.#index, encodeThrown(error));
@@ -130,18 +144,19 @@ class Worker {
   #work(): void {
     if (this.#busy || own !== this) return;
     this.#busy = true;
+    const board = this.#board;
     const start = now();
     for (let told = start; ; ) {
-      const slot = this.#board.claim(this.#index);
+      const slot = board.claim(this.#index);
       if (slot < 0) {
         if (this.#news) this.#tell();
         if (this.#lingers && this.#linger()) continue;
-        if (this.#board.rest(this.#index)) {
+        if (board.rest(this.#index)) {
           this.#busy = false;
           return;
         }
-        if (!this.#board.isEmpty) continue;
-        this.#end();
+        if (!board.isOver(this.#index)) continue;
+        void this.#end();
         return;
       }
       const pending = this.#run(slot);
@@ -151,8 +166,8 @@ class Worker {
         void pending.then(() => this.#resume());
         return;
       }
-      if (this.#isTooLarge()) {
-        this.#end();
+      if (this.#isSpent()) {
+        void this.#end();
         return;
       }
       const time = now();
@@ -162,7 +177,7 @@ class Worker {
       }
       if (time - start > STRETCH) {
         if (this.#news) this.#tell();
-        setImmediate(() => this.#resume());
+        setImmediate(() => this.#resume(false));
         return;
       }
     }
@@ -180,7 +195,7 @@ class Worker {
     const end = now() + LINGER;
     do {
       for (let i = 0; i < LOOKS; i++) {
-        if (this.#board.isEmpty) continue;
+        if (this.#board.isQuiet(this.#index)) continue;
         if (this.#credit < MOST_CREDIT) this.#credit++;
         return true;
       }
@@ -189,36 +204,50 @@ class Worker {
     return false;
   }
 
-  #resume(): void {
+  /** `afterTask`: one has just come to its end. */
+  #resume(afterTask = true): void {
     if (own !== this) return;
-    if (this.#isTooLarge()) this.#end();
+    if (afterTask && this.#isSpent()) void this.#end();
     else {
       this.#busy = false;
       this.#work();
     }
   }
 
-  #isTooLarge(): boolean {
+  /** After each task: is it to be replaced? */
+  #isSpent(): boolean {
+    if (--this.#tasksLeft <= 0) return true;
     return this.#maxMemory !== Number.POSITIVE_INFINITY && process.memoryUsage.rss() > this.#maxMemory;
   }
 
-  #end(): void {
+  async #end(): Promise<void> {
+    if (this.#news) this.#tell();
+    try {
+      await this.#finalize?.();
+    } catch (error) {
+      fail(error);
+    }
     this.#board.setPhase(this.#index, PHASE.RETIRED);
     this.#tell();
     unhold();
     this.#leave();
   }
 
+  // ── the task that it runs ──
+
   /** Undefined: it is finished already. */
   #run(slot: number): Promise<void> | undefined {
     const board = this.#board;
+    this.#slot = slot;
     if ((board.flags(slot) & TELL) !== 0) this.#tell();
     const start = now();
     const fn = this.#functions.get(board.functionOf(slot));
     if (!fn || board.args(slot, needsModules)) return this.#runLater(slot, start);
     let value: unknown;
     try {
-      value = call(fn, board.args(slot, decode) as unknown[], board.flags(slot));
+      const args = board.args(slot, decode) as unknown[];
+      if ((board.flags(slot) & CHUNK) !== 0) return this.#runChunk(slot, fn, args, start);
+      value = fn(...args);
     } catch (error) {
       this.#finish(slot, THREW, error, start);
       return undefined;
@@ -232,8 +261,9 @@ class Worker {
   async #runLater(slot: number, start: number): Promise<void> {
     try {
       const fn = await this.#function(slot);
-      const { value: args } = await this.#board.args(slot, decodeAsync);
-      await this.#await(slot, call(fn, args as unknown[], this.#board.flags(slot)), start);
+      const args = (await this.#board.args(slot, decodeAsync)).value as unknown[];
+      if ((this.#board.flags(slot) & CHUNK) !== 0) await this.#runChunk(slot, fn, args, start);
+      else await this.#await(slot, fn(...args), start);
     } catch (error) {
       this.#finish(slot, THREW, error, start);
     }
@@ -248,6 +278,14 @@ class Worker {
       return;
     }
     this.#finish(slot, RETURNED, result, start);
+  }
+
+  #runChunk(slot: number, fn: Runnable, items: unknown[], start: number): Promise<void> | undefined {
+    const chunk = new Chunk(fn, items, (this.#board.flags(slot) & SPREAD) !== 0);
+    const pending = chunk.run();
+    if (pending) return pending.then(() => this.#finishChunk(slot, chunk, start));
+    this.#finishChunk(slot, chunk, start);
+    return undefined;
   }
 
   async #function(slot: number): Promise<Runnable> {
@@ -266,49 +304,86 @@ class Worker {
     return fn;
   }
 
-  #finish(slot: number, outcome: number, value: unknown, start: number): void {
+  // ── called off ──
+
+  /** For the task that runs: aborted when it is called off. */
+  #signal(): AbortSignal | undefined {
+    if (this.#slot < 0 || own !== this) return undefined;
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      this.#board.heed(this.#slot);
+      this.#hear(); // SYNC POINT: it may have been called off between its last look and heed()
+    }
+    return this.#controller.signal;
+  }
+
+  /** Tells the task that runs if it has been called off. */
+  #hear(): void {
+    const controller = this.#controller;
+    if (!controller || controller.signal.aborted || own !== this) return;
+    const why = this.#board.calledOff(this.#slot);
+    if (why === 0) return;
+    controller.abort(
+      why === TIMED_OUT
+        ? new TimeoutError('Cannot go on with the task as its time is out: end it')
+        : new CancelledError('Cannot go on with the task as its caller has called it off: end it'),
+    );
+  }
+
+  // ── what it came to ──
+
+  #finishChunk(slot: number, chunk: Chunk, start: number): void {
+    if (chunk.errors || own !== this) this.#finish(slot, PARTLY, chunk, start);
+    else this.#finish(slot, RETURNED, chunk.values, start, chunk);
+  }
+
+  #finish(slot: number, outcome: number, value: unknown, start: number, chunk?: Chunk): void {
     if (own !== this) {
       if (outcome === THREW) fail(value);
       return;
     }
-    const told = this.#write(slot, outcome, value);
+    this.#slot = -1;
+    this.#controller = undefined;
+    const told = this.#write(slot, outcome, value, chunk);
     const microseconds = Math.round((now() - start) * 1000);
     if (!this.#board.finish(this.#index, slot, told, microseconds)) awaitTheEnd();
     this.#news = true;
   }
 
   /** Writes down what a task came to; what cannot be written is told by the error that says so. */
-  #write(slot: number, outcome: number, value: unknown): number {
+  #write(slot: number, outcome: number, value: unknown, chunk: Chunk | undefined): number {
     const board = this.#board;
-    const before = beginCollecting();
-    let message: Uint8Array | undefined;
-    let length = -1;
     try {
-      if (outcome === THREW) message = encodeThrown(value);
+      if (outcome === THREW) this.#store(slot, () => encodeThrown(value));
+      else if (outcome === PARTLY) this.#store(slot, () => encodePartly(value as Chunk));
       else {
-        length = encodeInto(value, board.resultRoom(slot), 0, ROOT);
-        if (length < 0) message = takeEncoded();
+        packResult(value, board.resultRoom(slot));
+        if (packed.handle !== 0) board.setResultBlock(slot, packed.handle);
+        else board.setResultLength(slot, packed.length);
       }
-    } catch (error) {
-      endCollecting(before)?.release();
-      return this.#writeFailure(slot, outcome, error);
-    }
-    const tickets = endCollecting(before);
-    if (tickets) message ??= board.resultRoom(slot).slice(0, length);
-    try {
-      if (message) board.putResult(slot, message, tickets);
-      else board.setResultLength(slot, length);
       return outcome;
     } catch (error) {
-      tickets?.release();
-      return this.#writeFailure(slot, outcome, error);
+      if (chunk) return this.#write(slot, PARTLY, withoutWhatCannotCross(chunk), undefined);
+      if (outcome !== THREW) return this.#write(slot, THREW, error, undefined);
+      board.setResultLength(slot, 0); // not even room for the error: the pool says so
+      return THREW;
     }
   }
 
-  #writeFailure(slot: number, outcome: number, error: unknown): number {
-    if (outcome !== THREW) return this.#write(slot, THREW, error);
-    this.#board.setResultLength(slot, 0); // not even room for the error: the pool says so
-    return THREW;
+  #store(slot: number, encoding: () => Uint8Array): void {
+    const { result, tickets } = collectTickets(encoding);
+    const room = this.#board.resultRoom(slot);
+    if (result.length <= room.length && !tickets) {
+      room.set(result);
+      this.#board.setResultLength(slot, result.length);
+      return;
+    }
+    try {
+      this.#board.setResultBlock(slot, storeWithTickets(result, self(), tickets));
+    } catch (error) {
+      tickets?.release();
+      throw error;
+    }
   }
 }
 
@@ -317,27 +392,19 @@ function awaitTheEnd(): never {
   for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 }
 
-function call(fn: Runnable, args: unknown[], flags: number): unknown {
-  return (flags & CHUNK) === 0 ? fn(...args) : applyToEach(fn, args, []);
+function encodePartly({ values, errors = new Map() }: Chunk): Uint8Array {
+  return encode({ values, errors: [...errors] } satisfies PartlyMessage, { root: 'result' });
 }
 
-/** Calls the function with one item after the other. The first that throws ends it. */
-function applyToEach(fn: Runnable, items: unknown[], results: unknown[]): unknown[] | Promise<unknown[]> {
-  while (results.length < items.length) {
-    const value = fn(items[results.length]);
-    if (isThenable(value)) {
-      return Promise.resolve(value).then(result => {
-        results.push(result);
-        return applyToEach(fn, items, results);
-      });
+/** Some result of the chunk cannot cross: that becomes its item's error. */
+function withoutWhatCannotCross(chunk: Chunk): Chunk {
+  chunk.values.forEach((value, index) => {
+    try {
+      collectTickets(() => encode(value, { root: 'result' })).tickets?.release();
+    } catch (error) {
+      chunk.values[index] = undefined;
+      chunk.fail(index, error);
     }
-    results.push(value);
-  }
-  return results;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
-  );
+  });
+  return chunk;
 }

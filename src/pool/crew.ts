@@ -1,0 +1,268 @@
+import { decodeThrown } from '../codec/errors.js';
+import type { Ending } from '../errors/errors.js';
+import { LifecycleError } from '../errors/errors.js';
+import { REASON } from '../memory/layout.js';
+import { cpuCount } from '../platform/platform.js';
+import { Completion } from '../wait/completion.js';
+import { markDead } from '../wait/deaths.js';
+import { ring } from '../wait/doorbell.js';
+import { type Board, PHASE } from './board.js';
+import { type Carrier, startWorker } from './carriers.js';
+import { death } from './death.js';
+import { workerEnd, workerStart } from './diagnostics.js';
+import type { PoolOptions, Worker } from './options.js';
+import type { Pool } from './pool.js';
+import type { Preparation } from './preparation.js';
+import type { Hands } from './tasks.js';
+
+/** A worker's place. */
+interface Seat {
+  readonly index: number;
+  carrier: Carrier | undefined;
+  /** How many of its finished tasks have been seen. */
+  seen: number;
+  /** Has its worker been seen to be more than starting? */
+  up: boolean;
+  /** Is nobody to take it when its worker has gone? */
+  dismissed: boolean;
+}
+
+/** What the crew tells of its workers. */
+export interface CrewEvents {
+  /** The worker in this seat has ended: decide what becomes of its task. */
+  ended(index: number, end: Ending): void;
+  /** Is a worker that has ended to be replaced? */
+  goesOn(): boolean;
+  /** What has been in the seat has gone, and whoever takes its place is there. `vacant`: nobody does. */
+  settled(index: number, vacant: boolean): void;
+  /** No worker can be had. */
+  broken(error: unknown): void;
+}
+
+/**
+ * Workers that end one after the other before they are ready, after which the pool gives up. SIGKILL comes from outside, so
+ * it may be chance that it hits those that start: ten of it count as one.
+ */
+const FAILED_STARTS = 3;
+const KILLED = 0.1;
+
+/** The workers of a pool: as many as it has seats, one for another when it ends. */
+export class Crew implements Hands {
+  readonly #pool: Pool;
+  readonly #board: Board;
+  readonly #options: PoolOptions;
+  readonly #preparation: Preparation;
+  readonly #events: CrewEvents;
+  /** By their numbers on the board. */
+  readonly #seats: (Seat | undefined)[] = [];
+  #ready = new Completion<void>();
+  #size = 0;
+  #restarts = 0;
+  #failedStarts = 0;
+  #isOver = false;
+
+  constructor(pool: Pool, board: Board, options: PoolOptions, preparation: Preparation, events: CrewEvents) {
+    this.#pool = pool;
+    this.#board = board;
+    this.#options = options;
+    this.#preparation = preparation;
+    this.#events = events;
+  }
+
+  /** How many there are to be. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /** Is nobody left? */
+  get isEmpty(): boolean {
+    return !this.#seats.some(seat => seat?.carrier);
+  }
+
+  /** All workers have been seen up. */
+  get ready(): Completion<void> {
+    return this.#ready;
+  }
+
+  /** Those that are there now, in the order of their seats. */
+  get workers(): readonly Worker[] {
+    return this.#seats.flatMap(seat => seat?.carrier?.execution ?? []);
+  }
+
+  /** Numbers of the seats whose workers are to stay. */
+  get staying(): number[] {
+    return this.#seats.flatMap(seat => (seat && !seat.dismissed ? seat.index : []));
+  }
+
+  at(index: number): Worker | undefined {
+    return this.#seats[index]?.carrier?.execution;
+  }
+
+  // ── size ──
+
+  /** Has so many from now on. Those that are too many leave when they have done what they are at, idle ones first. */
+  resize(size: number): void {
+    const staying = this.staying;
+    if (size > staying.length && this.#ready.outcome) this.#ready = new Completion<void>();
+    this.#size = size;
+    for (let missing = size - staying.length; missing > 0; missing--) this.#sit();
+    for (const index of this.#leastBusy(staying).slice(0, Math.max(0, staying.length - size)))
+      this.#dismiss(this.#seats[index] as Seat);
+  }
+
+  #sit(): void {
+    let index = 0;
+    while (this.#seats[index]) index++;
+    const seat: Seat = { index, carrier: undefined, seen: 0, up: false, dismissed: false };
+    this.#seats[index] = seat;
+    this.#start(seat, { isFirst: true });
+  }
+
+  /** Those that rest first, then those that came last. */
+  #leastBusy(seats: number[]): number[] {
+    const rests = (index: number) => (this.#board.rests(index) ? 0 : 1);
+    return [...seats].sort((a, b) => rests(a) - rests(b) || b - a);
+  }
+
+  #dismiss(seat: Seat): void {
+    seat.dismissed = true;
+    this.#board.dismiss(seat.index);
+    this.ring(seat.index);
+  }
+
+  // ── lives ──
+
+  #start(seat: Seat, { isFirst }: { isFirst: boolean }): void {
+    if (this.#isOver) return;
+    const { context, kind = 'process', maxMemoryPerChild, maxTasksPerChild } = this.#options;
+    const { index } = seat;
+    try {
+      this.#board.resetWorker(index);
+      seat.seen = 0;
+      seat.up = false;
+      const options = {
+        board: this.#board.handle,
+        slots: this.#board.slots,
+        capacity: this.#board.capacity,
+        index,
+        kind,
+        maxMemory: maxMemoryPerChild,
+        maxTasks: maxTasksPerChild && isFirst ? this.#stagger(maxTasksPerChild, index) : maxTasksPerChild,
+        lingers: cpuCount() > 1,
+        preparation: this.#preparation.handle,
+      };
+      seat.carrier = startWorker(kind, options, context?.method, end => this.#unseat(seat, end));
+    } catch (error) {
+      this.#break(error);
+      return;
+    }
+    if (workerStart.hasSubscribers) workerStart.publish({ pool: this.#pool, worker: seat.carrier.execution });
+  }
+
+  /** How many tasks the first worker of a seat is to have: all would be replaced at the same time otherwise. */
+  #stagger(most: number, index: number): number {
+    return most === Number.POSITIVE_INFINITY
+      ? most
+      : most - Math.floor((most * (index % this.#size)) / this.#size);
+  }
+
+  /** Takes note of what workers have told of themselves. `collect`: of what they have finished. */
+  look(collect: (index: number, seen: number) => number): void {
+    let starting = 0;
+    for (const seat of this.#seats) {
+      if (!seat) continue;
+      seat.seen = collect(seat.index, seat.seen);
+      const phase = this.#board.phase(seat.index);
+      if (phase === PHASE.STARTING) starting++;
+      else if (!seat.up) {
+        seat.up = true;
+        this.#failedStarts = 0;
+      }
+      if (phase === PHASE.FAILED) {
+        this.#break(this.#failure(seat));
+        return;
+      }
+    }
+    if (starting === 0) this.#ready.complete();
+  }
+
+  /** A worker has ended: what it was doing is decided, and another takes its place. */
+  #unseat(seat: Seat, end: Ending): void {
+    const { index } = seat;
+    const phase = this.#board.phase(index);
+    const tag = this.#board.tag(index);
+    if (this.#options.kind === 'thread' && tag !== 0) markDead(tag);
+    ring(this.#board.participant(index), REASON.CHANNEL); // it is gone: what is kept for ringing it goes, too
+    const worker = seat.carrier?.execution;
+    this.#events.ended(index, end);
+    seat.carrier = undefined;
+    if (workerEnd.hasSubscribers && worker) {
+      const { exitCode, signalCode } = end;
+      workerEnd.publish({ pool: this.#pool, worker, exitCode, signalCode });
+    }
+    if (phase === PHASE.STARTING) this.#failedStarts += end.signalCode === 'SIGKILL' ? KILLED : 1;
+    const isBroken = this.#failedStarts >= FAILED_STARTS;
+    const vacant = seat.dismissed || isBroken || this.#isOver || !this.#events.goesOn();
+    if (seat.dismissed) this.#seats[index] = undefined;
+    else if (isBroken) this.#break(death('a task', end));
+    else if (!vacant) {
+      if (phase !== PHASE.RETIRED) this.#restarts++;
+      this.#start(seat, { isFirst: false });
+    }
+    this.#events.settled(index, vacant);
+  }
+
+  /** What it threw as it was prepared. */
+  #failure(seat: Seat): unknown {
+    const message = this.#board.failure(seat.index);
+    return message
+      ? decodeThrown(message)
+      : new LifecycleError('Cannot start a worker as its initializer failed');
+  }
+
+  #break(error: unknown): void {
+    if (this.#isOver) return;
+    this.#events.broken(error);
+    this.killAll();
+  }
+
+  // ── told ──
+
+  rouse(tasks: number): void {
+    let wanted = tasks;
+    for (const seat of this.#seats) {
+      if (wanted === 0) return;
+      if (!seat || !this.#board.rouse(seat.index)) continue;
+      ring(this.#board.participant(seat.index), REASON.CHANNEL);
+      wanted--;
+    }
+  }
+
+  ring(index: number): void {
+    this.#board.rouse(index);
+    if (this.#board.tag(index) !== 0) ring(this.#board.participant(index), REASON.CHANNEL);
+  }
+
+  /** Workers are to leave, as the board says. */
+  rouseAll(): void {
+    for (const seat of this.#seats) if (seat) this.ring(seat.index);
+  }
+
+  kill(index: number): void {
+    const carrier = this.#seats[index]?.carrier;
+    if (!carrier) return;
+    carrier.kill();
+    ring(this.#board.participant(index), 0); // a thread that sleeps in the kernel has to come back for that
+  }
+
+  /** Ends all of them, whatever they do, and starts none any more. */
+  killAll(): void {
+    this.#isOver = true;
+    this.#ready.complete();
+    for (const seat of this.#seats) if (seat) this.kill(seat.index);
+  }
+}

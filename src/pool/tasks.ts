@@ -1,0 +1,653 @@
+import { decode, decodeAsync, needsModules } from '../codec/decode.js';
+import { decodeThrown, decodeThrownAsync, joinStacks } from '../codec/errors.js';
+import {
+  CancelledError,
+  type Ending,
+  OutOfMemoryError,
+  SerializationError,
+  TimeoutError,
+} from '../errors/errors.js';
+import { free } from '../memory/allocator.js';
+import { unwatchAbort, watchAbort } from '../wait/abort.js';
+import { Completion } from '../wait/completion.js';
+import { hold, unhold } from '../wait/doorbell.js';
+import { AsyncResult } from './async-result.js';
+import { Backlog } from './backlog.js';
+import { type Board, CANCELLED, PARTLY, ROOM, TELL, THREW, TIMED_OUT } from './board.js';
+import { decodePartly, decodePartlyAsync, Partly } from './chunk.js';
+import { death } from './death.js';
+import { type TaskEvent, taskEnd, taskStart } from './diagnostics.js';
+import { Durations } from './durations.js';
+import type { Functions } from './functions.js';
+import { checkTaskOptions, type TaskOptions, type Worker } from './options.js';
+import { packArgs, packed } from './parcel.js';
+import type { Pool } from './pool.js';
+import { type Caller, type CallOff, Task } from './task.js';
+
+/** What tasks need of the workers. */
+export interface Hands {
+  /** Has as many resting workers look as there are new tasks. */
+  rouse(tasks: number): void;
+  /** Has this one look. */
+  ring(index: number): void;
+  /** Ends one, whatever it does. */
+  kill(index: number): void;
+  at(index: number): Worker | undefined;
+}
+
+/** What tasks tell of themselves. */
+export interface TaskEvents {
+  /** The last outstanding task has settled. */
+  idle(): void;
+}
+
+/** How a task is given. */
+export interface Manner {
+  /** CHUNK and the like: see board.ts. */
+  readonly flags: number;
+  readonly caller: Caller | undefined;
+  /** The only worker that may run it; −1: any. */
+  readonly seat?: number;
+  /** What is returned. */
+  readonly into?: AsyncResult<unknown>;
+}
+
+/** How many tasks are on the board ahead of the workers at least, where some are more urgent than others: those can be overtaken. */
+const LEAST_AHEAD = 64;
+/** How long a task that wants to be told of it may go on after it has been called off, ms. */
+const GRACE = 300;
+
+/**
+ * The tasks of a pool, each from its call until its promise has settled.
+ *
+ * They lie on the board as long as there is room, and in the backlog beyond that. The order is kept by posting the next ones of the
+ * backlog, and by taking back from the board those that nobody has begun when a more urgent one comes.
+ */
+export class Tasks {
+  readonly #pool: Pool;
+  readonly #board: Board;
+  readonly #functions: Functions;
+  readonly #hands: Hands;
+  readonly #events: TaskEvents;
+  readonly #maxPending: number;
+  /** By slot. */
+  readonly #slotted: (Task | undefined)[] = [];
+  readonly #freeSlots: number[] = [];
+  readonly #backlog = new Backlog();
+  /** Those beyond `maxPending`, oldest first. */
+  readonly #held = new Set<Task>();
+  /** For some workers, those that they alone are to run, oldest first. The first is on the board, or about to be. */
+  readonly #mail = new Map<number, Task[]>();
+  /** Those that somebody wants to be told of once they run. */
+  readonly #unseen = new Set<Task>();
+  /** What subscribers have been told of. */
+  readonly #told = new Map<Task, TaskEvent>();
+  readonly #durations = new Durations();
+  #room = new Completion<void>();
+  #count = 0;
+  #outstanding = 0;
+  #posted = 0;
+  /** Results whose reading takes time. */
+  #reading = 0;
+  #completed = 0;
+  #failed = 0;
+  /** The priority of all outstanding tasks, as long as they have the same. */
+  #priority = 0;
+  #isMixed = false;
+  /** No task on the board has a higher number than this. */
+  #leastUrgent = Number.NEGATIVE_INFINITY;
+  /** Why no task can be run any more. */
+  #broken: { error: unknown } | undefined;
+
+  constructor(
+    pool: Pool,
+    board: Board,
+    functions: Functions,
+    hands: Hands,
+    events: TaskEvents,
+    maxPending = Number.POSITIVE_INFINITY,
+  ) {
+    this.#pool = pool;
+    this.#board = board;
+    this.#functions = functions;
+    this.#hands = hands;
+    this.#events = events;
+    this.#maxPending = maxPending;
+    for (let slot = board.slots - 1; slot >= 0; slot--) this.#freeSlots.push(slot);
+  }
+
+  /** How many have not settled. */
+  get outstanding(): number {
+    return this.#outstanding + this.#held.size;
+  }
+
+  /** Is anything still to be read from the board? */
+  get isReading(): boolean {
+    return this.#reading > 0;
+  }
+
+  get stats() {
+    let busy = 0;
+    for (const task of this.#slotted) if (task && this.#board.takenBy(task.slot) >= 0) busy++;
+    return {
+      busy,
+      pending: this.#outstanding - busy,
+      completed: this.#completed,
+      failed: this.#failed,
+      taskTime: this.#durations.summary(),
+    };
+  }
+
+  // ── given ──
+
+  /** Gives a call to whichever worker is free next. Its arguments are copied at once. */
+  submit(
+    fn: unknown,
+    args: readonly unknown[],
+    options: TaskOptions | undefined,
+    { flags, caller, seat = -1, into }: Manner,
+  ): AsyncResult<unknown> {
+    const result = into ?? AsyncResult.pending<AsyncResult<unknown>>();
+    let task: Task;
+    let slot = -1;
+    try {
+      if (options) {
+        checkTaskOptions(options);
+        options.signal?.throwIfAborted();
+      }
+      if (this.#broken) throw this.#broken.error;
+      const definition = this.#functions.define(fn);
+      const priority = options?.priority ?? 0;
+      if (seat < 0 && this.#mayPostAtOnce(priority)) slot = this.#freeSlots[this.#freeSlots.length - 1];
+      packArgs(args, slot < 0 ? SCRATCH : this.#board.argsRoom(slot));
+      const { tickets, handle, length } = packed;
+      if (options?.transfer) this.#move(options.transfer);
+      const told = options?.timeout !== undefined || taskStart.hasSubscribers ? flags | TELL : flags;
+      task = new Task(++this.#count, definition, told, options, seat, caller, result, tickets, this.#callOff);
+      if (handle !== 0) task.args = handle;
+      else if (slot < 0) task.args = SCRATCH.slice(0, length);
+      else this.#board.setArgsLength(slot, length);
+      this.#functions.use(definition);
+    } catch (error) {
+      result.fail(error);
+      return result;
+    }
+    result.setSource(task);
+    if (this.outstanding === 0) hold();
+    if (task.signal) watchAbort(task.signal, task);
+    if (this.#outstanding >= this.#maxPending && seat < 0) this.#held.add(task);
+    else this.#accept(task, slot);
+    return result;
+  }
+
+  /** Takes buffers from the caller that have just been packed. */
+  #move(buffers: readonly ArrayBuffer[]): void {
+    const { tickets, handle } = packed;
+    try {
+      detach(buffers);
+    } catch (error) {
+      tickets?.release();
+      if (handle !== 0) free(handle);
+      throw error;
+    }
+  }
+
+  #mayPostAtOnce(priority: number): boolean {
+    return (
+      this.#freeSlots.length > 0 &&
+      this.#backlog.size === 0 &&
+      (this.#outstanding === 0 || (!this.#isMixed && priority === this.#priority)) &&
+      this.#outstanding < this.#maxPending &&
+      this.#board.hasRoom
+    );
+  }
+
+  /** It counts from now on. `slot`: the one that has its arguments, if any. */
+  #accept(task: Task, slot: number): void {
+    if (this.#outstanding++ === 0) {
+      this.#priority = task.priority;
+      this.#isMixed = false;
+      this.#leastUrgent = Number.NEGATIVE_INFINITY;
+    }
+    if (task.seat >= 0) this.#putMail(task);
+    else if (slot >= 0) {
+      this.#freeSlots.pop();
+      this.#post(task, slot);
+    } else {
+      if (task.priority !== this.#priority) this.#isMixed = true;
+      this.#backlog.add(task);
+      if (task.priority < this.#leastUrgent) this.#recall(task.priority);
+      this.refill();
+    }
+  }
+
+  /** Is there room for one more task than there are? */
+  get hasRoom(): boolean {
+    return this.outstanding < this.#maxPending;
+  }
+
+  /** Something of what hasRoom tells may have changed, or there will be no room any more. */
+  get room(): Completion<void> {
+    return this.#room;
+  }
+
+  #tellOfRoom(): void {
+    const room = this.#room;
+    this.#room = new Completion<void>();
+    room.complete();
+  }
+
+  // ── on the board ──
+
+  #post(task: Task, slot: number): void {
+    this.#fill(task, slot);
+    if (task.priority > this.#leastUrgent) this.#leastUrgent = task.priority;
+    this.#offer(task);
+  }
+
+  #fill(task: Task, slot: number): void {
+    const { definition, flags, args } = task;
+    this.#board.fill(slot, definition.id, definition.handle, flags);
+    if (typeof args === 'number') this.#board.setArgsBlock(slot, args);
+    else if (args) this.#board.putArgs(slot, args);
+    task.args = undefined;
+    task.slot = slot;
+    this.#slotted[slot] = task;
+    if ((flags & TELL) !== 0) this.#unseen.add(task);
+  }
+
+  #offer(task: Task): void {
+    this.#board.post(task.slot);
+    // Many tasks given in one go are announced together.
+    if (this.#posted++ === 0) queueMicrotask(this.#announce);
+  }
+
+  readonly #announce = (): void => {
+    const tasks = this.#posted;
+    this.#posted = 0;
+    this.#hands.rouse(tasks);
+  };
+
+  /** Posts those that wait, as far as there is room. */
+  refill(): void {
+    const least = this.#isMixed ? this.#board.slots - Math.max(LEAST_AHEAD, this.#pool.size * 4) : 0;
+    for (let task = this.#backlog.peek(); task; task = this.#backlog.peek()) {
+      if (this.#freeSlots.length <= Math.max(0, least)) return;
+      if (!this.#board.hasRoom) {
+        // In the ring is what cannot be passed by, and behind it, perhaps, much that was taken back.
+        if (!this.#isMixed || this.#recall(Number.NEGATIVE_INFINITY) === 0 || !this.#board.hasRoom) return;
+        continue;
+      }
+      this.#backlog.remove(task);
+      this.#post(task, this.#freeSlots.pop() as number);
+    }
+  }
+
+  /** Takes back those less urgent than `priority` that nobody has begun; how many those were. */
+  #recall(priority: number): number {
+    const recalled: Task[] = [];
+    this.#leastUrgent = Number.NEGATIVE_INFINITY;
+    for (const task of this.#slotted) {
+      if (!task || task.seat >= 0) continue;
+      if (task.priority > priority && this.#board.withdraw(task.slot)) recalled.push(task);
+      else if (task.priority > this.#leastUrgent) this.#leastUrgent = task.priority;
+    }
+    for (const task of recalled) {
+      task.args = this.#board.takeArgs(task.slot);
+      this.#release(task);
+    }
+    this.#backlog.addBack(recalled);
+    return recalled.length;
+  }
+
+  #putMail(task: Task): void {
+    const queue = this.#mail.get(task.seat);
+    if (queue) queue.push(task);
+    else {
+      this.#mail.set(task.seat, [task]);
+      this.deliver(task.seat);
+    }
+  }
+
+  /** Puts on the board what the worker in this seat is to run next, if it has not been told yet. */
+  deliver(seat: number): void {
+    const task = this.#mail.get(seat)?.[0];
+    if (!task) return;
+    if (task.slot < 0) {
+      const slot = this.#freeSlots.pop();
+      if (slot === undefined) return; // when one is free: see #release()
+      this.#fill(task, slot);
+    } else {
+      this.#board.unmail(task.slot, seat);
+      if (!this.#board.withdraw(task.slot)) return; // it runs
+    }
+    this.#board.mail(task.slot, seat);
+    this.#hands.ring(seat);
+  }
+
+  #unmail(task: Task): void {
+    const queue = this.#mail.get(task.seat);
+    if (!queue) return;
+    const wasFirst = queue[0] === task;
+    queue.splice(queue.indexOf(task), 1);
+    if (queue.length === 0) this.#mail.delete(task.seat);
+    else if (wasFirst) this.deliver(task.seat);
+  }
+
+  /** What only the worker of this seat was to run is run by nobody: it has gone, and nobody takes its place. */
+  returnMail(seat: number): void {
+    for (const task of [...(this.#mail.get(seat) ?? [])])
+      this.#callOff(task, new CancelledError('Cannot run the task as its worker has left the pool'), false);
+  }
+
+  // ── off the board ──
+
+  /** Takes note of what the worker in a seat has finished from `seen` on; how far that is now. */
+  collect(seat: number, seen: number): number {
+    let position = seen;
+    for (const count = this.#board.finishedBy(seat); position !== count; ) {
+      const slot = this.#board.finishedAt(seat, position);
+      position = (position + 1) | 0;
+      this.#conclude(slot, seat);
+    }
+    return position;
+  }
+
+  /** Takes note of those that run. */
+  look(): void {
+    for (const task of this.#unseen) {
+      const seat = this.#board.takenBy(task.slot);
+      if (seat >= 0) this.#see(task, seat);
+    }
+  }
+
+  #see(task: Task, seat: number): void {
+    this.#unseen.delete(task);
+    if (task.timeout !== undefined) this.#time(task);
+    if (taskStart.hasSubscribers) this.#note(task, seat);
+  }
+
+  /** The task in this slot is done: reads its result and frees the slot. */
+  #conclude(slot: number, seat: number): void {
+    const task = this.#slotted[slot];
+    const board = this.#board;
+    if (!task || !board.isDone(slot)) return;
+    const outcome = board.outcome(slot);
+    const duration = board.microseconds(slot) / 1000;
+    this.#durations.add(duration);
+    task.result.setDuration(duration);
+    if (this.#isWatched) this.#note(task, seat);
+    if (task.doomed) {
+      this.#release(task);
+      this.#settle(task, undefined, task.doomed.reason, true);
+      return;
+    }
+    let value: unknown;
+    try {
+      if (board.result(slot, needsModules)) {
+        this.#concludeLater(slot, task, outcome);
+        return;
+      }
+      value = board.result(
+        slot,
+        outcome === THREW ? decodeError : outcome === PARTLY ? decodePartly : decode,
+      );
+    } catch (error) {
+      this.#release(task);
+      this.#settle(task, undefined, error, true);
+      return;
+    }
+    this.#release(task);
+    if (outcome === THREW) this.#settle(task, undefined, value, true);
+    else this.#settle(task, value, undefined, false);
+  }
+
+  /** The same where something must be imported first. The slot stays taken meanwhile. */
+  #concludeLater(slot: number, task: Task, outcome: number): void {
+    this.#slotted[slot] = undefined;
+    this.#reading++;
+    this.#board
+      .result(slot, async (bytes, offset, length) => {
+        if (outcome === THREW) return { error: await decodeThrownAsync(bytes, offset, length) };
+        if (outcome === PARTLY) return { value: await decodePartlyAsync(bytes, offset, length) };
+        return { value: (await decodeAsync(bytes, offset, length)).value };
+      })
+      .catch((error: unknown) => ({ error }))
+      .then(result => {
+        this.#reading--;
+        this.#release(task);
+        if ('error' in result) this.#settle(task, undefined, result.error, true);
+        else this.#settle(task, result.value, undefined, false);
+        this.refill();
+        if (this.#reading === 0) this.#events.idle();
+      });
+  }
+
+  /** Frees the slot of a task that no worker has. */
+  #release(task: Task): void {
+    const { slot } = task;
+    if (slot < 0) return;
+    this.#slotted[slot] = undefined;
+    this.#unseen.delete(task);
+    this.#board.clear(slot);
+    task.slot = -1;
+    this.#freeSlots.push(slot);
+    if (this.#freeSlots.length === 1)
+      for (const [seat, [first]] of this.#mail) if (first.slot < 0 && first !== task) this.deliver(seat);
+  }
+
+  #settle(task: Task, value: unknown, error: unknown, failed: boolean): void {
+    clearTimeout(task.timer);
+    if (task.signal) unwatchAbort(task.signal, task);
+    if (typeof task.args === 'number') free(task.args);
+    task.args = undefined;
+    task.tickets?.release();
+    this.#functions.release(task.definition);
+    if (task.seat >= 0) this.#unmail(task);
+    if (this.#held.delete(task)) this.#outstanding++; // so that it is taken off below, as the others are
+    if (failed) {
+      this.#failed++;
+      // The caller's own reason stays as it is, and so does what all tasks of a broken pool reject with.
+      const isShared = error === this.#broken?.error || error === task.signal?.reason;
+      if (error instanceof Error && !isShared && task.caller?.stack) joinStacks(error, task.caller.stack);
+      if (this.#isWatched) this.#tellEnd(task, { error });
+      task.result.fail(error);
+    } else {
+      if (value instanceof Partly) this.#failed++;
+      else this.#completed++;
+      if (this.#isWatched) this.#tellEnd(task, undefined);
+      task.result.give(value);
+    }
+    this.#outstanding--;
+    if (this.#maxPending !== Number.POSITIVE_INFINITY) this.#letIn();
+    if (this.outstanding === 0) {
+      unhold();
+      this.#events.idle();
+    }
+  }
+
+  #letIn(): void {
+    for (const task of this.#held) {
+      if (this.#outstanding >= this.#maxPending) return;
+      this.#held.delete(task);
+      this.#accept(task, -1);
+    }
+    if (this.hasRoom) this.#tellOfRoom();
+  }
+
+  // ── called off ──
+
+  readonly #callOff: CallOff = (task, reason, running) => {
+    this.#pool.checkCreator('cancel a task of');
+    if (task.result.ready() || task.doomed) return false;
+    if (task.slot >= 0) {
+      if (!this.#board.withdraw(task.slot)) return running && this.#doom(task, reason);
+      if (task.seat >= 0) this.#board.unmail(task.slot, task.seat);
+      this.#release(task);
+    } else if (!this.#isWaiting(task)) return false; // its result is being read
+    this.#settle(task, undefined, reason, true);
+    return true;
+  };
+
+  #isWaiting(task: Task): boolean {
+    return (
+      this.#backlog.remove(task) ||
+      this.#held.has(task) ||
+      (this.#mail.get(task.seat)?.includes(task) ?? false)
+    );
+  }
+
+  /** A worker has it: the task ends, by itself if it wants to, else with the worker. */
+  #doom(task: Task, reason: unknown): boolean {
+    const { slot } = task;
+    const seat = this.#board.takenBy(slot);
+    if (this.#board.callOff(slot, reason instanceof TimeoutError ? TIMED_OUT : CANCELLED)) {
+      this.#hands.ring(seat);
+      clearTimeout(task.timer);
+      task.timer = setTimeout(() => {
+        if (task.slot === slot && this.#board.confirm(slot)) this.#hands.kill(seat);
+      }, GRACE);
+    } else if (this.#board.seize(slot)) this.#hands.kill(seat);
+    else return false; // it is finished
+    task.doomed = { reason };
+    this.#unseen.delete(task);
+    return true;
+  }
+
+  #time(task: Task): void {
+    const { timeout = 0, definition } = task;
+    task.timer = setTimeout(() => {
+      this.#callOff(
+        task,
+        new TimeoutError(
+          `Cannot finish ${definition.name} within ${timeout} ms: its worker was ended. Allow more time`,
+        ),
+        true,
+      );
+    }, timeout);
+  }
+
+  // ── endings ──
+
+  /** The worker in this seat has ended: decides what becomes of the task that it ran. */
+  bereave(seat: number, end: Ending): void {
+    for (const task of this.#slotted.slice()) {
+      if (!task) continue;
+      this.#conclude(task.slot, seat);
+      if (task.slot >= 0 && this.#board.takenBy(task.slot) === seat) this.#lose(task, seat, end);
+    }
+  }
+
+  #lose(task: Task, seat: number, end: Ending): void {
+    if (this.#isWatched) this.#note(task, seat);
+    clearTimeout(task.timer);
+    if (!task.doomed && task.retries > 0) {
+      task.retries--;
+      this.#board.abandon(task.slot);
+      if ((task.flags & TELL) !== 0) this.#unseen.add(task);
+      if (task.seat < 0)
+        this.#offer(task); // else its worker's successor gets it: see deliver()
+      else this.#board.reoffer(task.slot);
+      return;
+    }
+    this.#release(task);
+    this.#settle(task, undefined, task.doomed ? task.doomed.reason : death(task.definition.name, end), true);
+  }
+
+  /** No task is run any more. */
+  breakDown(error: unknown): void {
+    this.#broken = { error };
+    this.rejectAll(() => error);
+  }
+
+  rejectAll(reason: () => unknown): void {
+    for (const task of [...this.#held, ...this.#backlog]) {
+      this.#backlog.remove(task);
+      this.#settle(task, undefined, reason(), true);
+    }
+    for (const task of this.#slotted.slice()) {
+      if (!task) continue;
+      // Slots that workers hold are cleared with the board.
+      if (this.#board.withdraw(task.slot)) this.#release(task);
+      else this.#forsake(task);
+      this.#settle(task, undefined, reason(), true);
+    }
+    for (const task of [...this.#mail.values()].flat()) this.#settle(task, undefined, reason(), true);
+    this.endRoom();
+  }
+
+  #forsake(task: Task): void {
+    this.#slotted[task.slot] = undefined;
+    this.#unseen.delete(task);
+    task.slot = -1;
+  }
+
+  /** Those who wait for room are to look again. */
+  endRoom(): void {
+    this.#tellOfRoom();
+  }
+
+  /** In a fork of the process that it belongs to: does nothing for it any more. */
+  disown(): void {
+    for (const task of [
+      ...this.#slotted,
+      ...this.#held,
+      ...this.#backlog,
+      ...[...this.#mail.values()].flat(),
+    ]) {
+      if (!task) continue;
+      clearTimeout(task.timer);
+      if (task.signal) unwatchAbort(task.signal, task);
+    }
+  }
+
+  // ── told ──
+
+  get #isWatched(): boolean {
+    return taskEnd.hasSubscribers || taskStart.hasSubscribers || this.#told.size > 0;
+  }
+
+  /** It has run there. */
+  #note(task: Task, seat: number): TaskEvent {
+    let event = this.#told.get(task);
+    if (event && (seat < 0 || event.worker)) return event;
+    const { id, definition, priority } = task;
+    event = { pool: this.#pool, id, name: definition.name, priority, worker: this.#hands.at(seat) };
+    this.#told.set(task, event);
+    if (event.worker) taskStart.publish(event);
+    return event;
+  }
+
+  #tellEnd(task: Task, failure: { error: unknown } | undefined): void {
+    const event = this.#note(task, -1);
+    this.#told.delete(task);
+    if (task.result.duration !== undefined) event.duration = task.result.duration;
+    if (failure) event.error = failure.error;
+    taskEnd.publish(event);
+  }
+}
+
+/** Where arguments go that have no slot yet. */
+const SCRATCH = new Uint8Array(ROOM);
+
+/** Takes buffers from who gave them. @throws {SerializationError} One of them cannot be moved. */
+function detach(buffers: readonly ArrayBuffer[]): void {
+  if (buffers.length === 0) return;
+  try {
+    structuredClone(undefined, { transfer: buffers as ArrayBuffer[] });
+  } catch (cause) {
+    throw new SerializationError(
+      'Cannot transfer these buffers as one of them was given away already, is there twice, or belongs to shared memory: leave it out',
+      { path: 'transfer', cause },
+    );
+  }
+}
+
+/** A worker that found no memory even for its error leaves none. */
+function decodeError(bytes: Uint8Array, offset: number, length: number): unknown {
+  if (length === 0)
+    return new OutOfMemoryError(
+      'Cannot give what the task came to as the commons is full: free memory, or raise its limit',
+    );
+  return decodeThrown(bytes, offset, length);
+}
