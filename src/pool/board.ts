@@ -193,7 +193,6 @@ export class Board {
     words[at + SLOT.RESULT] = 0;
     words[at + SLOT.OUTCOME] = 0;
     words[at + SLOT.ARGS] = 0;
-    words[at + SLOT.HEEDS] = 0;
   }
 
   /** Where short arguments of this slot go. */
@@ -268,7 +267,9 @@ export class Board {
 
   #offer(slot: number, as: number): void {
     const words = this.#words;
-    const state = this.#slot(slot) + SLOT.STATE;
+    const at = this.#slot(slot);
+    const state = at + SLOT.STATE;
+    words[at + SLOT.HEEDS] = 0;
     Atomics.store(words, state, ((words[state] & ~CODE) + (1 << CODE_BITS)) | as);
   }
 
