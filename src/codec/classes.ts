@@ -1,5 +1,4 @@
 import { types } from 'node:util';
-import { parseExpressionAt } from 'acorn';
 import { SerializationError } from '../errors/errors.js';
 import { ourPrototype } from './builtins.js';
 import { describeFunction } from './functions/describe.js';
@@ -139,6 +138,8 @@ function findPrivateMember(prototype: object, base: object): PrivateMember | nul
 function privateMember(maker: AnyFunction): string | undefined {
   const source = sourceOf(maker);
   if (!source.startsWith('class') || !source.includes('#')) return undefined;
+  // Loaded on first use, as where functions are parsed.
+  const { parseExpressionAt } = require('acorn') as typeof import('acorn');
   let expression: ReturnType<typeof parseExpressionAt>;
   try {
     expression = parseExpressionAt(source, 0, { ecmaVersion: 'latest', checkPrivateFields: false });

@@ -1,4 +1,4 @@
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { LifecycleError } from '../errors/errors.js';
 
@@ -95,6 +95,8 @@ export function placeToStart(): string {
  * @throws {LifecycleError} It cannot be started.
  */
 export function startNode(name: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  // Loaded on first use: few threads start a Node.
+  const { spawn } = require('node:child_process') as typeof import('node:child_process');
   let child: ChildProcess | undefined;
   let cause: unknown;
   try {

@@ -29,7 +29,8 @@ setEntry(options.entry);
 setStartFolder(options.folder);
 process.title = 'manyhands fork server';
 
-for (const file of options.warm) require(file);
+// Children have what a thread loads on first use only.
+for (const file of ['acorn', 'node:child_process', 'node:crypto', ...options.warm]) require(file);
 
 void prepare().then(serve);
 

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { constants, fstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { NameInUseError, OutOfMemoryError, TimeoutError } from '../errors/errors.js';
 import { native } from '../native/native.js';
@@ -99,6 +98,8 @@ class Address {
 
   constructor(name: string) {
     this.#name = name;
+    // Loaded on first use: it is large, and few threads open names.
+    const { createHash } = require('node:crypto') as typeof import('node:crypto');
     const digest = createHash('sha256').update(name).digest('hex').slice(0, 32);
     const namespace = /\d+/.exec(readlinkSync(`/proc/${native.processId()}/ns/pid`))?.[0];
     this.#prefix = `manyhands/${user()}/${namespace}/${digest}`;
