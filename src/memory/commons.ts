@@ -66,3 +66,11 @@ export function view(offset: number, length: number): Uint8Array {
   windows[k] ??= new Uint8Array(native.arenaView(k * GIB, Math.min(2 * GIB, native.arenaBytes() - k * GIB)));
   return windows[k].subarray(offset - k * GIB, end - k * GIB);
 }
+
+/**
+ * The same for a block that one keeps to for long. V8 counts a window as 2 GiB that are in use, and collects garbage at once when
+ * the first is made; such a view counts as what it is.
+ */
+export function viewAlone(offset: number, length: number): Uint8Array {
+  return new Uint8Array(native.arenaView(offset, length));
+}

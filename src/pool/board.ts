@@ -1,5 +1,5 @@
 import { allocate, free, givenTo, offsetOf, takeOver, transfer } from '../memory/allocator.js';
-import { view } from '../memory/commons.js';
+import { viewAlone } from '../memory/commons.js';
 import { authorOf, messageAt, serialOf, storeMessage } from '../memory/message.js';
 import { self } from '../memory/participants.js';
 import { haveAllLook } from '../wait/deaths.js';
@@ -135,7 +135,7 @@ export class Board {
     this.slots = slots;
     this.capacity = capacity;
     const sizes = measure(slots, capacity);
-    this.#bytes = view(offsetOf(handle), sizes.bytes);
+    this.#bytes = viewAlone(offsetOf(handle), sizes.bytes);
     this.#words = new Int32Array(this.#bytes.buffer, this.#bytes.byteOffset, sizes.bytes / 4);
     this.#ready = sizes.ready;
     this.#readyMask = slots * 2 - 1;
@@ -562,7 +562,7 @@ export class Board {
   #ring(worker: number): Uint16Array {
     let ring = this.#rings[worker];
     if (ring) return ring;
-    const { buffer, byteOffset } = view(
+    const { buffer, byteOffset } = viewAlone(
       offsetOf(this.#words[this.#worker(worker) + WORKER.RING] >>> 0),
       this.slots * 2,
     );

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Ending } from '../errors/errors.js';
+import { loadAhead } from '../process/cradle.js';
 import { Process } from '../process/process.js';
 import { bornWith } from '../process/server.js';
 import type { StartMethod } from '../process/start-method.js';
@@ -32,6 +33,7 @@ export function startWorker(
  */
 const LIFE = { module: path.join(__dirname, 'worker.js'), export: 'serveToTheEnd' };
 bornWith(LIFE.module);
+loadAhead(LIFE.module);
 
 /** Ends with the pool's process, yet may have children of its own, which end with it. */
 class PoolProcess extends Process {

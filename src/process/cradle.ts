@@ -26,6 +26,15 @@ export interface Cradle {
 export interface Bedding {
   readonly words: Int32Array;
   readonly port: MessagePort;
+  /** Files that it loads if it has to wait for a thread. */
+  readonly ahead: readonly string[];
+}
+
+const ahead: string[] = [];
+
+/** Has Workers that wait for a thread load this file of the library's, so that a thread which needs it need not. */
+export function loadAhead(file: string): void {
+  ahead.push(file);
 }
 
 const TASKS = '/proc/self/task';
@@ -38,7 +47,7 @@ export function makeCradle(resourceLimits?: ResourceLimits): Cradle {
   let worker: Worker;
   try {
     worker = new Worker(path.join(__dirname, 'thread-main.js'), {
-      workerData: { words, port: port2 } satisfies Bedding,
+      workerData: { words, port: port2, ahead } satisfies Bedding,
       transferList: [port2],
       resourceLimits,
     });

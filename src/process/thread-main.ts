@@ -20,7 +20,7 @@ import { ENDING, WORD } from './thread-words.js';
 import { shareWords } from './timer-run.js';
 import { carryOut, catchErrors, takeOn } from './work.js';
 
-const { words, port } = workerData as Bedding;
+const { words, port, ahead } = workerData as Bedding;
 const tid = native.threadId();
 Atomics.store(words, WORD.TID, tid);
 /** Participant tag of who started this thread. */
@@ -28,7 +28,7 @@ let starter: number;
 let isPublished = false;
 let done = false;
 if (Atomics.load(words, WORD.BORN) !== 0) live();
-else void rehearseLife().then(waitForBirth, waitForBirth); // it is of no consequence if it fails
+else void rehearseLife(ahead).then(waitForBirth, waitForBirth); // it is of no consequence if it fails
 
 /**
  * Not on the event loop: the thread finds its Worker at the beginning. SYNC POINT: its starter posts, then sets BORN, then wakes.

@@ -13,7 +13,8 @@ import { settleHeap } from './settle-heap.js';
  * What a Worker of the reserve does before a thread is born in it: runs once what each thread runs, so that it is compiled, and has
  * Node make what it makes at the first use. Then it takes no part in the commons: it sees them, and has nothing there.
  */
-export async function rehearseLife(): Promise<void> {
+export async function rehearseLife(ahead: readonly string[]): Promise<void> {
+  for (const file of ahead) require(file);
   attach();
   void process.stdout.writableLength;
   void process.stderr.writableLength;
