@@ -1,5 +1,5 @@
 import { allocate, free, givenTo, offsetOf, takeOver, transfer } from '../memory/allocator.js';
-import { viewAlone } from '../memory/commons.js';
+import { view, viewAlone } from '../memory/commons.js';
 import { authorOf, messageAt, serialOf, storeMessage } from '../memory/message.js';
 import { self } from '../memory/participants.js';
 import { haveAllLook } from '../wait/deaths.js';
@@ -562,7 +562,7 @@ export class Board {
   #ring(worker: number): Uint16Array {
     let ring = this.#rings[worker];
     if (ring) return ring;
-    const { buffer, byteOffset } = viewAlone(
+    const { buffer, byteOffset } = view(
       offsetOf(this.#words[this.#worker(worker) + WORKER.RING] >>> 0),
       this.slots * 2,
     );

@@ -14,6 +14,7 @@ import { onFork } from '../wait/forks.js';
 import { Board, CHUNK, PARTLY, PHASE, RETURNED, SPREAD, TELL, THREW, TIMED_OUT } from './board.js';
 import type { Kind } from './carriers.js';
 import { Chunk, isThenable, type PartlyMessage } from './chunk.js';
+import { MemoryLimit } from './memory.js';
 import { packed, packResult } from './parcel.js';
 import { prepare } from './preparation.js';
 import { provideSignal } from './task-signal.js';
@@ -77,7 +78,7 @@ onFork(() => ({
 class Worker {
   readonly #board: Board;
   readonly #index: number;
-  readonly #maxMemory: number;
+  readonly #memory: MemoryLimit | undefined;
   /** How many tasks it may run still. */
   #tasksLeft: number;
   readonly #preparation: number;
@@ -102,7 +103,7 @@ class Worker {
   constructor(options: WorkerOptions, leave: () => void) {
     this.#board = Board.at(options.board, options.slots, options.capacity);
     this.#index = options.index;
-    this.#maxMemory = options.maxMemory ?? Number.POSITIVE_INFINITY;
+    if (options.maxMemory !== undefined) this.#memory = new MemoryLimit(options.kind, options.maxMemory);
     this.#tasksLeft = options.maxTasks ?? Number.POSITIVE_INFINITY;
     this.#preparation = options.preparation;
     this.#lingers = options.lingers;
@@ -151,6 +152,10 @@ class Worker {
       if (slot < 0) {
         if (this.#news) this.#tell();
         if (this.#lingers && this.#linger()) continue;
+        if (this.#memory?.isPassedUnseen()) {
+          void this.#end();
+          return;
+        }
         if (board.rest(this.#index)) {
           this.#busy = false;
           return;
@@ -166,11 +171,11 @@ class Worker {
         void pending.then(() => this.#resume());
         return;
       }
-      if (this.#isSpent()) {
+      const time = now();
+      if (this.#isSpent(time)) {
         void this.#end();
         return;
       }
-      const time = now();
       if (time - told > NEWS) {
         this.#tell();
         told = time;
@@ -207,17 +212,16 @@ class Worker {
   /** `afterTask`: one has just come to its end. */
   #resume(afterTask = true): void {
     if (own !== this) return;
-    if (afterTask && this.#isSpent()) void this.#end();
+    if (afterTask && this.#isSpent(now())) void this.#end();
     else {
       this.#busy = false;
       this.#work();
     }
   }
 
-  /** After each task: is it to be replaced? */
-  #isSpent(): boolean {
-    if (--this.#tasksLeft <= 0) return true;
-    return this.#maxMemory !== Number.POSITIVE_INFINITY && process.memoryUsage.rss() > this.#maxMemory;
+  /** After each task, which ended at `time`: is it to be replaced? */
+  #isSpent(time: number): boolean {
+    return --this.#tasksLeft <= 0 || this.#memory?.isPassed(time) === true;
   }
 
   async #end(): Promise<void> {
