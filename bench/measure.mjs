@@ -5,6 +5,7 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { measures } from './harness/measures.mjs';
+import { NotOffered } from './harness/pools.mjs';
 
 const [measure, contender, options] = process.argv.slice(2);
 
@@ -14,7 +15,8 @@ try {
   );
   report(await measures[measure](adapter, JSON.parse(options)));
 } catch (error) {
-  report({ error: String(error?.stack ?? error) });
+  if (error instanceof NotOffered) report({ absent: error.message });
+  else report({ error: String(error?.stack ?? error) });
 }
 
 /** Some contenders leave timers or workers behind that would keep this process for ever. */

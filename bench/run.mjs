@@ -9,7 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { measure } from './harness/contender.mjs';
+import { isPython, measure } from './harness/contender.mjs';
 import { machine, newestPython, peerVersions } from './harness/machine.mjs';
 import { printMachine, printSamples, printScenario, printSum } from './harness/print.mjs';
 import { summarize } from './harness/summary.mjs';
@@ -47,13 +47,16 @@ for (const scenario of given.soak ? [soak] : scenarios.map(chosen).filter(hasCon
 printSum(results);
 mkdirSync(path.dirname(path.resolve(given.json)), { recursive: true });
 writeFileSync(given.json, `${JSON.stringify({ ...about, versions, rounds, results }, null, 2)}\n`);
-if (results.some(({ rows }) => rows.some(row => row.role === 'ours' && row.error))) process.exitCode = 1;
+const hasFailed = row => row.role === 'ours' && ((row.error && !row.absent) || row.failed);
+if (results.some(({ rows }) => rows.some(hasFailed))) process.exitCode = 1;
 
 /** The scenario with the contenders that were asked for and can run here; ours stays, as all are compared with it. */
 function chosen(scenario) {
   const { id, contenders, options } = scenario;
-  const here = contenders.filter(({ module }) =>
-    module === 'cpython' ? python : ['manyhands', 'node'].includes(module) || module in versions,
+  const here = contenders.filter(contender =>
+    isPython(contender)
+      ? python
+      : ['manyhands', 'node'].includes(contender.module) || contender.module in versions,
   );
   const asked = here.filter(({ name }) => only.test(`${id}/${name}`));
   return {
@@ -67,10 +70,14 @@ function hasContenders({ contenders }) {
   return contenders.length > 0;
 }
 
-/** One after the other, A B C A B C …, so that what else goes on in the machine meets all alike. */
+/**
+ * One after the other, A B C A B C …, so that what else goes on in the machine meets all alike. `rounds` of a scenario: no
+ * more than these; `perRound`: so many for one, where a contender's process can take a single figure only.
+ */
 async function interleave(scenario) {
   const found = new Map(scenario.contenders.map(({ name }) => [name, []]));
-  for (let round = 1; round <= Math.min(rounds, scenario.rounds ?? rounds); round++) {
+  const turns = Math.min(rounds, scenario.rounds ?? rounds) * (scenario.perRound ?? 1);
+  for (let round = 1; round <= turns; round++) {
     for (const contender of scenario.contenders) {
       tell(`${scenario.id}: round ${round}, ${contender.name}`);
       const execArgv = scenario === soak ? ['--expose-gc'] : [];

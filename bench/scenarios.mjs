@@ -1,26 +1,6 @@
-/**
- * The rows: what is measured, of whom, and what ours must reach.
- *
- * A contender is `ours`, a `peer` (compared with), or a `floor` (what the platform allows: it does less than a pool or a
- * process with a result must, and is not compared with). The first of ours is the one that the targets speak of.
- */
-const pools = {
-  process: ['workerpool', 'worker-farm', 'worker-nodes', 'jest-worker', 'bthreads', 'tinypool'],
-  thread: ['piscina', 'tinypool', 'workerpool', 'worker-nodes', 'jest-worker', 'bthreads', 'poolifier'],
-};
-
-const ours = (name, options) => ({ name, role: 'ours', module: 'manyhands', options });
-const node = (name, role, options) => ({ name, role, module: 'node', options });
-const python = (name, options) => ({ name, role: 'peer', module: 'cpython', options });
-
-function poolContenders(kind, { floor, cpython }) {
-  return [
-    ours('manyhands', { kind }),
-    ...pools[kind].map(name => ({ name, role: 'peer', module: name, options: { kind } })),
-    ...(cpython ? [python(`CPython ${cpython}`, {})] : []),
-    node(floor, 'floor', { kind }),
-  ];
-}
+/** The rows; rows/words.mjs says what they are written in, and those about pools are in rows/pools.mjs. */
+import { poolRows } from './rows/pools.mjs';
+import { better, node, ours, python, reach } from './rows/words.mjs';
 
 /** Who takes turns under 2, 8 and 64: a process for each, or two processes with an even share of async tasks. */
 function fairnessContenders(parties) {
@@ -31,13 +11,6 @@ function fairnessContenders(parties) {
     python(`CPython Lock, ${parties} processes`, { processes: parties }),
   ];
 }
-
-const bare = { process: 'bare process.send', thread: 'bare MessagePort' };
-
-/** `times` better than the best of the peers whose names match. */
-const better = (times, than, words) => ({ times, than, words });
-/** No worse than this, in the row's unit. The figure is of an idle machine; the ratios say more. */
-const reach = value => ({ value });
 
 /** One producer and one consumer unless `pairs` says otherwise, in two processes. */
 const flow = { unit: 'k/s', better: 'higher', measure: 'stream', columns: ['behind'] };
@@ -308,86 +281,7 @@ export const scenarios = [
     targets: [reach(4)],
     note: 'Proportional memory; withServer: of all processes but the parent, the fork server too, divided by 8.',
   },
-  ...[1, 2].map(workers => ({
-    id: `trip-process-${workers}`,
-    title:
-      workers === 1
-        ? 'Pool round trip, one at a time, 1 process, on one core'
-        : `Pool round trip, one at a time, ${workers} processes, wherever the kernel puts them`,
-    oneCore: workers === 1,
-    unit: 'µs',
-    better: 'lower',
-    measure: 'roundTrip',
-    options: { ms: 400, workers },
-    columns: ['p99'],
-    contenders: poolContenders('process', { floor: bare.process, cpython: 'Pool.apply' }),
-    targets: [reach(30), better(2, /./, 'the best process pool')],
-  })),
-  {
-    id: 'trip-thread',
-    title: 'Pool round trip, one at a time, 1 thread, on one core',
-    oneCore: true,
-    unit: 'µs',
-    better: 'lower',
-    measure: 'roundTrip',
-    options: { ms: 400, workers: 1 },
-    columns: ['p99'],
-    contenders: poolContenders('thread', { floor: bare.thread }),
-    targets: [reach(20)],
-  },
-  {
-    id: 'rate-process',
-    title: 'Pool throughput, x → x + 1, 2 processes, 1,024 in flight, one task a call',
-    unit: 'k/s',
-    better: 'higher',
-    measure: 'throughput',
-    options: { ms: 500, workers: 2, inFlight: 1_024 },
-    columns: ['cpu'],
-    contenders: poolContenders('process', { floor: bare.process, cpython: 'Pool.apply_async' }),
-    targets: [reach(300), better(3, /./, 'the best process pool')],
-    note: 'cpu: µs of the calling process for each task.',
-  },
-  {
-    id: 'rate-thread',
-    title: 'Pool throughput, x → x + 1, 2 threads, 1,024 in flight, one task a call',
-    unit: 'k/s',
-    better: 'higher',
-    measure: 'throughput',
-    options: { ms: 500, workers: 2, inFlight: 1_024 },
-    columns: ['cpu'],
-    contenders: poolContenders('thread', { floor: bare.thread }),
-    targets: [reach(400), better(2, /./, 'the best thread pool')],
-    note: 'cpu: µs of the calling process, its worker threads included, for each task.',
-  },
-  {
-    id: 'map',
-    title: 'pool.map of 100,000 trivial items, 2 processes, default chunks',
-    unit: 'M/s',
-    better: 'higher',
-    measure: 'map',
-    options: { ms: 500, items: 100_000, workers: 2 },
-    columns: ['worst'],
-    contenders: [ours('manyhands', { kind: 'process' }), python('CPython Pool.map', {})],
-    targets: [reach(4)],
-  },
-  ...['process', 'thread'].map(kind => ({
-    id: `megabyte-${kind}`,
-    title: `A Uint8Array of 1 MiB there and back, copied, 1 ${kind}`,
-    unit: 'ms',
-    better: 'lower',
-    measure: 'megabyte',
-    options: { ms: 300, workers: 1 },
-    columns: ['p99'],
-    contenders: poolContenders(kind, {
-      floor: bare[kind],
-      cpython: kind === 'process' ? 'Pool.apply' : undefined,
-    }),
-    targets: kind === 'process' ? [reach(0.5)] : [],
-    note:
-      kind === 'process'
-        ? 'Node peers use the "advanced" serialization of child_process here; as JSON a Uint8Array does not come back as one.'
-        : 'Copied both ways; pools that can transfer a buffer are quicker for a caller who gives it away.',
-  })),
+  ...poolRows,
   {
     id: 'lock-free',
     title: 'Lock and unlock, nobody else wanting it',

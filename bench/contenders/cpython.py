@@ -80,49 +80,6 @@ def aliveAtOnce(count, method, **_):
         return {"value": up * 1e3, "gone": (time.perf_counter() - start) * 1e3, "pss": pss}
 
 
-def roundTrip(ms, workers, **_):
-    with multiprocessing.Pool(workers) as pool:
-        times = sample(lambda: check(pool.apply(increment, (1,)) == 2), ms / 1e3, ms / 1e3, 100)
-        return {"value": quantile(times, 0.5) * 1e6, "p99": quantile(times, 0.99) * 1e6, "n": len(times)}
-
-
-def throughput(ms, workers, inFlight, **_):
-    with multiprocessing.Pool(workers) as pool:
-        free = threading.Semaphore(inFlight)
-        done = 0
-
-        def finished(_):
-            nonlocal done
-            done += 1
-            free.release()
-
-        def run(seconds):
-            until = time.perf_counter() + seconds
-            while time.perf_counter() < until:
-                free.acquire()
-                pool.apply_async(increment, (1,), callback=finished)
-
-        run(ms / 1e3)
-        before, start, cpu = done, time.perf_counter(), time.process_time()
-        run(ms / 1e3)
-        tasks, elapsed, cpu = done - before, time.perf_counter() - start, time.process_time() - cpu
-        return {"value": tasks / elapsed / 1e3, "cpu": cpu / tasks * 1e6}
-
-
-def map(ms, items, workers, **_):  # noqa: A001, the row's name
-    with multiprocessing.Pool(workers) as pool:
-        numbers = list(range(items))
-        times = sample(lambda: check(pool.map(increment, numbers)[-1] == items), ms / 1e3, ms / 1e3, 5)
-        return {"value": items / quantile(times, 0.5) / 1e6, "worst": items / max(times) / 1e6}
-
-
-def megabyte(ms, workers, **_):
-    with multiprocessing.Pool(workers) as pool:
-        data = bytes(MIB)
-        times = sample(lambda: check(len(pool.apply(echo, (data,))) == MIB), ms / 1e3, ms / 1e3, 20)
-        return {"value": quantile(times, 0.5) * 1e3, "p99": quantile(times, 0.99) * 1e3}
-
-
 def repeat(ms, of, type=None, **_):  # noqa: A002, the row's name
     loop = value_loop(multiprocessing.Value(type, 0)) if of.startswith("Value") else pair_loop(made(of))
     times = sample(lambda: loop(REPEATED), ms / 1e3, ms / 1e3, 20)

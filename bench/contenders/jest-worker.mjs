@@ -3,13 +3,12 @@ import { Worker } from 'jest-worker';
 
 export async function openPool({ kind, workers }) {
   const pool = new Worker(path.join(import.meta.dirname, '../workers/tasks.cjs'), {
-    exposedMethods: ['increment', 'echo'],
+    exposedMethods: ['increment', 'echo', 'touch'],
     numWorkers: workers,
     enableWorkerThreads: kind === 'thread',
   });
   return {
-    increment: x => pool.increment(x),
-    echo: bytes => pool.echo(bytes),
+    run: (task, value) => pool[task](value),
     close: () => pool.end(),
   };
 }

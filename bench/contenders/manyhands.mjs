@@ -3,7 +3,7 @@ import path from 'node:path';
 import idleTask from '../workers/idle.cjs';
 import { blocking, waiting } from '../workers/locks.mjs';
 import { ends, isBlocking } from '../workers/ping-pong.mjs';
-import { echo, increment, nothing } from '../workers/tasks.mjs';
+import { echo, increment, nothing, touchShared } from '../workers/tasks.mjs';
 
 const require = createRequire(import.meta.url);
 const dist = path.resolve(process.env.MANYHANDS_DIST ?? path.join(import.meta.dirname, '../../dist'));
@@ -11,6 +11,7 @@ const {
   Condition,
   EventFlag,
   fork,
+  getContext,
   Lock,
   os,
   Pipe,
@@ -20,6 +21,7 @@ const {
   RLock,
   Semaphore,
   setStartMethod,
+  SharedArray,
   Thread,
   Value,
 } = require(path.join(dist, 'index.js'));
@@ -68,12 +70,21 @@ export function startIdle(file) {
   };
 }
 
-export async function openPool({ kind, workers }) {
-  const pool = new Pool({ size: workers, kind });
+const tasks = { increment, echo, touch: touchShared };
+
+/** `method`: how its processes start. */
+export async function openPool({ kind, workers, method }) {
+  const context = method ? { context: getContext(method) } : {};
+  const pool = new Pool({ size: workers, kind, ...context });
   return {
-    increment: x => pool.run(increment, [x]),
-    echo: bytes => pool.run(echo, [bytes]),
+    run: (task, value) => pool.run(tasks[task], [value]),
     map: items => pool.map(increment, items),
+    move: bytes => pool.run(echo, [bytes], { transfer: [bytes.buffer] }),
+    shared: size => new SharedArray('u8', size),
+    multiplier(factor, { fresh }) {
+      const multiply = y => y * factor;
+      return fresh ? x => pool.run(y => y * factor, [x]) : x => pool.run(multiply, [x]);
+    },
     close: () => pool.terminate(),
   };
 }

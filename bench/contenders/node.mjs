@@ -39,15 +39,15 @@ export function startIdle(marker) {
 export async function openPool({ kind, workers }) {
   const ends = Array.from({ length: workers }, kind === 'thread' ? threadEnd : processEnd);
   let next = 0;
-  const ask = (task, value) =>
+  const run = (task, value, transfer) =>
     new Promise(resolve => {
       const end = ends[next++ % ends.length];
       end.waiting.push(resolve);
-      end.post([task, value]);
+      end.post([task, value], transfer);
     });
   return {
-    increment: x => ask('increment', x),
-    echo: bytes => ask('echo', bytes),
+    run,
+    move: bytes => run('giveBack', bytes, [bytes.buffer]),
     close: () => Promise.all(ends.map(end => end.close())),
   };
 }
@@ -144,11 +144,11 @@ function threadStream(options) {
 
 /** Numbers there and back, or `size` bytes; the channel's own answer to ours, without a queue or a pipe between. */
 export async function openPingPong({ kind, size }) {
-  const { echo, close } = await openPool({ kind, workers: 1 });
+  const { run, close } = await openPool({ kind, workers: 1 });
   let trips = 0;
   const trip = async () => {
     const message = size ? new Uint8Array(size).fill(trips) : trips;
-    const answer = await echo(message);
+    const answer = await run('echo', message);
     if ((size ? answer[size - 1] : answer) !== (size ? trips & 255 : trips))
       throw new Error('a wrong answer');
     trips++;
@@ -160,7 +160,7 @@ function threadEnd() {
   const worker = new Worker(file('bare.cjs'));
   return listen(
     worker,
-    message => worker.postMessage(message),
+    (message, transfer) => worker.postMessage(message, transfer),
     () => worker.terminate(),
   );
 }

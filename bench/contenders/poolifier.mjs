@@ -1,12 +1,22 @@
 import path from 'node:path';
-import { FixedThreadPool } from 'poolifier';
+import { FixedClusterPool, FixedThreadPool } from 'poolifier';
 
-/** Threads only: its cluster pool does not answer a single task on Node 20. */
-export async function openPool({ workers }) {
-  const pool = new FixedThreadPool(workers, path.join(import.meta.dirname, '../workers/poolifier.mjs'));
+const file = name => path.join(import.meta.dirname, '../workers', name);
+
+export async function openPool({ kind, workers, binary }) {
+  const pool =
+    kind === 'thread'
+      ? new FixedThreadPool(workers, file('poolifier.mjs'))
+      : new FixedClusterPool(
+          workers,
+          file('poolifier.cjs'),
+          binary ? { settings: { serialization: 'advanced' } } : {},
+        );
   return {
-    increment: x => pool.execute(x, 'increment'),
-    echo: bytes => pool.execute(bytes, 'echo'),
+    run: (task, value) => pool.execute(value, task),
+    map: items => pool.mapExecute(items, 'increment'),
+    // What it answers with is copied.
+    move: bytes => pool.execute(bytes, 'echo', undefined, [bytes.buffer]),
     close: () => pool.destroy(),
   };
 }

@@ -13,9 +13,9 @@ export async function openPool({ workers, inFlight, binary }) {
     path.join(import.meta.dirname, '../workers/worker-farm.cjs'),
     ['increment', 'echo'],
   );
+  const tasks = { increment: promisify(farm.increment), echo: promisify(farm.echo) };
   return {
-    increment: promisify(farm.increment),
-    echo: promisify(farm.echo),
+    run: (task, value) => tasks[task](value),
     close: () => promisify(workerFarm.end)(farm),
   };
 }

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import WorkerNodes from 'worker-nodes';
 
-export async function openPool({ kind, workers, inFlight }) {
+export async function openPool({ kind, workers, inFlight, cold }) {
   const pool = new WorkerNodes(path.join(import.meta.dirname, '../workers/tasks.cjs'), {
     workerType: kind,
     autoStart: true,
@@ -9,10 +9,9 @@ export async function openPool({ kind, workers, inFlight }) {
     maxWorkers: workers,
     maxTasksPerWorker: inFlight,
   });
-  await pool.ready();
+  if (!cold) await pool.ready();
   return {
-    increment: x => pool.call.increment(x),
-    echo: bytes => pool.call.echo(bytes),
+    run: (task, value) => pool.call[task](value),
     close: () => pool.terminate(),
   };
 }

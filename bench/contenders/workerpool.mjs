@@ -9,8 +9,10 @@ export async function openPool({ kind, workers, binary }) {
     ...(kind === 'process' && binary ? { forkOpts: { serialization: 'advanced' } } : {}),
   });
   return {
-    increment: x => pool.exec('increment', [x]),
-    echo: bytes => pool.exec('echo', [bytes]),
+    run: (task, value) => pool.exec(task, [value]),
+    move: bytes => pool.exec('giveBack', [bytes], { transfer: [bytes.buffer] }),
+    // A function crosses as its source, each time, and without what it captures: that goes as an argument.
+    multiplier: factor => x => pool.exec((y, by) => y * by, [x, factor]),
     close: () => pool.terminate(true),
   };
 }

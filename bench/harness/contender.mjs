@@ -3,7 +3,6 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processesMarked } from './proc.mjs';
 
@@ -11,6 +10,9 @@ const folder = path.join(import.meta.dirname, '..');
 const LIMIT = 30_000;
 /** How long what a contender started may take to follow it. */
 const GRACE = 1_500;
+const TRIES = 50;
+/** How long its output may go on when nobody is left who could write it. */
+const LAST_WORDS = 500;
 
 let runs = 0;
 
@@ -21,20 +23,19 @@ let runs = 0;
 export async function measure(scenario, contender, { python, execArgv = [] }) {
   const options = JSON.stringify({ ...scenario.options, ...contender.options });
   const mark = `${process.pid}.${++runs}`;
-  const [command, args] =
-    contender.module === 'cpython'
-      ? [python, [path.join(folder, 'contenders/cpython.py'), scenario.measure, options]]
-      : [
-          process.execPath,
-          [
-            ...execArgv,
-            ...(contender.execArgv ?? []),
-            path.join(folder, 'measure.mjs'),
-            scenario.measure,
-            contender.module,
-            options,
-          ],
-        ];
+  const [command, args] = isPython(contender)
+    ? [python, [path.join(folder, `contenders/${contender.module}.py`), scenario.measure, options]]
+    : [
+        process.execPath,
+        [
+          ...execArgv,
+          ...(contender.execArgv ?? []),
+          path.join(folder, 'measure.mjs'),
+          scenario.measure,
+          contender.module,
+          options,
+        ],
+      ];
   const [file, ...rest] = [...(scenario.oneCore ? pinned() : []), command, ...args];
   const child = spawn(file, rest, {
     cwd: folder,
@@ -44,8 +45,7 @@ export async function measure(scenario, contender, { python, execArgv = [] }) {
     killSignal: 'SIGKILL',
   });
   const exited = once(child, 'exit').then(([code, signal]) => signal ?? code);
-  // What outlives the contender may hold its pipes open: they are read to their end only after the sweep.
-  const output = Promise.all([text(child.stdout), text(child.stderr)]);
+  const output = [child.stdout, child.stderr].map(read);
   let ended;
   let left;
   try {
@@ -55,8 +55,27 @@ export async function measure(scenario, contender, { python, execArgv = [] }) {
   } finally {
     left = await sweep(mark);
   }
-  const [stdout, stderr] = await output;
+  const [stdout, stderr] = await Promise.all(output.map(stream => stream.text()));
   return { ...parse(stdout, stderr, ended), ...(left ? { left } : {}) };
+}
+
+/** Is it CPython's, and so in need of an interpreter? */
+export const isPython = ({ module }) => module.startsWith('cpython');
+
+/** Collects what comes. What outlives a contender may hold its pipes open: text() waits for their end for a moment only. */
+function read(stream) {
+  let collected = '';
+  stream.setEncoding('utf8').on('data', part => {
+    collected += part;
+  });
+  const closed = once(stream, 'close');
+  return {
+    async text() {
+      await Promise.race([closed, sleep(LAST_WORDS, undefined, { ref: false })]);
+      stream.destroy();
+      return collected;
+    },
+  };
 }
 
 /** What to put before a command so that it and all it starts share one core; nothing where that cannot be had. */
@@ -80,15 +99,20 @@ async function sweep(mark) {
   const remaining = () => processesMarked(`BENCH_RUN=${mark}`);
   for (const from = performance.now(); performance.now() - from < GRACE; await sleep(20))
     if (remaining().length === 0) return 0;
-  const stragglers = remaining();
-  for (const pid of stragglers) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch (error) {
-      if (error.code !== 'ESRCH') throw error;
+  const ended = new Set();
+  // Again and again: one that is ended may have started another meanwhile.
+  for (let tries = 0; tries < TRIES && remaining().length > 0; tries++) {
+    for (const pid of remaining()) {
+      ended.add(pid);
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch (error) {
+        if (error.code !== 'ESRCH') throw error;
+      }
     }
+    await sleep(20);
   }
-  return stragglers.length;
+  return ended.size;
 }
 
 function parse(stdout, stderr, ended) {

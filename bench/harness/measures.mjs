@@ -1,11 +1,13 @@
-/** How each row is measured; contenders/cpython.py does the same for CPython. `value` is what the row compares. */
+/** How rows are measured; contenders/cpython.py does the same for CPython. `value` is what the row compares. */
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as node from '../contenders/node.mjs';
 import { contentionOf } from './contention.mjs';
+import { pools } from './pools.mjs';
 import { descriptorsOf, memoryOf, processesMarked, zombiesOf } from './proc.mjs';
+import { sample, timed } from './sampling.mjs';
 import { median, quantile } from './statistics.mjs';
 import { rateOf } from './stream.mjs';
 
@@ -16,10 +18,6 @@ export const measures = {
   inARow,
   aliveAtOnce,
   idleMemory,
-  roundTrip,
-  throughput,
-  map,
-  megabyte,
   repeat,
   contention,
   fairness,
@@ -27,10 +25,10 @@ export const measures = {
   stream,
   bytesStream,
   soak,
+  ...pools,
 };
 
 const MIB = 2 ** 20;
-const STOP_WITHIN = 1_000;
 /** Of what takes nanoseconds, so many are timed as one: a look at the clock takes as long. */
 const REPEATED = 5_000;
 
@@ -89,71 +87,6 @@ async function idleMemory({ startIdle }, { count }) {
     await Promise.all(children.map(child => child.end()));
     const middle = name => median(figures.map(figure => figure[name]));
     return { value: middle('pss'), uss: middle('uss'), rss: middle('rss'), withServer: whole / count };
-  });
-}
-
-/** One task at a time, µs. */
-async function roundTrip({ openPool }, { ms, ...options }) {
-  return withPool(openPool, { inFlight: 1, ...options }, async pool => {
-    let x = 0;
-    const once = async () => {
-      if ((await pool.increment(x)) !== ++x) throw new Error('a wrong result');
-    };
-    const times = await sample(once, { warmUp: ms, ms, least: 100 });
-    return { value: quantile(times, 0.5) * 1e3, p99: quantile(times, 0.99) * 1e3, n: times.length };
-  });
-}
-
-/** As many tasks as possible, `inFlight` of them under way, one task a call, thousands a second. */
-async function throughput({ openPool }, { ms, ...options }) {
-  return withPool(openPool, options, async pool => {
-    let done = 0;
-    let over = false;
-    const flow = async x => {
-      while (!over) {
-        if ((await pool.increment(x)) !== x + 1) throw new Error('a wrong result');
-        done++;
-      }
-    };
-    const flows = Array.from({ length: options.inFlight }, (_, x) => flow(x));
-    const failed = Promise.all(flows);
-    await Promise.race([sleep(ms), failed]);
-    const before = done;
-    const from = performance.now();
-    const cpu = process.cpuUsage();
-    await Promise.race([sleep(ms), failed]);
-    const elapsed = performance.now() - from;
-    const tasks = done - before;
-    const { user, system } = process.cpuUsage(cpu);
-    over = true;
-    await failed;
-    return { value: tasks / elapsed, cpu: (user + system) / tasks };
-  });
-}
-
-/** A whole map of trivial items, millions of items a second. */
-async function map({ openPool }, { items, ...options }) {
-  return withPool(openPool, { inFlight: 1, ...options }, async pool => {
-    const numbers = Array.from({ length: items }, (_, i) => i);
-    const once = async () => {
-      const results = await pool.map(numbers);
-      if (results.length !== items || results[items - 1] !== items) throw new Error('a wrong result');
-    };
-    const times = await sample(once, { warmUp: options.ms, ms: options.ms, least: 5 });
-    return { value: items / quantile(times, 0.5) / 1e3, worst: items / quantile(times, 1) / 1e3 };
-  });
-}
-
-/** One MiB of bytes there and back, one at a time, ms. */
-async function megabyte({ openPool }, { ms, ...options }) {
-  return withPool(openPool, { inFlight: 1, binary: true, ...options }, async pool => {
-    const bytes = new Uint8Array(MIB).map((_, i) => i);
-    const once = async () => {
-      const back = await pool.echo(bytes);
-      if (back.length !== MIB || back[MIB - 1] !== bytes[MIB - 1]) throw new Error('a wrong result');
-    };
-    const times = await sample(once, { warmUp: ms, ms, least: 20 });
-    return { value: quantile(times, 0.5), p99: quantile(times, 0.99) };
   });
 }
 
@@ -242,15 +175,6 @@ async function soak({ lifecycle: open }, { count, every, ...options }) {
   };
 }
 
-async function withPool(open, options, use) {
-  const pool = await open(options);
-  try {
-    return await use(pool);
-  } finally {
-    await Promise.race([pool.close(), sleep(STOP_WITHIN)]);
-  }
-}
-
 /** A file that idle children make one byte longer each when they run. */
 async function withMarker(use) {
   const folder = mkdtempSync(path.join(tmpdir(), 'manyhands-bench-'));
@@ -263,20 +187,4 @@ async function withMarker(use) {
   } finally {
     rmSync(folder, { recursive: true });
   }
-}
-
-/** What `once` takes each time, ms, for about `ms`, after having been run for `warmUp`. */
-async function sample(once, { warmUp, ms, least }) {
-  for (const from = performance.now(); performance.now() - from < warmUp; ) await once();
-  const times = [];
-  for (const from = performance.now(); times.length < least || performance.now() - from < ms; )
-    times.push(await timed(once));
-  return times;
-}
-
-async function timed(once) {
-  const from = performance.now();
-  const waiting = once();
-  if (waiting) await waiting;
-  return performance.now() - from;
 }

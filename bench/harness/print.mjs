@@ -26,7 +26,8 @@ export function printScenario({ title, unit, columns, rows, targets, note }) {
   console.log(`\n${title}`);
   console.log(align([head, ...lines]));
   for (const row of rows) {
-    if (row.error) console.log(`  ! ${row.name}: ${firstLine(row.error)}`);
+    if (row.error) console.log(`  ${row.absent ? '–' : '!'} ${row.name}: ${firstLine(row.error)}`);
+    if (row.failed) console.log(`  ! ${row.name} failed ${firstLine(row.failed)}`);
     if (row.left) console.log(`  ! ${row.name} left ${row.left} processes behind`);
   }
   for (const { words, is, rival, reached } of targets) {

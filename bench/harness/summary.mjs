@@ -5,13 +5,18 @@ import { median, spread } from './statistics.mjs';
 export function summarize(scenario, rounds) {
   const rows = scenario.contenders.map(contender => {
     const results = rounds.get(contender.name) ?? [];
-    const good = results.filter(result => !result.error);
+    const good = results.filter(result => !result.error && !result.absent);
+    const failed = results.find(result => result.error);
     const left = Math.max(0, ...results.map(result => result.left ?? 0));
     const row = { name: contender.name, role: contender.role, rounds: results, ...(left ? { left } : {}) };
-    if (good.length === 0) return { ...row, error: results[0]?.error ?? 'not measured' };
+    if (good.length === 0)
+      return { ...row, error: failed?.error ?? results[0]?.absent ?? 'not measured', absent: !failed };
     const over = name => median(good.map(result => result[name]));
     return {
       ...row,
+      ...(failed
+        ? { failed: `in ${results.length - good.length} of ${results.length} rounds, ${failed.error}` }
+        : {}),
       value: over('value'),
       best: bestOf(scenario, good),
       noise: good.length > 1 ? spread(good.map(result => result.value)) : undefined,

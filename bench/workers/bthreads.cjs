@@ -1,5 +1,4 @@
 const { parent } = require(process.env.BENCH_BTHREADS);
-const { increment, echo } = require('./tasks.cjs');
+const tasks = require('./tasks.cjs');
 
-parent.hook('increment', increment);
-parent.hook('echo', echo);
+for (const [name, task] of Object.entries(tasks)) parent.hook(name, task);

@@ -1,4 +1,4 @@
 import { ThreadWorker } from 'poolifier';
-import { echo, increment } from './tasks.mjs';
+import { echo, increment, touch } from './tasks.mjs';
 
-export default new ThreadWorker({ increment, echo });
+export default new ThreadWorker({ increment, echo, touch });

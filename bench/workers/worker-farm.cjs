@@ -1,2 +1,2 @@
 exports.increment = (x, done) => done(null, x + 1);
-exports.echo = (bytes, done) => done(null, bytes);
+exports.echo = (value, done) => done(null, value);

@@ -1,1 +1,4 @@
-require('workerpool').worker(require('./tasks.cjs'));
+const { Transfer, worker } = require('workerpool');
+const tasks = require('./tasks.cjs');
+
+worker({ ...tasks, giveBack: bytes => new Transfer(bytes, [bytes.buffer]) });

@@ -1,0 +1,3 @@
+import Tinypool from 'tinypool';
+
+export const giveBack = bytes => Tinypool.move(bytes);
