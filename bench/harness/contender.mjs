@@ -14,6 +14,9 @@ const TRIES = 50;
 /** How long its output may go on when nobody is left who could write it. */
 const LAST_WORDS = 500;
 
+/** What some endings mean. 13: Node found nothing left to do while measure.mjs still waited. */
+const known = { SIGKILL: 'did not end in time', 13: 'did not answer' };
+
 let runs = 0;
 
 /**
@@ -123,5 +126,5 @@ function parse(stdout, stderr, ended) {
     } catch {}
   }
   const complaint = stderr.trim().split('\n').at(-1);
-  return { error: ended === 'SIGKILL' ? 'did not end in time' : `ended with ${ended}: ${complaint}` };
+  return { error: known[ended] ?? `ended with ${ended}: ${complaint}` };
 }
