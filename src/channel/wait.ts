@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { type Abortable, unwatchAbort, watchAbort } from '../wait/abort.js';
 import { atDeadline } from '../wait/deadlines.js';
 import { hold, unhold } from '../wait/doorbell.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
@@ -56,11 +57,10 @@ function readyOf(all: Iterable<Waitable>): Set<Waitable> {
 }
 
 /** A wait for the first of some that is ready. */
-class Waiting {
+class Waiting implements Abortable {
   readonly #all: ReadonlySet<Waitable>;
   readonly #watched: Watched[] = [];
   readonly #signal: AbortSignal | undefined;
-  readonly #abort = () => this.#fail(this.#signal?.reason);
   #cancelTimer: (() => void) | undefined;
   #isOver = false;
   #resolve: (ready: ReadonlySet<Waitable>) => void = () => {};
@@ -77,7 +77,7 @@ class Waiting {
       this.#resolve = resolve;
       this.#reject = reject;
       hold();
-      this.#signal?.addEventListener('abort', this.#abort, { once: true });
+      if (this.#signal) watchAbort(this.#signal, this);
       if (timeout !== Number.POSITIVE_INFINITY)
         this.#cancelTimer = atDeadline(performance.now() + timeout, () => this.#succeed(), true);
       for (const one of this.#all) {
@@ -112,6 +112,10 @@ class Waiting {
     }
   }
 
+  abort(reason: unknown): void {
+    this.#fail(reason);
+  }
+
   #fail(reason: unknown): void {
     if (this.#end()) this.#reject(reason);
   }
@@ -122,7 +126,7 @@ class Waiting {
     this.#isOver = true;
     for (const { watch } of this.#watched) watch?.stop();
     this.#cancelTimer?.();
-    this.#signal?.removeEventListener('abort', this.#abort);
+    if (this.#signal) unwatchAbort(this.#signal, this);
     unhold();
     return true;
   }

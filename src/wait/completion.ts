@@ -1,7 +1,6 @@
+import { type Abortable, unwatchAbort, watchAbort } from './abort.js';
+import { atDeadline } from './deadlines.js';
 import { timeoutOf, type WaitOptions } from './options.js';
-
-/** The longest delay that setTimeout takes. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
  * Something that happens once, within this thread, and that any number may wait for. Waiters go on in the order in
@@ -9,7 +8,7 @@ const LONGEST_TIMER = 2 ** 31 - 1;
  */
 export class Completion<T> {
   #outcome: { value: T } | undefined;
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Set<Waiter>();
 
   /** What it came to; undefined: it has not happened yet. */
   get outcome(): { readonly value: T } | undefined {
@@ -20,14 +19,14 @@ export class Completion<T> {
   complete(value: T): void {
     if (this.#outcome) return;
     this.#outcome = { value };
-    for (const waiter of this.#waiters) waiter();
+    for (const waiter of this.#waiters) waiter.notify();
     this.#waiters.clear();
   }
 
   /** Has `listener` called when it happens, if it has not yet. Returns the way to stop. */
   watch(listener: () => void): () => void {
     // Each call counts for itself, also with the same function.
-    const waiter = () => listener();
+    const waiter = { notify: () => listener() };
     if (!this.#outcome) this.#waiters.add(waiter);
     return () => {
       this.#waiters.delete(waiter);
@@ -44,27 +43,55 @@ export class Completion<T> {
     signal?.throwIfAborted();
     if (this.#outcome || timeout === 0) return this.#outcome;
     return new Promise((resolve, reject) => {
-      const deadline = performance.now() + timeout;
-      let timer: NodeJS.Timeout | undefined;
-      const finish = () => {
-        this.#waiters.delete(finish);
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', abort);
-        resolve(this.#outcome);
-      };
-      const abort = () => {
-        this.#waiters.delete(finish);
-        clearTimeout(timer);
-        reject(signal?.reason);
-      };
-      const watch = () => {
-        const left = deadline - performance.now();
-        if (left <= 0) finish();
-        else timer = setTimeout(watch, Math.min(left, LONGEST_TIMER));
-      };
-      this.#waiters.add(finish);
-      signal?.addEventListener('abort', abort, { once: true });
-      if (timeout !== Number.POSITIVE_INFINITY) watch();
+      const wait = new Wait(this.#waiters, signal, () => resolve(this.#outcome), reject);
+      if (timeout !== Number.POSITIVE_INFINITY) wait.endAt(performance.now() + timeout);
     });
+  }
+}
+
+interface Waiter {
+  notify(): void;
+}
+
+/** A wait that is not over. */
+class Wait implements Waiter, Abortable {
+  readonly #all: Set<Waiter>;
+  readonly #signal: AbortSignal | undefined;
+  readonly #finish: () => void;
+  readonly #fail: (reason: unknown) => void;
+  #cancelTimer: (() => void) | undefined;
+
+  constructor(
+    all: Set<Waiter>,
+    signal: AbortSignal | undefined,
+    finish: () => void,
+    fail: (reason: unknown) => void,
+  ) {
+    this.#all = all;
+    this.#signal = signal;
+    this.#finish = finish;
+    this.#fail = fail;
+    all.add(this);
+    if (signal) watchAbort(signal, this);
+  }
+
+  endAt(deadline: number): void {
+    this.#cancelTimer = atDeadline(deadline, () => this.notify(), true);
+  }
+
+  notify(): void {
+    this.#leave();
+    this.#finish();
+  }
+
+  abort(reason: unknown): void {
+    this.#leave();
+    this.#fail(reason);
+  }
+
+  #leave(): void {
+    this.#all.delete(this);
+    this.#cancelTimer?.();
+    if (this.#signal) unwatchAbort(this.#signal, this);
   }
 }

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { type Abortable, unwatchAbort, watchAbort } from './abort.js';
 import { atDeadline } from './deadlines.js';
 import { hold, unhold } from './doorbell.js';
 import type { Entry, WakeOptions } from './line.js';
@@ -254,12 +255,11 @@ interface Terms {
 }
 
 /** An async wait that is in line. */
-class Wait implements Standing {
+class Wait implements Standing, Abortable {
   readonly #lines: Lines;
   readonly #all: Map<number, Standing>;
   readonly #terms: Terms;
   readonly #cancelTimer: (() => void) | undefined;
-  readonly #abort: (() => void) | undefined;
 
   constructor(lines: Lines, all: Map<number, Standing>, terms: Terms) {
     this.#lines = lines;
@@ -270,10 +270,7 @@ class Wait implements Standing {
     all.set(node, this);
     if (deadline !== Number.POSITIVE_INFINITY)
       this.#cancelTimer = atDeadline(deadline, () => this.#leave(() => terms.resolve(TIMED_OUT)), ref);
-    if (signal) {
-      this.#abort = () => this.fail(signal.reason);
-      signal.addEventListener('abort', this.#abort, { once: true });
-    }
+    if (signal) watchAbort(signal, this);
     if (ref) hold();
   }
 
@@ -297,6 +294,10 @@ class Wait implements Standing {
     this.#leave(() => this.#terms.reject(reason));
   }
 
+  abort(reason: unknown): void {
+    this.fail(reason);
+  }
+
   #leave(end: () => void): void {
     if (this.#all.get(this.#terms.node) !== this) return; // it has ended
     if (this.#lines.withdraw(this.#terms.node)) {
@@ -310,8 +311,9 @@ class Wait implements Standing {
   forget(): void {
     this.#all.delete(this.#terms.node);
     this.#cancelTimer?.();
-    if (this.#abort) this.#terms.options.signal?.removeEventListener('abort', this.#abort);
-    if (this.#terms.options.ref !== false) unhold();
+    const { ref = true, signal } = this.#terms.options;
+    if (signal) unwatchAbort(signal, this);
+    if (ref) unhold();
   }
 }
 
