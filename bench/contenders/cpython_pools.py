@@ -15,6 +15,7 @@ from cpython import MIB, check, echo, increment, quantile, sample
 
 CHUNKS_A_WORKER = 4
 FEW = 1_000
+WARM_UP = 2
 TICK = 1e6 / os.sysconf("SC_CLK_TCK")
 
 
@@ -108,7 +109,7 @@ def throughput(ms, of, workers, inFlight, task="increment", size=None, **_):
             pool.submit(fn, given, finished)
 
     with opened(of, workers) as pool:
-        run(ms / 1e3)
+        run(WARM_UP * ms / 1e3)
         cpu = watch_cpu(of)
         before, start = done, time.perf_counter()
         run(ms / 1e3)
@@ -142,7 +143,7 @@ def items(ms, of, items, workers, **_):
         check(len(answers) == len(numbers) and all(answer == x + 1 for x, answer in enumerate(answers)))
 
     with opened(of, workers) as pool:
-        sample(lambda: give(numbers[:FEW]), 0, ms / 1e3, 1)
+        sample(lambda: give(numbers[:FEW]), 0, WARM_UP * ms / 1e3, 1)
         cpu = watch_cpu()
         times = sample(lambda: give(numbers), 0, ms / 1e3, 1)
         return {"value": items / quantile(times, 0.5) / 1e3, "cpu all": cpu()[1] / (items * len(times))}

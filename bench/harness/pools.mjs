@@ -13,6 +13,8 @@ export const pools = { roundTrip, throughput, items, map, megabyte, moved, share
 
 const MIB = 2 ** 20;
 const STOP_WITHIN = 1_000;
+/** Where much is under way it warms up so many times as long as it measures: new threads have all their code to compile. */
+const WARM_UP = 2;
 const FACTOR = 3;
 /** Before a row of many items at once: calls of so many, until all code that they take is compiled. */
 const FEW = 1_000;
@@ -51,7 +53,7 @@ async function throughput({ openPool }, { ms, task = 'increment', ...options }) 
     };
     const flows = Array.from({ length: options.inFlight }, (_, x) => flow(x));
     const failed = Promise.all(flows);
-    await Promise.race([sleep(ms), failed]);
+    await Promise.race([sleep(WARM_UP * ms), failed]);
     const cpu = watchCpu(options.kind);
     const before = done;
     const from = performance.now();
@@ -100,7 +102,7 @@ async function items({ openPool }, { ms, items: count, ...options }) {
       const answers = await Promise.all(numbers.map(x => pool.run('increment', x)));
       check(answers.length === numbers.length && answers.every((answer, x) => answer === x + 1));
     };
-    await runFor(() => give(numbers.slice(0, FEW)), ms);
+    await runFor(() => give(numbers.slice(0, FEW)), WARM_UP * ms);
     const cpu = watchCpu();
     const times = await timesOf(() => give(numbers), { ms, least: 1 });
     return { value: count / quantile(times, 0.5), 'cpu all': cpu().all / (count * times.length) };

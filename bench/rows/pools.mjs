@@ -93,7 +93,7 @@ function objects(kind, size, words) {
   return rate(kind, {
     id: `rate-object-${size}-${kind}`,
     what: `an object of ${words} there and back`,
-    options: { ms: 300, task: 'object', size },
+    options: { task: 'object', size },
     contenders: all(kind, kind === 'process' ? submitting(kind) : []),
   });
 }
@@ -102,7 +102,7 @@ function closures(kind) {
   return rate(kind, {
     id: `rate-closure-${kind}`,
     what: 'a function that captures a number',
-    options: { ms: 300, task: 'closure' },
+    options: { task: 'closure' },
     contenders: [
       ours('manyhands', { kind }),
       ours('manyhands, a new closure for each call', { kind, fresh: true }),
@@ -121,7 +121,7 @@ function items(kind, count) {
     unit: 'k/s',
     better: 'higher',
     measure: 'items',
-    options: { ms: 300, workers: 2, items: count },
+    options: { ms: 500, workers: 2, items: count },
     columns: ['cpu all'],
     // Ten seconds each for the slowest.
     ...(count > 10_000 ? { rounds: 1 } : {}),
