@@ -73,9 +73,19 @@ class ProcessCarrier implements Carrier {
 
 /** Ends with the pool's thread, as threads do. */
 class PoolThread extends Thread {
+  static #hasAnyEnded = false;
+
   constructor(options: WorkerOptions) {
     super({ target: LIFE, args: [options], daemon: true });
     this.name = this.name.replace('Thread', 'PoolWorker');
+    this.on('exit', () => {
+      PoolThread.#hasAnyEnded = true;
+    });
+  }
+
+  /** Most programs have one pool, for long: to boot more Workers would take CPU time from its first tasks, for nothing. */
+  protected override get foretellsMore(): boolean {
+    return PoolThread.#hasAnyEnded;
   }
 }
 

@@ -212,6 +212,11 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     if (tag !== 0) ring(indexOf(tag), reason);
   }
 
+  /** Does its start tell that more will follow for which Workers should be booted ahead of need? */
+  protected get foretellsMore(): boolean {
+    return this.#limits === undefined;
+  }
+
   protected launch(): void {
     const { result: task, tickets } = collectTickets(() => this.encodeTask());
     const hook = excepthook === printFailure ? undefined : excepthook;
@@ -256,7 +261,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
       this.#cause = error; // 'exit' follows
     });
     worker.on('exit', exitCode => context.runInAsyncScope(this.#over, this, exitCode));
-    noteStart(cradle, { counts: this.#limits === undefined });
+    noteStart(cradle, { counts: this.foretellsMore });
     rememberThread(this);
   }
 
