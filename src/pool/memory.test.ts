@@ -70,7 +70,8 @@ test(
     const keep = (bytes: number) => {
       const state = globalThis as { manyhandsTestKept?: Buffer[] };
       state.manyhandsTestKept ??= [];
-      if (bytes > 0) state.manyhandsTestKept.push(Buffer.alloc(bytes));
+      // Filled, it is no quick task, after which nobody might look.
+      if (bytes > 0) state.manyhandsTestKept.push(Buffer.alloc(bytes, 1));
       return [require('node:worker_threads').threadId as number, state.manyhandsTestKept.length];
     };
     const [first] = await pool.run(keep, [0]);
