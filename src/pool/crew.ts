@@ -4,7 +4,6 @@ import { LifecycleError } from '../errors/errors.js';
 import { REASON } from '../memory/layout.js';
 import { cpuCount } from '../platform/platform.js';
 import { Completion } from '../wait/completion.js';
-import { markDead } from '../wait/deaths.js';
 import { ring } from '../wait/doorbell.js';
 import { type Board, PHASE } from './board.js';
 import { type Carrier, startWorker } from './carriers.js';
@@ -194,8 +193,6 @@ export class Crew implements Hands {
   #unseat(seat: Seat, end: Ending): void {
     const { index } = seat;
     const phase = this.#board.phase(index);
-    const tag = this.#board.tag(index);
-    if (this.#options.kind === 'thread' && tag !== 0) markDead(tag);
     ring(this.#board.participant(index), REASON.CHANNEL); // it is gone: what is kept for ringing it goes, too
     const worker = seat.carrier?.execution;
     this.#events.ended(index, end);
@@ -253,10 +250,7 @@ export class Crew implements Hands {
   }
 
   kill(index: number): void {
-    const carrier = this.#seats[index]?.carrier;
-    if (!carrier) return;
-    carrier.kill();
-    ring(this.#board.participant(index), 0); // a thread that sleeps in the kernel has to come back for that
+    this.#seats[index]?.carrier?.kill();
   }
 
   /** Ends all of them, whatever they do, and starts none any more. */
