@@ -11,7 +11,7 @@ const steps = [
   ['lint', biome, 'check', '--error-on-warnings'],
   ['layers', 'scripts/check-layers.mjs'],
   ['build and types', 'scripts/build.mjs'],
-  ['types of the examples', require.resolve('typescript/bin/tsc'), '-p', 'scripts/tsconfig.examples.json'],
+  ['types as programs see them', require.resolve('typescript/bin/tsc'), '-p', 'scripts/tsconfig.users.json'],
   ['tests', 'scripts/test.mjs'],
   ['Node 22 and 24', 'scripts/try-nodes.mjs'],
 ];

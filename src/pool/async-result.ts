@@ -23,7 +23,7 @@ export class AsyncResult<R> extends Promise<R> {
     return Promise;
   }
 
-  /** A new one, for who settles it. */
+  /** @internal A new one, for who settles it. */
   static pending<T extends AsyncResult<any>>(this: new (executor: Executor) => T): T {
     let resolve!: (value: unknown) => void;
     let reject!: (error: unknown) => void;
@@ -50,23 +50,23 @@ export class AsyncResult<R> extends Promise<R> {
     return this.#duration;
   }
 
-  /** For who settles it: to be called before that. */
+  /** @internal For who settles it: to be called before that. */
   setSource(source: Source): void {
     this.#source = source;
   }
 
-  /** The same. */
+  /** @internal The same. */
   setDuration(ms: number): void {
     this.#duration = ms;
   }
 
-  /** For who settles it: the call returned `value`, which is no promise. */
+  /** @internal For who settles it: the call returned `value`, which is no promise. */
   give(value: R): void {
     this.#conclude('returned', value);
     this.#resolve?.(value);
   }
 
-  /** For who settles it: the call failed. */
+  /** @internal For who settles it: the call failed. */
   fail(error: unknown): void {
     this.#conclude('threw', error);
     this.#reject?.(error);
@@ -79,13 +79,13 @@ export class AsyncResult<R> extends Promise<R> {
     this.#done?.complete();
   }
 
-  /** What it came to; undefined: it is not over. It has not been asked by that: see wait(). */
+  /** @internal What it came to; undefined: it is not over. It has not been asked by that: see wait(). */
   get outcome(): { value: R } | { error: unknown } | undefined {
     if (!this.#outcome) return undefined;
     return this.#outcome === 'returned' ? { value: this.#value as R } : { error: this.#value };
   }
 
-  /** Has `listener` called once it is over, before who awaits it goes on. Returns the way to stop. It must not be over yet. */
+  /** @internal Has `listener` called once it is over, before who awaits it goes on. Returns the way to stop. It must not be over yet. */
   watch(listener: () => void): () => void {
     this.#done ??= new Completion<void>();
     return this.#done.watch(listener);

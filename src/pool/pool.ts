@@ -136,25 +136,55 @@ export class Pool implements AsyncDisposable {
    * @throws {LifecycleError} The pool is closed.
    */
   run<A extends readonly unknown[], R>(
-    fn: Target<A, R>,
-    args?: A,
+    fn: (...args: A) => R,
+    args: readonly [...A],
     options?: TaskOptions,
-  ): AsyncResult<Awaited<R>> {
+  ): AsyncResult<Awaited<R>>;
+  /** The same, of a function or of what a module exports. */
+  run<A extends readonly unknown[], R>(
+    fn: Target<A, R>,
+    args: readonly [...A],
+    options?: TaskOptions,
+  ): AsyncResult<Awaited<R>>;
+  /** The same without arguments, of what needs none. */
+  run<A extends readonly [], R>(fn: Target<A, R>, args?: A, options?: TaskOptions): AsyncResult<Awaited<R>>;
+  run(fn: unknown, args?: readonly unknown[], options?: TaskOptions): AsyncResult<any> {
     return this.#run(fn, args, options, this.run);
   }
 
   /** The same without options, by Python's name. */
-  apply<A extends readonly unknown[], R>(fn: Target<A, R>, args?: A): AsyncResult<Awaited<R>> {
+  apply<A extends readonly unknown[], R>(
+    fn: (...args: A) => R,
+    args: readonly [...A],
+  ): AsyncResult<Awaited<R>>;
+  apply<A extends readonly unknown[], R>(fn: Target<A, R>, args: readonly [...A]): AsyncResult<Awaited<R>>;
+  apply<A extends readonly [], R>(fn: Target<A, R>, args?: A): AsyncResult<Awaited<R>>;
+  apply(fn: unknown, args?: readonly unknown[]): AsyncResult<any> {
     return this.#run(fn, args, undefined, this.apply);
   }
 
   /** The same with callbacks for what it comes to. */
   applyAsync<A extends readonly unknown[], R>(
+    fn: (...args: A) => R,
+    args: readonly [...A],
+    options?: TaskOptions & Callbacks<Awaited<R>>,
+  ): AsyncResult<Awaited<R>>;
+  applyAsync<A extends readonly unknown[], R>(
+    fn: Target<A, R>,
+    args: readonly [...A],
+    options?: TaskOptions & Callbacks<Awaited<R>>,
+  ): AsyncResult<Awaited<R>>;
+  applyAsync<A extends readonly [], R>(
     fn: Target<A, R>,
     args?: A,
-    options: TaskOptions & Callbacks<Awaited<R>> = {},
-  ): AsyncResult<Awaited<R>> {
-    return callBack(this.#run<A, R>(fn, args, options, this.applyAsync), options);
+    options?: TaskOptions & Callbacks<Awaited<R>>,
+  ): AsyncResult<Awaited<R>>;
+  applyAsync(
+    fn: unknown,
+    args?: readonly unknown[],
+    options: TaskOptions & Callbacks<any> = {},
+  ): AsyncResult<any> {
+    return callBack(this.#run(fn, args, options, this.applyAsync), options);
   }
 
   /**
@@ -162,38 +192,78 @@ export class Pool implements AsyncDisposable {
    * all calls are over. An iterator of items that throws rejects it with its error, once what it had given is over.
    */
   map<T, R>(
+    fn: (item: T) => R,
+    items: Iterable<T> | AsyncIterable<T>,
+    options?: MapOptions,
+  ): AsyncResult<Awaited<R>[]>;
+  map<T, R>(
     fn: Target<[T], R>,
     items: Iterable<T> | AsyncIterable<T>,
     options?: MapOptions,
-  ): AsyncResult<Awaited<R>[]> {
+  ): AsyncResult<Awaited<R>[]>;
+  map(
+    fn: unknown,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options?: MapOptions,
+  ): AsyncResult<any[]> {
     return this.#map(fn, items, options, CHUNK, this.map);
   }
 
   /** The same with callbacks for what it comes to. */
   mapAsync<T, R>(
+    fn: (item: T) => R,
+    items: Iterable<T> | AsyncIterable<T>,
+    options?: MapOptions & Callbacks<Awaited<R>[]>,
+  ): AsyncResult<Awaited<R>[]>;
+  mapAsync<T, R>(
     fn: Target<[T], R>,
     items: Iterable<T> | AsyncIterable<T>,
-    options: MapOptions & Callbacks<Awaited<R>[]> = {},
-  ): AsyncResult<Awaited<R>[]> {
-    return callBack(this.#map<Awaited<R>>(fn, items, options, CHUNK, this.mapAsync), options);
+    options?: MapOptions & Callbacks<Awaited<R>[]>,
+  ): AsyncResult<Awaited<R>[]>;
+  mapAsync(
+    fn: unknown,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options: MapOptions & Callbacks<any[]> = {},
+  ): AsyncResult<any[]> {
+    return callBack(this.#map(fn, items, options, CHUNK, this.mapAsync), options);
   }
 
   /** The same as map() where each item is an array of arguments. */
   starmap<A extends readonly unknown[], R>(
-    fn: Target<A, R>,
-    items: Iterable<A> | AsyncIterable<A>,
+    fn: (...args: A) => R,
+    items: Iterable<readonly [...A]> | AsyncIterable<readonly [...A]>,
     options?: MapOptions,
-  ): AsyncResult<Awaited<R>[]> {
+  ): AsyncResult<Awaited<R>[]>;
+  starmap<A extends readonly unknown[], R>(
+    fn: Target<A, R>,
+    items: Iterable<readonly [...A]> | AsyncIterable<readonly [...A]>,
+    options?: MapOptions,
+  ): AsyncResult<Awaited<R>[]>;
+  starmap(
+    fn: unknown,
+    items: Iterable<readonly unknown[]> | AsyncIterable<readonly unknown[]>,
+    options?: MapOptions,
+  ): AsyncResult<any[]> {
     return this.#map(fn, items, options, CHUNK | SPREAD, this.starmap);
   }
 
   /** The same with callbacks for what it comes to. */
   starmapAsync<A extends readonly unknown[], R>(
+    fn: (...args: A) => R,
+    items: Iterable<readonly [...A]> | AsyncIterable<readonly [...A]>,
+    options?: MapOptions & Callbacks<Awaited<R>[]>,
+  ): AsyncResult<Awaited<R>[]>;
+  starmapAsync<A extends readonly unknown[], R>(
     fn: Target<A, R>,
-    items: Iterable<A> | AsyncIterable<A>,
-    options: MapOptions & Callbacks<Awaited<R>[]> = {},
-  ): AsyncResult<Awaited<R>[]> {
-    return callBack(this.#map<Awaited<R>>(fn, items, options, CHUNK | SPREAD, this.starmapAsync), options);
+    items: Iterable<readonly [...A]> | AsyncIterable<readonly [...A]>,
+    options?: MapOptions & Callbacks<Awaited<R>[]>,
+  ): AsyncResult<Awaited<R>[]>;
+  starmapAsync(
+    fn: unknown,
+    items: Iterable<readonly unknown[]> | AsyncIterable<readonly unknown[]>,
+    options: MapOptions & Callbacks<any[]> = {},
+  ): AsyncResult<any[]> {
+    return callBack(this.#map(fn, items, options, CHUNK | SPREAD, this.starmapAsync), options);
   }
 
   /**
@@ -202,20 +272,40 @@ export class Pool implements AsyncDisposable {
    * in the place of its result, and the iteration goes on after it with next().
    */
   imap<T, R>(
+    fn: (item: T) => R,
+    items: Iterable<T> | AsyncIterable<T>,
+    options?: BufferedMapOptions,
+  ): MappedIterator<Awaited<R>>;
+  imap<T, R>(
     fn: Target<[T], R>,
     items: Iterable<T> | AsyncIterable<T>,
+    options?: BufferedMapOptions,
+  ): MappedIterator<Awaited<R>>;
+  imap(
+    fn: unknown,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
     options: BufferedMapOptions = {},
-  ): MappedIterator<Awaited<R>> {
-    return mapInOrder<Awaited<R>>(this.#runner(fn, options, CHUNK, this.imap), items, options);
+  ): MappedIterator<any> {
+    return mapInOrder(this.#runner(fn, options, CHUNK, this.imap), items, options);
   }
 
   /** The same, each result as soon as it is there, whatever its place. */
   imapUnordered<T, R>(
+    fn: (item: T) => R,
+    items: Iterable<T> | AsyncIterable<T>,
+    options?: BufferedMapOptions,
+  ): MappedIterator<Awaited<R>>;
+  imapUnordered<T, R>(
     fn: Target<[T], R>,
     items: Iterable<T> | AsyncIterable<T>,
+    options?: BufferedMapOptions,
+  ): MappedIterator<Awaited<R>>;
+  imapUnordered(
+    fn: unknown,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
     options: BufferedMapOptions = {},
-  ): MappedIterator<Awaited<R>> {
-    return mapUnordered<Awaited<R>>(this.#runner(fn, options, CHUNK, this.imapUnordered), items, options);
+  ): MappedIterator<any> {
+    return mapUnordered(this.#runner(fn, options, CHUNK, this.imapUnordered), items, options);
   }
 
   /**
@@ -223,11 +313,22 @@ export class Pool implements AsyncDisposable {
    * `workers`. A worker that has something of this kind to do does it before anything else. Rejects as run() does, with the first
    * error in that order, once all calls are over. If a worker ends before it has begun, its successor makes the call.
    */
-  async broadcast<A extends readonly unknown[], R>(
+  broadcast<A extends readonly unknown[], R>(
+    fn: (...args: A) => R,
+    args: readonly [...A],
+    options?: TaskOptions,
+  ): Promise<Awaited<R>[]>;
+  broadcast<A extends readonly unknown[], R>(
+    fn: Target<A, R>,
+    args: readonly [...A],
+    options?: TaskOptions,
+  ): Promise<Awaited<R>[]>;
+  broadcast<A extends readonly [], R>(
     fn: Target<A, R>,
     args?: A,
     options?: TaskOptions,
-  ): Promise<Awaited<R>[]> {
+  ): Promise<Awaited<R>[]>;
+  async broadcast(fn: unknown, args?: readonly unknown[], options?: TaskOptions): Promise<any[]> {
     this.#checkOpen();
     const caller = stackOf(this.broadcast);
     const results = this.#crew.staying.map(seat =>
@@ -235,7 +336,7 @@ export class Pool implements AsyncDisposable {
     );
     for (const settled of await Promise.allSettled(results))
       if (settled.status === 'rejected') throw settled.reason;
-    return Promise.all(results) as Promise<Awaited<R>[]>;
+    return Promise.all(results);
   }
 
   /** @internal The same as run(), into a result that the caller has made. */
@@ -250,15 +351,15 @@ export class Pool implements AsyncDisposable {
     this.#tasks.submit(fn, args, options, { flags: 0, caller: this.#stackOf(callee), into });
   }
 
-  #run<A extends readonly unknown[], R>(
-    fn: Target<A, R>,
-    args: A | undefined,
+  #run(
+    fn: unknown,
+    args: readonly unknown[] | undefined,
     options: TaskOptions | undefined,
     callee: unknown,
-  ): AsyncResult<Awaited<R>> {
+  ): AsyncResult<unknown> {
     this.#checkOpen();
     const manner = { flags: 0, caller: this.#stackOf(callee) };
-    return this.#tasks.submit(fn, args ?? NO_ARGS, options, manner) as AsyncResult<Awaited<R>>;
+    return this.#tasks.submit(fn, args ?? NO_ARGS, options, manner);
   }
 
   #map<R>(
