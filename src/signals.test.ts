@@ -129,6 +129,34 @@ const kinds: Record<string, () => Case | Promise<Case>> = {
       uses: [flag],
     };
   },
+  'tasks of a pool': () => {
+    const flag = new EventFlag();
+    const pool = new Pool(1);
+    return {
+      begin: options => pool.run(untilSet, [flag], options),
+      end: async () => {
+        flag.set();
+        assert.equal(await pool.run(untilSet, [flag]), 'set', 'the pool goes on');
+        await pool.terminate();
+      },
+      uses: [flag],
+    };
+  },
+  'room() of a pool': () => {
+    const flag = new EventFlag();
+    const pool = new Pool(1, { maxPending: 1 });
+    const result = pool.run(untilSet, [flag]);
+    return {
+      begin: options => pool.room(options),
+      end: async () => {
+        flag.set();
+        await pool.room();
+        assert.equal(await result, 'set');
+        await pool.terminate();
+      },
+      uses: [flag],
+    };
+  },
   'join() of a pool': async () => {
     const flag = new EventFlag();
     const pool = new Pool(1);

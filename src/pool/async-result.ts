@@ -1,6 +1,6 @@
 import { CancelledError, LifecycleError, TimeoutError } from '../errors/errors.js';
 import { Completion } from '../wait/completion.js';
-import type { WaitOptions } from '../wait/options.js';
+import { checkWait, type WaitOptions } from '../wait/options.js';
 
 type Executor = (resolve: (value: any) => void, reject: (error: unknown) => void) => void;
 
@@ -13,7 +13,8 @@ export interface Source {
 }
 
 /**
- * A promise that can also be asked. Nothing is reported as unhandled when it was asked by get() or wait() instead.
+ * A promise that can also be asked. Nothing is reported as unhandled when it was asked by get() or wait() instead, nor when
+ * this program has called it off, by cancel() or by ending its pool. Who gives up asking leaves the task as it is.
  *
  * Python: `multiprocessing.pool.AsyncResult`.
  */
@@ -43,6 +44,8 @@ export class AsyncResult<R> extends Promise<R> {
   /** What it came to. */
   #value: unknown;
   #done: Completion<void> | undefined;
+  /** Is there somebody who knows of its failure, so that it need not be reported? */
+  #isTold = false;
   #duration: number | undefined;
 
   /** How long the call ran, ms, in its worker; what it waited is not counted. Undefined: it is not over, or never ran to its end. */
@@ -68,6 +71,7 @@ export class AsyncResult<R> extends Promise<R> {
 
   /** @internal For who settles it: the call failed. */
   fail(error: unknown): void {
+    if (error instanceof CancelledError) this.#tell(); // whoever called it off knows
     this.#conclude('threw', error);
     this.#reject?.(error);
   }
@@ -91,7 +95,11 @@ export class AsyncResult<R> extends Promise<R> {
     return this.#done.watch(listener);
   }
 
-  /** The value. @throws {TimeoutError} It was not there when `timeout` ms had passed; it may still come. */
+  /**
+   * The value. Rejects with what the call failed with.
+   * @throws {TimeoutError} It was not there when `timeout` ms had passed; it may still come.
+   * @throws The signal's reason.
+   */
   async get(options?: WaitOptions): Promise<R> {
     if (!(await this.wait(options)))
       throw new TimeoutError(
@@ -102,7 +110,8 @@ export class AsyncResult<R> extends Promise<R> {
 
   /** True when it is there, be it a value or an error; false when the time ran out. */
   async wait(options?: WaitOptions): Promise<boolean> {
-    this.catch(() => {}); // whoever asks in this way has been told
+    checkWait(options);
+    this.#tell();
     if (this.#outcome) return true;
     this.#done ??= new Completion<void>();
     return (await this.#done.wait(options)) !== undefined;
@@ -133,6 +142,13 @@ export class AsyncResult<R> extends Promise<R> {
   /** The same for a task that waits. False: it runs, and is left to end, or it was over. */
   withdraw(): boolean {
     return this.#source?.withdraw(cancelled()) ?? false;
+  }
+
+  /** From now on its failure is not reported as unhandled. */
+  #tell(): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    this.catch(() => {});
   }
 }
 
