@@ -3,17 +3,17 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { CancelledError, TimeoutError } from '../errors/errors.js';
-import { enumerateThreads } from '../process/current-thread.js';
-import { releaseReserve, reserveSize } from '../process/reserve.js';
-import { Thread } from '../process/thread.js';
-import { Semaphore } from '../sync/semaphore.js';
-import { leavesNoBlocks } from '../testing/commons.js';
-import { leavesNothing } from '../testing/leaks.js';
-import { alive, waitUntil } from '../testing/processes.js';
-import { forever, spin, warmUp } from './fixtures/carriers.js';
-import { double } from './fixtures/tasks.js';
-import { Pool } from './pool.js';
+import { CancelledError, TimeoutError } from './errors/errors.js';
+import { forever, spin, warmUp } from './pool/fixtures/carriers.js';
+import { double } from './pool/fixtures/tasks.js';
+import { Pool } from './pool/pool.js';
+import { enumerateThreads } from './process/current-thread.js';
+import { releaseReserve, reserveSize } from './process/reserve.js';
+import { Thread } from './process/thread.js';
+import { Semaphore } from './sync/semaphore.js';
+import { leavesNoBlocks } from './testing/commons.js';
+import { leavesNothing } from './testing/leaks.js';
+import { alive, waitUntil } from './testing/processes.js';
 
 /* What is special about workers that are threads. What holds for all is tested in the other suites. */
 leavesNothing({ warm: warmUp });
@@ -21,8 +21,8 @@ leavesNoBlocks();
 
 const LIMIT = { timeout: 30_000 };
 const options = { kind: 'thread' } as const;
-const face = path.join(__dirname, '..', 'index.js');
-const program = path.resolve(__dirname, '../../src/pool/fixtures/thread-program.cjs');
+const face = path.join(__dirname, 'index.js');
+const program = path.resolve(__dirname, '../src/pool/fixtures/thread-program.cjs');
 
 /** Resolves when a Worker waits for a thread. */
 async function aReserve(): Promise<void> {
@@ -43,7 +43,7 @@ test('workers are Threads, which are listed, know who they are, and go with the 
   }
   const told = await pool.run(
     (library: string) => {
-      const { currentThread } = require(library) as typeof import('../index.js');
+      const { currentThread } = require(library) as typeof import('./index.js');
       const { name, ident, nativeId } = currentThread();
       return [name, ident, nativeId];
     },
@@ -87,7 +87,7 @@ test('workers may start threads and processes of their own, which end with them'
   using begun = new Semaphore(0);
   const pool = new Pool(1, options);
   const startBoth = async (library: string, begun: Semaphore) => {
-    const { Process, Thread } = require(library) as typeof import('../index.js');
+    const { Process, Thread } = require(library) as typeof import('./index.js');
     const target = async (begun: Semaphore) => {
       begun.release();
       await new Promise(() => setInterval(() => {}, 1e6));
