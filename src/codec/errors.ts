@@ -62,7 +62,8 @@ export async function decodeThrownAsync(
  */
 export function joinStacks(error: unknown, localStack: string): void {
   if (!(error instanceof Error)) return;
-  const remote = typeof error.stack === 'string' ? error.stack : String(error);
+  const stack = attempt(() => error.stack);
+  const remote = typeof stack === 'string' ? stack : (attempt(() => String(error)) ?? 'Error');
   const local = localStack.split('\n').filter(line => /^\s+at /.test(line));
   Reflect.defineProperty(error, 'stack', {
     value: [remote, SEPARATOR, ...local].join('\n'),
@@ -75,7 +76,8 @@ export function joinStacks(error: unknown, localStack: string): void {
 /** A RemoteError that shows what itself cannot cross. */
 function picture(thrown: unknown): RemoteError {
   const isObject = (typeof thrown === 'object' && thrown !== null) || typeof thrown === 'function';
-  const remoteName = isObject ? nameOf(Object.getPrototypeOf(thrown)) : typeof thrown;
+  // A Proxy that was revoked, or whose handler throws, cannot even be asked for that.
+  const remoteName = (isObject && attempt(() => nameOf(Object.getPrototypeOf(thrown)))) || typeof thrown;
   const error = new RemoteError(show(thrown), { remoteName });
   const stack = types.isNativeError(thrown) ? attempt(() => thrown.stack) : undefined;
   error.stack = typeof stack === 'string' ? stack : `RemoteError: ${error.message}`;
