@@ -268,8 +268,8 @@ export class Board {
   #offer(slot: number, as: number): void {
     const words = this.#words;
     const at = this.#slot(slot);
+    words[at + SLOT.HEEDS] = 0; // what another run of it has said
     const state = at + SLOT.STATE;
-    words[at + SLOT.HEEDS] = 0;
     Atomics.store(words, state, ((words[state] & ~CODE) + (1 << CODE_BITS)) | as);
   }
 

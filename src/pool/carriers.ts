@@ -1,10 +1,11 @@
 import path from 'node:path';
-import type { Ending } from '../errors/errors.js';
+import { WorkerDiedError } from '../errors/errors.js';
 import { loadAhead } from '../process/cradle.js';
 import { Process } from '../process/process.js';
 import { bornWith } from '../process/server.js';
 import type { StartMethod } from '../process/start-method.js';
 import { Thread } from '../process/thread.js';
+import type { WorkerEnding } from './death.js';
 import type { WorkerOptions } from './worker.js';
 
 /** What carries a pool's worker: a process or a thread. */
@@ -22,7 +23,7 @@ export function startWorker(
   kind: Kind,
   options: WorkerOptions,
   method: StartMethod | undefined,
-  ended: (end: Ending) => void,
+  ended: (end: WorkerEnding) => void,
 ): Carrier {
   return kind === 'process' ? new ProcessCarrier(options, method, ended) : new ThreadCarrier(options, ended);
 }
@@ -53,17 +54,25 @@ class PoolProcess extends Process {
   protected override get endsWithParent(): boolean {
     return true;
   }
+
+  override get failure(): unknown {
+    return super.failure;
+  }
 }
 
 class ProcessCarrier implements Carrier {
   readonly execution: Process;
   readonly pid: number;
 
-  constructor(options: WorkerOptions, method: StartMethod | undefined, ended: (end: Ending) => void) {
-    this.execution = new PoolProcess(options, method).start();
-    const pid = this.execution.pid ?? 0;
+  constructor(options: WorkerOptions, method: StartMethod | undefined, ended: (end: WorkerEnding) => void) {
+    const execution = new PoolProcess(options, method).start();
+    const pid = execution.pid ?? 0;
+    const who = `${execution.name} (process ${pid})`;
+    this.execution = execution;
     this.pid = pid;
-    this.execution.on('exit', (exitCode, signalCode) => ended({ pid, exitCode, signalCode }));
+    execution.on('exit', (exitCode, signalCode) =>
+      ended({ who, pid, exitCode, signalCode, cause: causeOf(execution.failure, signalCode) }),
+    );
   }
 
   kill(): void {
@@ -87,18 +96,34 @@ class PoolThread extends Thread {
   protected override get foretellsMore(): boolean {
     return PoolThread.#hasAnyEnded;
   }
+
+  override get failure(): unknown {
+    return super.failure;
+  }
 }
 
 class ThreadCarrier implements Carrier {
   readonly execution: Thread;
   readonly pid = process.pid;
 
-  constructor(options: WorkerOptions, ended: (end: Ending) => void) {
-    this.execution = new PoolThread(options).start();
-    this.execution.on('exit', (exitCode, signalCode) => ended({ pid: this.pid, exitCode, signalCode }));
+  constructor(options: WorkerOptions, ended: (end: WorkerEnding) => void) {
+    const execution = new PoolThread(options).start();
+    const { pid } = this;
+    const who = `${execution.name} (a thread)`;
+    this.execution = execution;
+    execution.on('exit', (exitCode, signalCode) =>
+      ended({ who, pid, exitCode, signalCode, cause: causeOf(execution.failure, signalCode) }),
+    );
   }
 
   kill(): void {
     this.execution.terminate();
   }
+}
+
+/** `failure`: what its result() rejects with. */
+function causeOf(failure: unknown, signalCode: NodeJS.Signals | null): unknown {
+  if (!(failure instanceof WorkerDiedError)) return failure;
+  // That it ended is known; of an abort it may say that the heap was full.
+  return failure.cause ?? (signalCode === 'SIGABRT' ? failure : undefined);
 }

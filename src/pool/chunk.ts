@@ -77,9 +77,11 @@ export class Chunk {
   }
 }
 
+/** Is it to be awaited? Throws what a getter `then` throws. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
-    typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+    typeof (value as PromiseLike<unknown>).then === 'function'
   );
 }
 

@@ -1,13 +1,12 @@
 import { decodeThrown } from '../codec/errors.js';
-import type { Ending } from '../errors/errors.js';
-import { LifecycleError } from '../errors/errors.js';
+import { LifecycleError, OutOfMemoryError } from '../errors/errors.js';
 import { REASON } from '../memory/layout.js';
 import { cpuCount } from '../platform/platform.js';
 import { Completion } from '../wait/completion.js';
 import { ring } from '../wait/doorbell.js';
 import { type Board, PHASE } from './board.js';
 import { type Carrier, startWorker } from './carriers.js';
-import { death } from './death.js';
+import { death, type WorkerEnding } from './death.js';
 import { workerEnd, workerStart } from './diagnostics.js';
 import type { PoolOptions, Worker } from './options.js';
 import type { Pool } from './pool.js';
@@ -24,12 +23,15 @@ interface Seat {
   up: boolean;
   /** Is nobody to take it when its worker has gone? */
   dismissed: boolean;
+  /** Until its worker is tried again, which could not be started; how often that has been tried in a row. */
+  retry: NodeJS.Timeout | undefined;
+  attempts: number;
 }
 
 /** What the crew tells of its workers. */
 export interface CrewEvents {
   /** The worker in this seat has ended: decide what becomes of its task. */
-  ended(index: number, end: Ending): void;
+  ended(index: number, end: WorkerEnding): void;
   /** Is a worker that has ended to be replaced? */
   goesOn(): boolean;
   /** What has been in the seat has gone, and whoever takes its place is there. `vacant`: nobody does. */
@@ -39,11 +41,19 @@ export interface CrewEvents {
 }
 
 /**
- * Workers that end one after the other before they are ready, after which the pool gives up. SIGKILL comes from outside, so
- * it may be chance that it hits those that start: ten of it count as one.
+ * Workers that end one after the other before they are ready, after which the pool gives up. Some signals come from outside, so
+ * it may be chance that they hit those that start, and Ctrl-C hits all of them: ten of such count as one.
  */
 const FAILED_STARTS = 3;
+const FROM_OUTSIDE: readonly unknown[] = ['SIGKILL', 'SIGINT', 'SIGTERM', 'SIGHUP'];
 const KILLED = 0.1;
+
+/** Where the system has nothing left to start a worker with, that is tried again: after so many ms, then after twice as many each time. */
+const SHORTAGE = 10;
+const LONGEST_SHORTAGE = 1_000;
+/** How often, with no worker left, before the pool gives up: about a second's worth. */
+const MOST_ATTEMPTS = 7;
+const OF_SHORTAGE: readonly unknown[] = ['EAGAIN', 'ENOMEM', 'EMFILE', 'ENFILE', 'ERR_WORKER_INIT_FAILED'];
 
 /** The workers of a pool: as many as it has seats, one for another when it ends. */
 export class Crew implements Hands {
@@ -79,7 +89,7 @@ export class Crew implements Hands {
 
   /** Is nobody left? */
   get isEmpty(): boolean {
-    return !this.#seats.some(seat => seat?.carrier);
+    return !this.#seats.some(seat => seat?.carrier || seat?.retry);
   }
 
   /** All workers have been seen up. */
@@ -116,7 +126,15 @@ export class Crew implements Hands {
   #sit(): void {
     let index = 0;
     while (this.#seats[index]) index++;
-    const seat: Seat = { index, carrier: undefined, seen: 0, up: false, dismissed: false };
+    const seat: Seat = {
+      index,
+      carrier: undefined,
+      seen: 0,
+      up: false,
+      dismissed: false,
+      retry: undefined,
+      attempts: 0,
+    };
     this.#seats[index] = seat;
     this.#start(seat, { isFirst: true });
   }
@@ -156,10 +174,29 @@ export class Crew implements Hands {
       };
       seat.carrier = startWorker(kind, options, context?.method, end => this.#unseat(seat, end));
     } catch (error) {
+      if (!isShortage(error)) this.#break(error);
+      else this.#startLater(seat, { isFirst }, error);
+      return;
+    }
+    seat.attempts = 0;
+    if (workerStart.hasSubscribers) workerStart.publish({ pool: this.#pool, worker: seat.carrier.execution });
+  }
+
+  /** There was nothing to start it with: perhaps there is in a moment. */
+  #startLater(seat: Seat, { isFirst }: { isFirst: boolean }, error: unknown): void {
+    const isAlone = !this.#seats.some(other => other?.carrier);
+    if (isAlone && seat.attempts >= MOST_ATTEMPTS) {
       this.#break(error);
       return;
     }
-    if (workerStart.hasSubscribers) workerStart.publish({ pool: this.#pool, worker: seat.carrier.execution });
+    const delay = Math.min(SHORTAGE * 2 ** seat.attempts++, LONGEST_SHORTAGE);
+    seat.retry = setTimeout(() => {
+      seat.retry = undefined;
+      const vacant = seat.dismissed || !this.#events.goesOn();
+      if (seat.dismissed) this.#seats[seat.index] = undefined;
+      else if (!vacant) this.#start(seat, { isFirst });
+      this.#events.settled(seat.index, vacant);
+    }, delay).unref();
   }
 
   /** How many tasks the first worker of a seat is to have: all would be replaced at the same time otherwise. */
@@ -190,7 +227,7 @@ export class Crew implements Hands {
   }
 
   /** A worker has ended: what it was doing is decided, and another takes its place. */
-  #unseat(seat: Seat, end: Ending): void {
+  #unseat(seat: Seat, end: WorkerEnding): void {
     const { index } = seat;
     const phase = this.#board.phase(index);
     ring(this.#board.participant(index), REASON.CHANNEL); // it is gone: what is kept for ringing it goes, too
@@ -201,7 +238,7 @@ export class Crew implements Hands {
       const { exitCode, signalCode } = end;
       workerEnd.publish({ pool: this.#pool, worker, exitCode, signalCode });
     }
-    if (phase === PHASE.STARTING) this.#failedStarts += end.signalCode === 'SIGKILL' ? KILLED : 1;
+    if (phase === PHASE.STARTING) this.#failedStarts += FROM_OUTSIDE.includes(end.signalCode) ? KILLED : 1;
     const isBroken = this.#failedStarts >= FAILED_STARTS;
     const vacant = seat.dismissed || isBroken || this.#isOver || !this.#events.goesOn();
     if (seat.dismissed) this.#seats[index] = undefined;
@@ -258,5 +295,24 @@ export class Crew implements Hands {
     this.#isOver = true;
     this.#ready.complete();
     for (const seat of this.#seats) if (seat) this.kill(seat.index);
+    this.disown();
   }
+
+  /** Starts none any more. */
+  disown(): void {
+    for (const seat of this.#seats) {
+      if (!seat) continue;
+      clearTimeout(seat.retry);
+      seat.retry = undefined;
+    }
+  }
+}
+
+/** Is it that the system, or the commons, has nothing left for now? */
+function isShortage(error: unknown): boolean {
+  if (error instanceof OutOfMemoryError) return true;
+  const { code, cause } = error as NodeJS.ErrnoException;
+  return (
+    OF_SHORTAGE.includes(code) || OF_SHORTAGE.includes((cause as NodeJS.ErrnoException | undefined)?.code)
+  );
 }

@@ -83,7 +83,12 @@ export interface Kept {
 
 export function storeKept(encoding: () => Uint8Array, owner: number): Kept {
   const { result, tickets } = collectTickets(encoding);
-  return { handle: storeWithTickets(result, owner, tickets), tickets };
+  try {
+    return { handle: storeWithTickets(result, owner, tickets), tickets };
+  } catch (error) {
+    tickets?.release();
+    throw error;
+  }
 }
 
 export function freeKept({ handle, tickets }: Kept): void {

@@ -184,6 +184,7 @@ export class Pool implements AsyncDisposable {
     args?: readonly unknown[],
     options: TaskOptions & Callbacks<any> = {},
   ): AsyncResult<any> {
+    checkCallbacks(options);
     return callBack(this.#run(fn, args, options, this.applyAsync), options);
   }
 
@@ -225,6 +226,7 @@ export class Pool implements AsyncDisposable {
     items: Iterable<unknown> | AsyncIterable<unknown>,
     options: MapOptions & Callbacks<any[]> = {},
   ): AsyncResult<any[]> {
+    checkCallbacks(options);
     return callBack(this.#map(fn, items, options, CHUNK, this.mapAsync), options);
   }
 
@@ -263,6 +265,7 @@ export class Pool implements AsyncDisposable {
     items: Iterable<readonly unknown[]> | AsyncIterable<readonly unknown[]>,
     options: MapOptions & Callbacks<any[]> = {},
   ): AsyncResult<any[]> {
+    checkCallbacks(options);
     return callBack(this.#map(fn, items, options, CHUNK | SPREAD, this.starmapAsync), options);
   }
 
@@ -521,6 +524,7 @@ export class Pool implements AsyncDisposable {
   disown(): void {
     this.#stopListening();
     this.#tasks.disown();
+    this.#crew.disown();
   }
 
   /** @internal @throws {LifecycleError} It is another process's, which has forked this one. */
@@ -539,6 +543,15 @@ export class Pool implements AsyncDisposable {
 }
 
 const NO_ARGS: readonly unknown[] = [];
+
+/** @throws {TypeError} One is no function. */
+function checkCallbacks({ callback, errorCallback }: Callbacks<any>): void {
+  for (const [name, given] of Object.entries({ callback, errorCallback }))
+    if (given !== undefined && typeof given !== 'function')
+      throw new TypeError(
+        `Cannot use ${given === null ? 'null' : typeof given} as "${name}": give a function`,
+      );
+}
 
 /** Has callbacks called once a result is there. */
 function callBack<R>(result: AsyncResult<R>, { callback, errorCallback }: Callbacks<R>): AsyncResult<R> {

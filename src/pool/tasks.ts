@@ -1,12 +1,6 @@
 import { decode, decodeAsync, needsModules } from '../codec/decode.js';
 import { decodeThrown, decodeThrownAsync, joinStacks } from '../codec/errors.js';
-import {
-  CancelledError,
-  type Ending,
-  OutOfMemoryError,
-  SerializationError,
-  TimeoutError,
-} from '../errors/errors.js';
+import { CancelledError, OutOfMemoryError, SerializationError, TimeoutError } from '../errors/errors.js';
 import { free } from '../memory/allocator.js';
 import { unwatchAbort, watchAbort } from '../wait/abort.js';
 import { Completion } from '../wait/completion.js';
@@ -15,7 +9,7 @@ import { AsyncResult } from './async-result.js';
 import { Backlog } from './backlog.js';
 import { type Board, CANCELLED, PARTLY, ROOM, TELL, THREW, TIMED_OUT } from './board.js';
 import { decodePartly, decodePartlyAsync, Partly } from './chunk.js';
-import { death } from './death.js';
+import { death, type WorkerEnding } from './death.js';
 import { type TaskEvent, taskEnd, taskStart } from './diagnostics.js';
 import { Durations } from './durations.js';
 import type { Functions } from './functions.js';
@@ -87,8 +81,8 @@ export class Tasks {
   #count = 0;
   #outstanding = 0;
   #posted = 0;
-  /** Results whose reading takes time. */
-  #reading = 0;
+  /** Those whose results take time to read. */
+  readonly #reading = new Set<Task>();
   #completed = 0;
   #failed = 0;
   /** The priority of all outstanding tasks, as long as they have the same. */
@@ -96,8 +90,10 @@ export class Tasks {
   #isMixed = false;
   /** No task on the board has a higher number than this. */
   #leastUrgent = Number.NEGATIVE_INFINITY;
-  /** Why no task can be run any more. */
-  #broken: { error: unknown } | undefined;
+  /** What tasks reject with that are given from now on: none can be run any more. */
+  #refusal: (() => unknown) | undefined;
+  /** What all tasks of a broken pool reject with. */
+  #broken: unknown;
 
   constructor(
     pool: Pool,
@@ -123,7 +119,7 @@ export class Tasks {
 
   /** Is anything still to be read from the board? */
   get isReading(): boolean {
-    return this.#reading > 0;
+    return this.#reading.size > 0;
   }
 
   get stats() {
@@ -148,6 +144,7 @@ export class Tasks {
     { flags, caller, seat = -1, into }: Manner,
   ): AsyncResult<unknown> {
     const result = into ?? AsyncResult.pending<AsyncResult<unknown>>();
+    const before = this.#count;
     let task: Task;
     let slot = -1;
     try {
@@ -155,20 +152,25 @@ export class Tasks {
         checkTaskOptions(options);
         options.signal?.throwIfAborted();
       }
-      if (this.#broken) throw this.#broken.error;
+      if (this.#refusal) throw this.#refusal();
       const definition = this.#functions.define(fn);
       const priority = options?.priority ?? 0;
-      if (seat < 0 && this.#mayPostAtOnce(priority)) slot = this.#freeSlots[this.#freeSlots.length - 1];
-      packArgs(args, slot < 0 ? SCRATCH : this.#board.argsRoom(slot));
+      if (seat < 0 && this.#mayPostAtOnce(priority)) slot = this.#freeSlots.pop() as number;
+      const room = slot < 0 ? takeScratch() : this.#board.argsRoom(slot);
+      packArgs(args, room);
       const { tickets, handle, length } = packed;
-      if (options?.transfer) this.#move(options.transfer);
+      if (options || this.#refusal) this.#confirm(options);
       const told = options?.timeout !== undefined || taskStart.hasSubscribers ? flags | TELL : flags;
       task = new Task(++this.#count, definition, told, options, seat, caller, result, tickets, this.#callOff);
       if (handle !== 0) task.args = handle;
-      else if (slot < 0) task.args = SCRATCH.slice(0, length);
+      else if (slot < 0) task.args = room.slice(0, length);
       else this.#board.setArgsLength(slot, length);
+      if (slot < 0) scratch = room;
+      // A getter among the arguments may have given tasks itself.
+      else if (this.#count !== before + 1 && !this.#mayPostAtOnce(priority)) slot = this.#vacate(task, slot);
       this.#functions.use(definition);
     } catch (error) {
+      if (slot >= 0) this.#giveBack(slot);
       result.fail(error);
       return result;
     }
@@ -180,16 +182,25 @@ export class Tasks {
     return result;
   }
 
-  /** Takes buffers from the caller that have just been packed. */
-  #move(buffers: readonly ArrayBuffer[]): void {
+  /** Arguments have just been packed, and a getter among them may have aborted the signal, or ended the pool: is the task still wanted? */
+  #confirm(options: TaskOptions | undefined): void {
     const { tickets, handle } = packed;
     try {
-      detach(buffers);
+      if (this.#refusal) throw this.#refusal();
+      options?.signal?.throwIfAborted();
+      if (options?.transfer) detach(options.transfer);
     } catch (error) {
       tickets?.release();
       if (handle !== 0) free(handle);
       throw error;
     }
+  }
+
+  /** The task has to wait after all; −1. */
+  #vacate(task: Task, slot: number): number {
+    task.args ??= this.#board.takeArgs(slot);
+    this.#giveBack(slot);
+    return -1;
   }
 
   #mayPostAtOnce(priority: number): boolean {
@@ -210,10 +221,8 @@ export class Tasks {
       this.#leastUrgent = Number.NEGATIVE_INFINITY;
     }
     if (task.seat >= 0) this.#putMail(task);
-    else if (slot >= 0) {
-      this.#freeSlots.pop();
-      this.#post(task, slot);
-    } else {
+    else if (slot >= 0) this.#post(task, slot);
+    else {
       if (task.priority !== this.#priority) this.#isMixed = true;
       this.#backlog.add(task);
       if (task.priority < this.#leastUrgent) this.#recall(task.priority);
@@ -397,6 +406,7 @@ export class Tasks {
       this.#settle(task, undefined, error, true);
       return;
     }
+    if (task.result.ready()) return; // what was read has ended the pool
     this.#release(task);
     if (outcome === THREW) this.#settle(task, undefined, value, true);
     else this.#settle(task, value, undefined, false);
@@ -405,7 +415,7 @@ export class Tasks {
   /** The same where something must be imported first. The slot stays taken meanwhile. */
   #concludeLater(slot: number, task: Task, outcome: number): void {
     this.#slotted[slot] = undefined;
-    this.#reading++;
+    this.#reading.add(task);
     this.#board
       .result(slot, async (bytes, offset, length) => {
         if (outcome === THREW) return { error: await decodeThrownAsync(bytes, offset, length) };
@@ -414,12 +424,12 @@ export class Tasks {
       })
       .catch((error: unknown) => ({ error }))
       .then(result => {
-        this.#reading--;
+        if (!this.#reading.delete(task)) return; // the pool has ended meanwhile
         this.#release(task);
         if ('error' in result) this.#settle(task, undefined, result.error, true);
         else this.#settle(task, result.value, undefined, false);
         this.refill();
-        if (this.#reading === 0) this.#events.idle();
+        if (this.#reading.size === 0) this.#events.idle();
       });
   }
 
@@ -431,9 +441,14 @@ export class Tasks {
     this.#unseen.delete(task);
     this.#board.clear(slot);
     task.slot = -1;
+    this.#giveBack(slot, task);
+  }
+
+  /** `by`: what had it, and wants no other. */
+  #giveBack(slot: number, by?: Task): void {
     this.#freeSlots.push(slot);
     if (this.#freeSlots.length === 1)
-      for (const [seat, [first]] of this.#mail) if (first.slot < 0 && first !== task) this.deliver(seat);
+      for (const [seat, [first]] of this.#mail) if (first.slot < 0 && first !== by) this.deliver(seat);
   }
 
   #settle(task: Task, value: unknown, error: unknown, failed: boolean): void {
@@ -448,7 +463,7 @@ export class Tasks {
     if (failed) {
       this.#failed++;
       // The caller's own reason stays as it is, and so does what all tasks of a broken pool reject with.
-      const isShared = error === this.#broken?.error || error === task.signal?.reason;
+      const isShared = error === this.#broken || error === task.signal?.reason;
       if (error instanceof Error && !isShared && task.caller?.stack) joinStacks(error, task.caller.stack);
       if (this.#isWatched) this.#tellEnd(task, { error });
       task.result.fail(error);
@@ -519,9 +534,7 @@ export class Tasks {
     task.timer = setTimeout(() => {
       this.#callOff(
         task,
-        new TimeoutError(
-          `Cannot finish ${definition.name} within ${timeout} ms: its worker was ended. Allow more time`,
-        ),
+        new TimeoutError(`Cannot finish ${definition.name} within ${timeout} ms: allow more time`),
         true,
       );
     }, timeout);
@@ -530,7 +543,7 @@ export class Tasks {
   // ── endings ──
 
   /** The worker in this seat has ended: decides what becomes of the task that it ran. */
-  bereave(seat: number, end: Ending): void {
+  bereave(seat: number, end: WorkerEnding): void {
     for (const task of this.#slotted.slice()) {
       if (!task) continue;
       this.#conclude(task.slot, seat);
@@ -538,7 +551,7 @@ export class Tasks {
     }
   }
 
-  #lose(task: Task, seat: number, end: Ending): void {
+  #lose(task: Task, seat: number, end: WorkerEnding): void {
     if (this.#isWatched) this.#note(task, seat);
     clearTimeout(task.timer);
     if (!task.doomed && task.retries > 0) {
@@ -556,11 +569,15 @@ export class Tasks {
 
   /** No task is run any more. */
   breakDown(error: unknown): void {
-    this.#broken = { error };
+    this.#broken = error;
     this.rejectAll(() => error);
   }
 
+  /** All that have not settled, and all that are given from now on. */
   rejectAll(reason: () => unknown): void {
+    this.#refusal = reason;
+    const mailed = [...this.#mail.values()].flat();
+    this.#mail.clear(); // or the next of them would be delivered as one settles
     for (const task of [...this.#held, ...this.#backlog]) {
       this.#backlog.remove(task);
       this.#settle(task, undefined, reason(), true);
@@ -572,7 +589,12 @@ export class Tasks {
       else this.#forsake(task);
       this.#settle(task, undefined, reason(), true);
     }
-    for (const task of [...this.#mail.values()].flat()) this.#settle(task, undefined, reason(), true);
+    for (const task of mailed) if (!task.result.ready()) this.#settle(task, undefined, reason(), true);
+    for (const task of [...this.#reading]) {
+      this.#reading.delete(task);
+      task.slot = -1;
+      this.#settle(task, undefined, reason(), true);
+    }
     this.endRoom();
   }
 
@@ -627,8 +649,14 @@ export class Tasks {
   }
 }
 
-/** Where arguments go that have no slot yet. */
-const SCRATCH = new Uint8Array(ROOM);
+/** Where arguments go that have no slot yet. Undefined: somebody is at it, and a getter among the arguments gives a task. */
+let scratch: Uint8Array | undefined;
+
+function takeScratch(): Uint8Array {
+  const taken = scratch ?? new Uint8Array(ROOM);
+  scratch = undefined;
+  return taken;
+}
 
 /** Takes buffers from who gave them. @throws {SerializationError} One of them cannot be moved. */
 function detach(buffers: readonly ArrayBuffer[]): void {

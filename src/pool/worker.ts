@@ -252,11 +252,11 @@ class Worker {
       const args = board.args(slot, decode) as unknown[];
       if ((board.flags(slot) & CHUNK) !== 0) return this.#runChunk(slot, fn, args, start);
       value = fn(...args);
+      if (isThenable(value)) return this.#await(slot, value, start);
     } catch (error) {
       this.#finish(slot, THREW, error, start);
       return undefined;
     }
-    if (isThenable(value)) return this.#await(slot, value, start);
     this.#finish(slot, RETURNED, value, start);
     return undefined;
   }

@@ -363,6 +363,12 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
     return this.#end.outcome?.value;
   }
 
+  /** What result() rejects with; undefined as long as that is not known, or if it does not. */
+  protected get failure(): unknown {
+    const outcome = this.#outcome.outcome?.value;
+    return outcome && 'error' in outcome ? outcome.error : undefined;
+  }
+
   protected get isSettled(): boolean {
     return this.#outcome.outcome !== undefined;
   }
