@@ -78,6 +78,7 @@ for (const [name, gift] of Object.entries({
           const when = `${event} after death at step ${step}`;
           const pool = self();
           const board = Board.make(8, 2, pool);
+          board.resetWorker(0);
           forget(); // from here on this thread is the worker
           const worker = self();
           board.introduce(0, indexOf(worker), worker);
