@@ -18,6 +18,7 @@ let board: Board;
 /** A board whose first worker, this thread as well, has taken the task in slot 0. */
 function running(): Board {
   board = Board.make(8, 2, self());
+  for (const worker of [0, 1]) board.resetWorker(worker);
   board.introduce(0, indexOf(self()), self());
   board.fill(0, 1, 0, 0);
   board.setArgsBlock(0, storeMessage(LARGE, self()));
@@ -37,6 +38,42 @@ test('a slot is taken once, and by nobody once it is withdrawn', () => {
   board.post(3);
   assert.equal(board.withdraw(3), true);
   assert.equal(board.claim(1), -1);
+});
+
+test('a slot that is used again is taken at its new place, not where it was withdrawn', () => {
+  board = Board.make(8, 2, self());
+  const post = (slot: number) => {
+    board.fill(slot, 1, 0, 0);
+    board.post(slot);
+  };
+  for (const slot of [0, 1, 2]) post(slot);
+  for (const slot of [0, 1, 2]) assert.equal(board.withdraw(slot), true);
+  for (const slot of [2, 0, 1]) post(slot);
+  assert.deepEqual(
+    [0, 1, 0, 1].map(worker => board.claim(worker)),
+    [2, 0, 1, -1],
+  );
+});
+
+test('what was withdrawn takes no room in the ring once it has come to its head', () => {
+  board = Board.make(8, 2, self());
+  const post = (slot: number) => {
+    assert.ok(board.hasRoom);
+    board.fill(slot, 1, 0, 0);
+    board.post(slot);
+  };
+  for (let round = 0; round < 100; round++) {
+    for (let slot = 0; slot < 8; slot++) post(slot);
+    for (let slot = 0; slot < 8; slot++) board.withdraw(slot);
+  }
+  post(3);
+  for (let i = 0; i < 15; i++) {
+    post(4);
+    board.withdraw(4);
+  }
+  assert.equal(board.hasRoom, false, 'what waits stays in its place');
+  assert.deepEqual([board.claim(0), board.claim(1)], [3, -1]);
+  assert.equal(board.hasRoom, true);
 });
 
 test('a task that was seized is finished by nobody, and nothing of its result is left', () => {

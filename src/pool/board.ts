@@ -16,8 +16,8 @@ import { haveAllLook } from '../wait/deaths.js';
  *
  * The pool alone fills slots and advances `tail`. A worker takes a slot by changing its state from READY to its own
  * mark, and only then advances `head`; any worker may advance `head` past a slot that is taken. So the mark is the
- * truth, it is one atomic step, and a worker that dies leaves it behind as the answer to what it was doing. The ring
- * may name a slot twice, or one that was withdrawn: whoever meets those passes on.
+ * truth, it is one atomic step, and a worker that dies leaves it behind as the answer to what it was doing. An entry of the
+ * ring names a slot and the number of its use. Whoever meets one that was withdrawn, or is in use for another task by now, passes on.
  *
  * A mark holds the number of the slot's use. The pool calls a running task off by changing that number. By one: the worker may
  * still bring it to an end, which is of no consequence to the task, and go on to others. By another one, or by two at once: it can
@@ -142,7 +142,7 @@ export class Board {
     this.#slotsAt = sizes.slots;
   }
 
-  /** A new board for `workers`, or some more. `slots` is a power of two; `owner`: tag of the pool's thread. */
+  /** A new board for `workers`, or some more. `slots` is a power of two up to 4,096; `owner`: tag of the pool's thread. */
   static make(slots: number, workers: number, owner: number): Board {
     const capacity = Math.max(workers, LEAST_CAPACITY);
     const board = new Board(allocate(measure(slots, capacity).bytes, { owner }), slots, capacity);
@@ -230,7 +230,8 @@ export class Board {
     const tail = words[HEADER.TAIL];
     for (let head = Atomics.load(words, HEADER.HEAD); ((tail - head) | 0) > this.#readyMask; ) {
       // Full of slots that were withdrawn, perhaps, with all workers busy: make room as they would.
-      if ((this.#state(this.#readyAt(head)) & CODE) === STATE.READY) return false;
+      const entry = this.#readyAt(head);
+      if (this.#state(entry & CODE) === ((entry & ~CODE) | STATE.READY)) return false;
       Atomics.compareExchange(words, HEADER.HEAD, head, (head + 1) | 0);
       head = Atomics.load(words, HEADER.HEAD);
     }
@@ -239,10 +240,10 @@ export class Board {
 
   /** Lets workers take a filled slot, after those posted before. */
   post(slot: number): void {
-    this.#offer(slot, STATE.READY);
+    const use = this.#offer(slot, STATE.READY);
     const words = this.#words;
     const tail = words[HEADER.TAIL];
-    Atomics.store(words, this.#ready + (tail & this.#readyMask), slot);
+    Atomics.store(words, this.#ready + (tail & this.#readyMask), use | slot);
     Atomics.store(words, HEADER.TAIL, (tail + 1) | 0);
   }
 
@@ -265,12 +266,15 @@ export class Board {
     Atomics.compareExchange(this.#words, this.#worker(worker) + WORKER.MAIL, slot + 1, 0);
   }
 
-  #offer(slot: number, as: number): void {
+  /** The number of the slot's new use, where its state has it. */
+  #offer(slot: number, as: number): number {
     const words = this.#words;
     const at = this.#slot(slot);
     words[at + SLOT.HEEDS] = 0; // what another run of it has said
     const state = at + SLOT.STATE;
-    Atomics.store(words, state, ((words[state] & ~CODE) + (1 << CODE_BITS)) | as);
+    const use = ((words[state] & ~CODE) + (1 << CODE_BITS)) | 0;
+    Atomics.store(words, state, use | as);
+    return use;
   }
 
   /** Takes a slot back that no worker has taken. False: too late. */
@@ -454,25 +458,26 @@ export class Board {
     const mail = this.#worker(worker) + WORKER.MAIL;
     if (words[mail] !== 0) {
       const slot = Atomics.exchange(words, mail, 0) - 1;
-      if (slot >= 0 && this.#claim(worker, slot, STATE.MAILED)) return slot;
+      if (slot >= 0 && this.#claim(worker, slot, (this.#state(slot) & ~CODE) | STATE.MAILED)) return slot;
     }
     if (words[mail - WORKER.MAIL + WORKER.LEAVE] !== 0) return -1;
     for (;;) {
       const head = Atomics.load(words, HEADER.HEAD);
       if (head === Atomics.load(words, HEADER.TAIL)) return -1;
-      const slot = this.#readyAt(head);
-      const taken = this.#claim(worker, slot, STATE.READY);
+      const entry = this.#readyAt(head);
+      const taken = this.#claim(worker, entry & CODE, (entry & ~CODE) | STATE.READY);
       Atomics.compareExchange(words, HEADER.HEAD, head, (head + 1) | 0);
-      if (taken) return slot;
+      if (taken) return entry & CODE;
     }
   }
 
+  /** `offered`: the state in which the slot is to be taken, and in no other. */
   #claim(worker: number, slot: number, offered: number): boolean {
     const words = this.#words;
     const state = this.#slot(slot) + SLOT.STATE;
-    const seen = Atomics.load(words, state);
-    const mine = (seen & ~CODE) | (worker + STATE.CLAIMED);
-    if ((seen & CODE) !== offered || Atomics.compareExchange(words, state, seen, mine) !== seen) return false;
+    const mine = (offered & ~CODE) | (worker + STATE.CLAIMED);
+    if (Atomics.load(words, state) !== offered) return false;
+    if (Atomics.compareExchange(words, state, offered, mine) !== offered) return false;
     this.#mark = mine;
     return true;
   }
