@@ -1,5 +1,6 @@
-import { type Encoder, type EncoderSettings, withEncoder } from './encoder.js';
+import { type Encoder, withEncoder } from './encoder.js';
 import { toFailure } from './path.js';
+import type { Spill } from './writer.js';
 
 /** How a value is encoded. */
 export interface EncodeOptions {
@@ -9,7 +10,21 @@ export interface EncodeOptions {
   readonly abroad?: boolean;
 }
 
-const ABROAD: EncoderSettings = { abroad: true };
+/** How it is written into memory that may be too small. */
+export interface EncodeIntoOptions extends EncodeOptions {
+  /**
+   * Gives memory of at least so many bytes for a message with ArrayBuffers or views in it that does not fit: these are copied
+   * straight there. Undefined: there is none. Called once at most, when nothing of the value is read any more but its bytes.
+   */
+  readonly spill?: Spill;
+}
+
+/** From here on bytes that need not be copied twice are not. */
+const MANY = 64 * 1024;
+
+const spillToOwn: Spill = bytes => (bytes < MANY ? undefined : Buffer.allocUnsafeSlow(bytes));
+const OWN = { spill: spillToOwn };
+const OWN_ABROAD = { abroad: true, spill: spillToOwn };
 
 /** The message that did not fit its target. */
 let overflow: Uint8Array | undefined;
@@ -21,7 +36,7 @@ let overflow: Uint8Array | undefined;
  */
 export function encode(value: unknown, options?: EncodeOptions): Uint8Array {
   try {
-    return withEncoder(value, options?.abroad ? ABROAD : undefined, undefined, 0, copyOut);
+    return withEncoder(value, options?.abroad ? OWN_ABROAD : OWN, undefined, 0, copyOut);
   } catch (error) {
     throw toFailure(error).toError(options?.root ?? 'value');
   }
@@ -29,17 +44,18 @@ export function encode(value: unknown, options?: EncodeOptions): Uint8Array {
 
 /**
  * Writes the value's bytes straight into `target` at `offset` and returns how many there are. When they do not fit,
- * what follows `offset` is undefined, the result is minus the number of bytes needed, and takeEncoded() has them.
+ * what follows `offset` is undefined, the result is minus the number of bytes needed, and takeEncoded() has them, unless they
+ * are in the memory that `spill` gave.
  * @throws {SerializationError} As encode() does; what follows `offset` is undefined then.
  */
 export function encodeInto(
   value: unknown,
   target: Uint8Array,
   offset: number,
-  options?: EncodeOptions,
+  options?: EncodeIntoOptions,
 ): number {
   try {
-    return withEncoder(value, options?.abroad ? ABROAD : undefined, target, offset, lengthInTarget);
+    return withEncoder(value, options, target, offset, lengthInTarget);
   } catch (error) {
     throw toFailure(error).toError(options?.root ?? 'value');
   }
@@ -58,12 +74,14 @@ export function takeEncoded(): Uint8Array {
 }
 
 export function copyOut(encoder: Encoder): Uint8Array {
-  return encoder.bytes.slice(encoder.start, encoder.pos);
+  const { bytes, start, pos } = encoder;
+  return encoder.isSpilled ? bytes.subarray(start, pos) : bytes.slice(start, pos);
 }
 
 function lengthInTarget(encoder: Encoder, target: Uint8Array | undefined, offset: number): number {
   const { length } = encoder;
   if (encoder.bytes === target) return length;
+  if (encoder.isSpilled) return -length;
   // Room is asked for generously: it may fit after all.
   if (target !== undefined && length <= target.length - offset) {
     target.set(encoder.bytes.subarray(encoder.start, encoder.pos), offset);

@@ -11,7 +11,7 @@ import { capture, Failure, index, onTheWay, property, toFailure } from './path.j
 import { shapeOf } from './shapes.js';
 import { FLAG, TAG } from './tags.js';
 import { ViewTable } from './views.js';
-import { Writer } from './writer.js';
+import { type Spill, Writer } from './writer.js';
 
 type AnyFunction = (...args: never) => unknown;
 type WriteObject = (encoder: Encoder, object: object) => void;
@@ -39,6 +39,8 @@ export interface EncoderSettings {
   readonly omitted?: ReadonlyMap<object, ReadonlySet<string>>;
   /** For readers in other programs as well. */
   readonly abroad?: boolean;
+  /** See Writer. */
+  readonly spill?: Spill | undefined;
 }
 
 /** Where prefixes are put together: nothing of the user's runs meanwhile. */
@@ -65,6 +67,7 @@ export function withEncoder<R>(
     encoder.open(target, offset);
     if (settings?.thrown) encoder.forThrown(settings);
     if (settings?.abroad) encoder.abroad = true;
+    encoder.spill = settings?.spill;
     encoder.message(value);
     return use(encoder, target, offset);
   } catch (error) {
@@ -121,9 +124,12 @@ export class Encoder extends Writer {
       head.varint(this.#modules.length);
       for (const module of this.#modules) head.string(module);
     }
-    if (this.#views) head.varint(this.length);
-    this.prepend(head.bytes.subarray(head.start, head.pos));
-    this.#views?.write(this);
+    const views = this.#views;
+    if (views) head.varint(this.length);
+    const prefix = head.bytes.subarray(head.start, head.pos);
+    if (views) this.reserve(prefix.length + views.measure());
+    this.prepend(prefix);
+    views?.write(this);
   }
 
   write(value: unknown): void {

@@ -1,6 +1,6 @@
 import { Failure } from './path.js';
 import type { Reader } from './reader.js';
-import type { Writer } from './writer.js';
+import { LONGEST_VARINT, Writer } from './writer.js';
 
 type ViewConstructor = new (buffer: ArrayBuffer, offset: number, length: number) => ArrayBufferView;
 
@@ -59,6 +59,7 @@ interface Run {
 /** The ArrayBuffers and views of one message, on the writing side. See tags.ts for what they become. */
 export class ViewTable {
   readonly #entries: Entry[] = [];
+  #runs: readonly Run[] = [];
 
   add(item: ArrayBuffer | ArrayBufferView, elementSize: number): void {
     const view = ArrayBuffer.isView(item) ? item : undefined;
@@ -83,8 +84,17 @@ export class ViewTable {
     });
   }
 
+  /** How many bytes write() asks for. To be called once, when all have been added, before write(). */
+  measure(): number {
+    this.#runs = this.#merge();
+    let length = Writer.lengthOf(this.#runs.length);
+    for (const { bytes } of this.#runs) length += 1 + Writer.lengthOf(bytes.length) + bytes.length;
+    for (const { run, offset } of this.#entries) length += Writer.lengthOf(run) + Writer.lengthOf(offset);
+    return length + LONGEST_VARINT; // for the last of them there must be as much room as for any
+  }
+
   write(writer: Writer): void {
-    const runs = this.#merge();
+    const runs = this.#runs;
     writer.varint(runs.length);
     for (const { zeros, bytes } of runs) {
       writer.varint(zeros);

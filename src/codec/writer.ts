@@ -1,3 +1,4 @@
+import { Failure } from './path.js';
 import { TAG } from './tags.js';
 
 const { shortString, int8, int16, int32, float64, latin1, utf16 } = TAG;
@@ -5,6 +6,10 @@ const { shortString, int8, int16, int32, float64, latin1, utf16 } = TAG;
 const FIRST_SCRATCH = 64 * 1024;
 /** A scratch buffer above this is given back after the message. */
 const LARGEST_KEPT = 4 * 1024 * 1024;
+/** Bytes of a message at most: whoever keeps it may put up to 64 bytes before it and count all in 32 bits. */
+const LONGEST = 2 ** 32 - 65;
+/** Bytes that varint() asks for, and takes at most. */
+export const LONGEST_VARINT = 8;
 /** Below this, a loop over the characters is faster than a call into native code. */
 const SHORT = 48;
 
@@ -20,12 +25,19 @@ const doubles = new Float64Array(1);
 const integers = new BigInt64Array(doubles.buffer);
 const eight = new Uint8Array(doubles.buffer);
 
+/** Asked for memory that a message can be moved to: at least so many bytes, all of which are written to; undefined: there is none. */
+export type Spill = (bytes: number) => Uint8Array | undefined;
+
 /** Bytes on their way out: into memory that was given, or, when that is too small, into a buffer of its own. */
 export class Writer {
   bytes: Uint8Array;
   /** Where the message begins. */
   start = 0;
   pos = 0;
+  /** Asked for room once it is known how much is still to come. */
+  spill: Spill | undefined;
+  /** Is the message where `spill` said? */
+  isSpilled = false;
   #limit: number;
   #scratch: Uint8Array;
 
@@ -46,6 +58,8 @@ export class Writer {
   close(): void {
     if (this.#scratch.length > LARGEST_KEPT) this.#scratch = new Uint8Array(FIRST_SCRATCH);
     this.bytes = this.#scratch;
+    this.spill = undefined;
+    this.isSpilled = false;
   }
 
   get length(): number {
@@ -57,7 +71,31 @@ export class Writer {
     if (this.pos + count > this.#limit) this.#grow(count);
   }
 
+  /** The same for all that is still to come. What is not to stay in the memory that was given goes on where `spill` says. */
+  reserve(count: number): void {
+    const fits = this.pos + count <= this.#limit;
+    if (fits && this.bytes !== this.#scratch) return;
+    this.#checkLength(count);
+    const memory = this.spill?.(this.length + count);
+    if (memory === undefined) {
+      if (!fits) this.#grow(count);
+      return;
+    }
+    memory.set(this.bytes.subarray(this.start, this.pos));
+    this.pos = this.length;
+    this.start = 0;
+    this.bytes = memory;
+    this.#limit = memory.length;
+    this.isSpilled = true;
+  }
+
+  #checkLength(count: number): void {
+    if (this.length + count > LONGEST)
+      throw new Failure('it takes more than 4 GiB', 'send it in parts, or put it in shared memory');
+  }
+
   #grow(count: number): void {
+    this.#checkLength(count);
     const used = this.length;
     const old = this.bytes;
     if (old === this.#scratch || this.#scratch.length < used + count) {
@@ -77,7 +115,7 @@ export class Writer {
 
   /** A natural number, seven bits a byte. */
   varint(value: number): void {
-    this.room(8);
+    this.room(LONGEST_VARINT);
     let rest = value;
     while (rest > 127) {
       this.bytes[this.pos++] = (rest & 127) | 128;
@@ -194,6 +232,13 @@ export class Writer {
     this.room(source.length);
     this.bytes.set(source, this.pos);
     this.pos += source.length;
+  }
+
+  /** How many bytes varint() makes of it. */
+  static lengthOf(value: number): number {
+    let length = 1;
+    for (let rest = value; rest > 127; rest = Math.floor(rest / 128)) length++;
+    return length;
   }
 
   /** Puts `head` before what has been written. */

@@ -25,6 +25,18 @@ export function storeMessage(message: Uint8Array, owner: number, serial = 0): nu
   return handle;
 }
 
+/** A new block of this thread's for a message of up to so many bytes, none of them written yet: see finishMessage(). @throws {OutOfMemoryError} */
+export function beginMessage(bytes: number): number {
+  const handle = allocate(bytes + MESSAGE_HEAD, { zero: false });
+  writeHead(view(offsetOf(handle), MESSAGE_HEAD), bytes, 0);
+  return handle;
+}
+
+/** The bytes of a message that was begun have been written to messageAt(); this is how many. */
+export function finishMessage(handle: number, length: number, serial = 0): void {
+  writeHead(view(offsetOf(handle), MESSAGE_HEAD), length, serial);
+}
+
 /** For who writes the bytes without storeMessage(): what `block` begins with. */
 export function writeHead(block: Uint8Array, length: number, serial: number): void {
   const head = headOf(block);
