@@ -55,7 +55,7 @@ export class Chunk {
     while (values.length < this.#items.length) {
       const item = this.#items[values.length];
       try {
-        const value = this.#spread ? this.#fn(...(item as unknown[])) : this.#fn(item);
+        const value = this.#spread ? this.#fn(...argumentsOf(item)) : this.#fn(item);
         if (isThenable(value)) return value;
         values.push(value);
       } catch (error) {
@@ -75,6 +75,14 @@ export class Chunk {
     this.errors ??= new Map();
     this.errors.set(index, encodeThrown(error));
   }
+}
+
+/** An item of starmap(). */
+function argumentsOf(item: unknown): unknown[] {
+  if (Array.isArray(item)) return item;
+  throw new TypeError(
+    `Cannot call the function with ${item === null ? 'null' : `${typeof item}s`} for its arguments: give starmap() an array for each item`,
+  );
 }
 
 /** Is it to be awaited? Throws what a getter `then` throws. */

@@ -1,199 +1,213 @@
 import { TimeoutError } from '../errors/errors.js';
-import { Completion } from '../wait/completion.js';
-import type { WaitOptions } from '../wait/options.js';
-import type { AsyncResult } from './async-result.js';
-import { Partly } from './chunk.js';
-import type { ChunkRunner, MapOptions } from './map.js';
+import { type Abortable, unwatchAbort, watchAbort } from '../wait/abort.js';
+import { checkWait, type WaitOptions } from '../wait/options.js';
+import { type Batch, type ChunkRunner, Feed, type FeedOwner } from './feed.js';
+import type { Items } from './intake.js';
+import type { MapOptions } from './map.js';
 import { checkCount } from './options.js';
 
 /** Results as they come. After an error in the place of one, next() goes on with the following. */
-export interface MappedIterator<R> extends AsyncIterableIterator<R> {
-  /** @throws {TimeoutError} The next result was not there when `timeout` ms had passed; it is not lost. */
+export interface MappedIterator<R> extends AsyncIterableIterator<R>, AsyncDisposable {
+  /**
+   * The next result; calls that overlap are served in their order. Rejects with what the call threw in the place of its result; with
+   * `signal.reason` when aborted, and then the result is not lost.
+   * @throws {TimeoutError} The next result was not there when `timeout` ms had passed; it is not lost.
+   */
   next(options?: WaitOptions): Promise<IteratorResult<R>>;
+  /**
+   * Ends the iteration: what waits is called off, what runs is left to end, results that nobody has taken are dropped. Settles with what the
+   * iterator of the items does when it is told so; that is not waited for if it is being asked for an item just now.
+   */
+  return(): Promise<IteratorResult<R>>;
+  /** The same, and rejects with `error`. */
+  throw(error: unknown): Promise<IteratorResult<R>>;
+  /** The same as return(). */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 export type BufferedMapOptions = MapOptions & {
-  /** Items whose results are not taken yet, at most. */
+  /** Items that have been taken and whose results have not, at most. Default: four chunks a worker. */
   buffer?: number;
 };
 
-/** Where the items come from and where they go. */
-interface MapSource {
-  readonly items: Iterable<unknown> | AsyncIterable<unknown>;
-  readonly chunksize: number;
-  /** Chunks that may be outstanding or untaken at a time. */
-  readonly chunks: number;
-  submit(chunk: unknown[]): AsyncResult<unknown[] | Partly>;
-}
-
-/** Results in the order of their items. */
+/** Results in the order of their items. @throws {TypeError | RangeError} */
 export function mapInOrder<R>(
   runner: ChunkRunner,
-  items: Iterable<unknown> | AsyncIterable<unknown>,
+  items: Items,
   options: BufferedMapOptions,
 ): MappedIterator<R> {
-  return new Mapped<R>(sourceOf(runner, items, options), true);
+  return new Mapped<R>(runner, items, options, true);
 }
 
-/** Each result as soon as it is there. */
+/** Each result as soon as it is there. @throws {TypeError | RangeError} */
 export function mapUnordered<R>(
   runner: ChunkRunner,
-  items: Iterable<unknown> | AsyncIterable<unknown>,
+  items: Items,
   options: BufferedMapOptions,
 ): MappedIterator<R> {
-  return new Mapped<R>(sourceOf(runner, items, options), false);
+  return new Mapped<R>(runner, items, options, false);
 }
 
-function sourceOf(
-  runner: ChunkRunner,
-  items: Iterable<unknown> | AsyncIterable<unknown>,
-  { chunksize = 1, buffer = runner.size * 4 * chunksize }: BufferedMapOptions,
-): MapSource {
-  checkCount('buffer', buffer);
-  const chunks = Math.max(1, Math.floor(buffer / chunksize));
-  return { items, chunksize, chunks, submit: chunk => runner.submit(chunk) };
-}
-
-/** What became of a chunk. */
-type Settled = { values: unknown[] } | { error: unknown };
-type Place = { settled: Settled | undefined };
-
-class Mapped<R> implements MappedIterator<R> {
-  readonly #source: MapSource;
+class Mapped<R> implements MappedIterator<R>, FeedOwner {
+  readonly #feed: Feed;
   readonly #ordered: boolean;
-  readonly #iterator: Iterator<unknown> | AsyncIterator<unknown>;
-  readonly #async: boolean;
-  /** Chunks given out and not taken yet; when ordered, in that order; else only settled ones, as they settled. */
-  readonly #places: Place[] = [];
-  readonly #running = new Set<AsyncResult<unknown[] | Partly>>();
-  /** Results of the chunk that is being taken. */
-  #values: unknown[] = [];
-  #given = 0;
-  #exhausted = false;
-  #feeding = false;
-  #stopped = false;
-  /** Something has changed for who waits in next(). */
-  #news = new Completion<void>();
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #buffer: number;
+  readonly #chunksize: number;
+  /** In the order in which they are to be taken: all batches that were given, when ordered; else those that are over. */
+  readonly #batches: Batch[] = [];
+  /** How many of the first one's results have been taken. */
+  #taken = 0;
+  #delivered = 0;
+  /** Those who wait in next(), the first first. */
+  readonly #waiters = new Set<Waiter<R>>();
+  #ending: Promise<void> | undefined;
+  #hasToldFailure = false;
 
-  constructor(source: MapSource, ordered: boolean) {
-    this.#source = source;
+  constructor(runner: ChunkRunner, items: Items, options: BufferedMapOptions, ordered: boolean) {
+    const { chunksize = 1, buffer = runner.size * 4 * chunksize } = options;
+    checkCount('buffer', buffer);
+    this.#buffer = buffer;
+    this.#chunksize = Math.min(chunksize, buffer);
     this.#ordered = ordered;
-    const { items } = source;
-    this.#async = Symbol.asyncIterator in items;
-    this.#iterator =
-      Symbol.asyncIterator in items
-        ? items[Symbol.asyncIterator]()
-        : (items as Iterable<unknown>)[Symbol.iterator]();
-    void this.#feed();
+    this.#feed = new Feed(runner, items, { ...options, chunksize }, this, false);
+    this.#feed.start();
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
-  /** Calls that overlap are served in their order. */
   next(options?: WaitOptions): Promise<IteratorResult<R>> {
-    const result = this.#turn.then(() => this.#next(options));
-    this.#turn = result.catch(() => {});
-    return result;
-  }
-
-  async #next(options?: WaitOptions): Promise<IteratorResult<R>> {
-    for (;;) {
-      if (this.#values.length > 0) return { done: false, value: this.#values.shift() as R };
-      const place = this.#places[0];
-      if (place?.settled) {
-        this.#places.shift();
-        this.#given--;
-        void this.#feed();
-        if ('error' in place.settled) throw place.settled.error;
-        this.#values = place.settled.values;
-        continue;
-      }
-      if (this.#stopped || (this.#exhausted && this.#given === 0)) return { done: true, value: undefined };
-      if (!(await this.#news.wait(options)))
-        throw new TimeoutError(`Cannot give the next result within ${options?.timeout} ms: allow more time`);
-    }
-  }
-
-  /** Ends the iteration: what waits is called off, what runs is left to end. */
-  async return(): Promise<IteratorResult<R>> {
-    this.#stopped = true;
-    this.#values = [];
-    this.#places.length = 0;
-    for (const chunk of this.#running) {
-      chunk.catch(() => {});
-      chunk.withdraw();
-    }
-    this.#tell();
-    const wasExhausted = this.#exhausted;
-    this.#exhausted = true;
-    if (!wasExhausted) await this.#iterator.return?.();
-    return { done: true, value: undefined };
-  }
-
-  /** Gives out chunks while there is room. */
-  async #feed(): Promise<void> {
-    if (this.#feeding) return;
-    this.#feeding = true;
-    while (!this.#exhausted && !this.#stopped && this.#given < this.#source.chunks) {
-      const chunk: unknown[] = [];
-      try {
-        while (chunk.length < this.#source.chunksize) {
-          const step = this.#iterator.next();
-          const { done, value } = this.#async ? await step : (step as IteratorResult<unknown>);
-          if (done) {
-            this.#exhausted = true;
-            break;
-          }
-          chunk.push(value);
-        }
-      } catch (error) {
-        this.#exhausted = true;
-        if (chunk.length > 0) this.#give(chunk);
-        this.#given++;
-        this.#places.push({ settled: { error } });
-        this.#tell();
-        break;
-      }
-      if (chunk.length > 0 && !this.#stopped) this.#give(chunk);
-    }
-    this.#feeding = false;
-    if (this.#exhausted) this.#tell();
-  }
-
-  #give(chunk: unknown[]): void {
-    this.#given++;
-    const place: Place = { settled: undefined };
-    if (this.#ordered) this.#places.push(place);
-    const settle = (settled: Settled) => {
-      place.settled = settled;
-      this.#running.delete(result);
-      if (!this.#ordered && !this.#stopped) this.#places.push(place);
-      this.#tell();
-    };
-    let result: AsyncResult<unknown[] | Partly>;
     try {
-      result = this.#source.submit(chunk);
+      if (options) checkWait(options);
+      if (this.#waiters.size === 0 && this.#isNextThere) return Promise.resolve(this.#step());
     } catch (error) {
-      // The pool was closed meanwhile.
-      this.#exhausted = true;
-      place.settled = { error };
-      if (!this.#ordered) this.#places.push(place);
-      void (async () => this.#iterator.return?.())().catch(() => {});
-      return;
+      return Promise.reject(error);
     }
-    this.#running.add(result);
-    result.then(
-      values => settle(values instanceof Partly ? { error: [...values.errors.values()][0] } : { values }),
-      error => settle({ error }),
-    );
+    if (options?.timeout === 0) return Promise.reject(tooLate(0));
+    return new Promise((resolve, reject) => {
+      this.#waiters.add(new Waiter(resolve, reject, options, this.#waiters));
+    });
   }
 
-  #tell(): void {
-    const news = this.#news;
-    this.#news = new Completion<void>();
-    news.complete();
+  /** Is there an answer for who asks for the next result? */
+  get #isNextThere(): boolean {
+    const [batch] = this.#batches;
+    return batch ? batch.values !== undefined : this.#feed.isOver || this.#ending !== undefined;
   }
+
+  /** That answer. Throws what is in the place of the result. */
+  #step(): IteratorResult<R> {
+    const [batch] = this.#batches;
+    if (!batch) {
+      const { failure } = this.#feed;
+      if (failure && !this.#ending && !this.#hasToldFailure) {
+        this.#hasToldFailure = true;
+        throw failure.error;
+      }
+      return { done: true, value: undefined };
+    }
+    const index = this.#taken++;
+    const { values = [], errors } = batch;
+    if (this.#taken === batch.length) {
+      this.#batches.shift();
+      this.#taken = 0;
+    }
+    this.#delivered++;
+    this.#feed.look();
+    if (errors?.has(index)) throw errors.get(index);
+    return { done: false, value: values[index] as R };
+  }
+
+  /** Serves those who wait, as far as that goes. */
+  #serve(): void {
+    for (const waiter of this.#waiters) {
+      if (!this.#isNextThere) return;
+      waiter.leave();
+      try {
+        waiter.resolve(this.#step());
+      } catch (error) {
+        waiter.reject(error);
+      }
+    }
+  }
+
+  return(): Promise<IteratorResult<R>> {
+    if (!this.#ending) {
+      this.#batches.length = 0;
+      this.#ending = this.#feed.stop(chunk => chunk.withdraw());
+      this.#serve();
+    }
+    return this.#ending.then(() => ({ done: true, value: undefined }));
+  }
+
+  async throw(error: unknown): Promise<IteratorResult<R>> {
+    await this.return();
+    throw error;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
+  // ── told by the feed ──
+
+  wanted(): number {
+    const free = this.#buffer - (this.#feed.given - this.#delivered);
+    return free >= this.#chunksize ? this.#chunksize : 0;
+  }
+
+  given(batch: Batch): void {
+    if (this.#ordered) this.#batches.push(batch);
+  }
+
+  settled(batch: Batch): void {
+    if (this.#ending) return;
+    if (!this.#ordered) this.#batches.push(batch);
+    this.#serve();
+  }
+
+  over(): void {
+    this.#serve();
+  }
+}
+
+/** Longer than a timer can be set for is as good as for ever. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** Somebody who waits for a result. */
+class Waiter<R> implements Abortable {
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #signal: AbortSignal | undefined;
+  readonly #all: Set<Waiter<R>>;
+
+  constructor(
+    readonly resolve: (step: IteratorResult<R>) => void,
+    readonly reject: (error: unknown) => void,
+    options: WaitOptions | undefined,
+    all: Set<Waiter<R>>,
+  ) {
+    this.#all = all;
+    if (!options) return;
+    const { timeout, signal } = options;
+    if (timeout !== undefined && timeout <= LONGEST_TIMER)
+      this.#timer = setTimeout(() => this.abort(tooLate(timeout)), timeout);
+    this.#signal = signal;
+    if (signal) watchAbort(signal, this);
+  }
+
+  abort(reason: unknown): void {
+    this.leave();
+    this.reject(reason);
+  }
+
+  leave(): void {
+    this.#all.delete(this);
+    clearTimeout(this.#timer);
+    if (this.#signal) unwatchAbort(this.#signal, this);
+  }
+}
+
+function tooLate(timeout: number): TimeoutError {
+  return new TimeoutError(`Cannot give the next result within ${timeout} ms: allow more time`);
 }

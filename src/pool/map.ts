@@ -1,6 +1,8 @@
 import { AsyncResult } from './async-result.js';
-import { Partly } from './chunk.js';
-import { checkCount, type TaskOptions } from './options.js';
+import { ChunkSizes } from './chunk-sizes.js';
+import { type Batch, type ChunkRunner, Feed, type FeedOwner } from './feed.js';
+import type { Items } from './intake.js';
+import { checkCount, checkTaskOptions, type TaskOptions } from './options.js';
 
 export interface MapProgress {
   /** Items whose call is over. */
@@ -11,79 +13,128 @@ export interface MapProgress {
   total: number | undefined;
   /** Milliseconds since the map was given. */
   elapsed: number;
-  /** Items a second. */
+  /** Items a second, of the last seconds. */
   rate: number;
   /** Milliseconds until all are done, if it goes on like that; undefined: `total` is not known. */
   eta: number | undefined;
 }
 
 export interface MapOptions extends TaskOptions {
-  /** Items a task; default chosen from the measured cost of an item. */
+  /**
+   * Items a task. Default of map() and starmap(): chosen from the measured cost of an item, so that a task takes a few milliseconds; with
+   * `timeout`, 1. Default of imap() and imapUnordered(): 1.
+   */
   chunksize?: number;
-  /** Called here whenever a chunk is over. */
+  /**
+   * Called here whenever a chunk is over, and once all are, with `done` equal to `total`. What it throws is an uncaught exception, and the map
+   * goes on.
+   */
   onProgress?: (progress: MapProgress) => void;
 }
 
-/** What a map needs of its pool. */
-export interface ChunkRunner {
-  /** How many workers there are. */
-  readonly size: number;
-  /** Is there room for a task, as `maxPending` has it? */
-  readonly hasRoom: boolean;
-  /** Waits for that. Rejects if there will be none any more. */
-  room(): Promise<void>;
-  /** Gives the workers a chunk. What cannot be given rejects; throws if the pool takes no more. */
-  submit(items: unknown[]): AsyncResult<unknown[] | Partly>;
+/** @throws {RangeError | TypeError} */
+export function checkMapOptions(options: MapOptions): void {
+  checkTaskOptions(options);
+  checkCount('chunksize', options.chunksize);
+  const { onProgress } = options;
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw new TypeError(`Cannot use ${typeof onProgress} as "onProgress": give a function`);
 }
 
-/** @throws {RangeError} */
-export function checkMapOptions({ chunksize }: MapOptions): void {
-  checkCount('chunksize', chunksize);
+/** All results in the order of the items. @throws {TypeError} `items` cannot be iterated. */
+export function mapAll(runner: ChunkRunner, items: Items, options: MapOptions): AsyncResult<unknown[]> {
+  return new WholeMap(runner, items, options).result;
 }
 
-/** All results in the order of the items. */
-export function mapAll(
-  runner: ChunkRunner,
-  items: Iterable<unknown> | AsyncIterable<unknown>,
-  options: MapOptions,
-): AsyncResult<unknown[]> {
-  const result = AsyncResult.pending<AsyncResult<unknown[]>>();
-  const chunks: AsyncResult<unknown[] | Partly>[] = [];
-  result.setSource({
-    cancel: () => {
-      for (const chunk of chunks) chunk.cancel();
-      return true;
-    },
-    withdraw: () => chunks.filter(chunk => chunk.withdraw()).length > 0,
-  });
-  void collectAll(runner, items, options, chunks).then(
-    values => result.give(values),
-    error => result.fail(error),
-  );
-  return result;
-}
+class WholeMap implements FeedOwner {
+  readonly result = AsyncResult.pending<AsyncResult<unknown[]>>();
+  readonly #runner: ChunkRunner;
+  readonly #feed: Feed;
+  readonly #sizes: ChunkSizes;
+  readonly #signal: AbortSignal | undefined;
+  #first: Batch | undefined;
+  /** Results of the first items, as far as they are there without a gap. */
+  #values: unknown[] = [];
+  /** Batches that are over and come after a gap, by the number of their first item. */
+  readonly #later = new Map<number, Batch>();
+  /** The first error in the order of items. */
+  #failure: { readonly item: number; readonly error: unknown } | undefined;
+  /** Why it was called off. */
+  #stopped: { readonly reason: unknown } | undefined;
 
-async function collectAll(
-  runner: ChunkRunner,
-  items: Iterable<unknown> | AsyncIterable<unknown>,
-  options: MapOptions,
-  chunks: AsyncResult<unknown[] | Partly>[],
-): Promise<unknown[]> {
-  const list = Symbol.asyncIterator in items ? await collect(items) : Array.from(items);
-  const chunksize = options.chunksize ?? Math.max(1, Math.ceil(list.length / (runner.size * 4)));
-  for (let i = 0; i < list.length; i += chunksize) chunks.push(runner.submit(list.slice(i, i + chunksize)));
-  const settled = await Promise.allSettled(chunks);
-  const values: unknown[] = [];
-  for (const chunk of settled) {
-    if (chunk.status === 'rejected') throw chunk.reason;
-    if (chunk.value instanceof Partly) throw [...chunk.value.errors.values()][0];
-    for (const value of chunk.value) values.push(value);
+  constructor(runner: ChunkRunner, items: Items, options: MapOptions) {
+    this.#runner = runner;
+    this.#signal = options.signal;
+    // A time-out is each item's.
+    this.#sizes = new ChunkSizes(options.chunksize ?? (options.timeout === undefined ? undefined : 1));
+    this.#feed = new Feed(runner, items, options, this, true);
+    this.result.setSource(this);
+    this.#feed.start();
   }
-  return values;
-}
 
-async function collect(items: AsyncIterable<unknown>): Promise<unknown[]> {
-  const list: unknown[] = [];
-  for await (const item of items) list.push(item);
-  return list;
+  wanted(): number {
+    const { total, given, underWay } = this.#feed;
+    const workers = this.#runner.size;
+    if (underWay.size >= this.#sizes.ahead(workers)) return 0;
+    return this.#sizes.next(total === undefined ? undefined : total - given, workers);
+  }
+
+  given(batch: Batch): void {
+    this.#first ??= batch;
+    this.#sizes.given(batch.length, batch.bytes);
+  }
+
+  settled(batch: Batch): void {
+    const { duration } = batch.result;
+    if (duration !== undefined) this.#sizes.over(batch.length, duration);
+    if (batch.errors) this.#fail(batch, batch.errors);
+    if (this.#failure) return;
+    this.#later.set(batch.start, batch);
+    for (;;) {
+      const next = this.#later.get(this.#values.length);
+      if (!next) return;
+      this.#later.delete(next.start);
+      this.#append(next.values as unknown[]);
+    }
+  }
+
+  #append(values: unknown[]): void {
+    if (this.#values.length === 0) this.#values = values;
+    else for (const value of values) this.#values.push(value);
+  }
+
+  #fail({ start }: Batch, errors: ReadonlyMap<number, unknown>): void {
+    for (const [index, error] of errors)
+      if (!this.#failure || start + index < this.#failure.item)
+        this.#failure = { item: start + index, error };
+    this.#values = [];
+    this.#later.clear();
+  }
+
+  over(): void {
+    const failure = this.#failure ?? this.#feed.failure;
+    if (this.#stopped) this.result.fail(this.#stopped.reason);
+    else if (failure && this.#signal?.aborted) this.result.fail(this.#signal.reason);
+    else if (failure) this.result.fail(failure.error);
+    else this.result.give(this.#values);
+  }
+
+  // ── called off, as the source of its result ──
+
+  cancel(reason: unknown): boolean {
+    return this.#stop(reason, chunk => chunk.cancel());
+  }
+
+  /** False: some of it runs, or has run. */
+  withdraw(reason: unknown): boolean {
+    if (this.#first && !this.#first.result.withdraw()) return false;
+    return this.#stop(reason, chunk => chunk.withdraw());
+  }
+
+  #stop(reason: unknown, callOff: (chunk: AsyncResult<unknown>) => void): boolean {
+    if (this.#stopped || this.#feed.isOver) return false;
+    this.#stopped = { reason };
+    this.#feed.stop(callOff).catch(() => {}); // of two errors, the reason is the one that counts
+    return true;
+  }
 }

@@ -11,9 +11,11 @@ import type { AsyncResult } from './async-result.js';
 import { Board, CHUNK, SPREAD } from './board.js';
 import type { Partly } from './chunk.js';
 import { Crew } from './crew.js';
+import type { ChunkRunner, Entrant } from './feed.js';
 import { Functions } from './functions.js';
 import { type BufferedMapOptions, type MappedIterator, mapInOrder, mapUnordered } from './imap.js';
-import { type ChunkRunner, checkMapOptions, type MapOptions, mapAll } from './map.js';
+import type { Items } from './intake.js';
+import { checkMapOptions, type MapOptions, mapAll } from './map.js';
 import {
   checkSize,
   type PoolOptions,
@@ -24,7 +26,7 @@ import {
 } from './options.js';
 import { Preparation } from './preparation.js';
 import type { Caller } from './task.js';
-import { Tasks } from './tasks.js';
+import { detach, Tasks } from './tasks.js';
 
 /** Tasks that are on the board at a time; more wait in this process. */
 const SLOTS = 2048;
@@ -71,6 +73,8 @@ export class Pool implements AsyncDisposable {
   readonly #tasks: Tasks;
   readonly #ended = new Completion<void>();
   readonly #stopListening: () => void;
+  /** Maps that have not taken all their items. */
+  readonly #maps = new Set<Entrant>();
   #stacks = 0;
   #state: 'open' | 'closed' | 'terminated' = 'open';
   #broken: { error: unknown } | undefined;
@@ -93,7 +97,7 @@ export class Pool implements AsyncDisposable {
         this.#drain();
         this.#tasks.bereave(index, end);
       },
-      goesOn: () => this.#state === 'open' || (this.#state === 'closed' && this.#tasks.outstanding > 0),
+      goesOn: () => this.#state === 'open' || (this.#state === 'closed' && !this.#isDone),
       settled: (index, vacant) => {
         if (vacant) this.#tasks.returnMail(index);
         else this.#tasks.deliver(index);
@@ -367,7 +371,7 @@ export class Pool implements AsyncDisposable {
 
   #map<R>(
     fn: unknown,
-    items: Iterable<unknown> | AsyncIterable<unknown>,
+    items: Items,
     options: MapOptions = {},
     flags: number,
     callee: unknown,
@@ -375,9 +379,9 @@ export class Pool implements AsyncDisposable {
     return mapAll(this.#runner(fn, options, flags, callee), items, options) as AsyncResult<R[]>;
   }
 
-  #runner(fn: unknown, options: MapOptions, flags: number, callee: unknown): ChunkRunner {
+  #runner(fn: unknown, { transfer, ...options }: MapOptions, flags: number, callee: unknown): ChunkRunner {
     this.#checkOpen();
-    checkMapOptions(options);
+    checkMapOptions({ ...options, ...(transfer && { transfer }) });
     const manner = { flags, caller: stackOf(callee) };
     const tasks = this.#tasks;
     const crew = this.#crew;
@@ -388,12 +392,23 @@ export class Pool implements AsyncDisposable {
       get hasRoom() {
         return tasks.hasRoom;
       },
-      room: () => this.room(),
-      submit: chunk => {
-        this.#checkOpen();
+      get room() {
+        return tasks.room;
+      },
+      submit: (chunk, map) => {
+        if (this.#state !== 'closed' || !(map.staysOpen && this.#maps.has(map))) this.#checkOpen();
         return tasks.submit(fn, chunk, options, manner) as AsyncResult<unknown[] | Partly>;
       },
+      finish: () => detach(transfer ?? []),
+      enter: map => this.#maps.add(map),
+      leave: map => {
+        if (this.#maps.delete(map) && this.#state === 'closed') this.#closeIfDone();
+      },
     };
+  }
+
+  #endMaps(error: unknown, staying: boolean): void {
+    for (const map of [...this.#maps]) if (staying || !map.staysOpen) map.poolEnds(error);
   }
 
   /** Few of many calls have one. */
@@ -447,7 +462,10 @@ export class Pool implements AsyncDisposable {
   /** No more tasks. Workers end when all that were given are done. @throws {LifecycleError} The pool is another process's. */
   close(): void {
     this.checkCreator('close');
-    if (this.#state === 'open') this.#state = 'closed';
+    if (this.#state === 'open') {
+      this.#state = 'closed';
+      this.#endMaps(notOpen('closed'), false);
+    }
     this.#tasks.endRoom();
     this.#closeIfDone();
   }
@@ -458,6 +476,7 @@ export class Pool implements AsyncDisposable {
     if (this.#state !== 'terminated') {
       this.#state = 'terminated';
       if (!this.#ended.outcome) this.#board.close();
+      this.#endMaps(new CancelledError('Cannot finish the map as its pool was terminated'), true);
       this.#tasks.rejectAll(() => new CancelledError('Cannot finish the task as its pool was terminated'));
       this.#crew.killAll();
       this.#endIfEmpty();
@@ -496,12 +515,18 @@ export class Pool implements AsyncDisposable {
   /** No worker can be had: all tasks fail, now and later. */
   #breakDown(error: unknown): void {
     this.#broken = { error };
+    this.#endMaps(error, true);
     this.#tasks.breakDown(error);
     queueMicrotask(() => this.#endIfEmpty()); // perhaps there was no worker to wait for
   }
 
+  /** Is there nothing that was given before it was closed? */
+  get #isDone(): boolean {
+    return this.#tasks.outstanding === 0 && this.#maps.size === 0;
+  }
+
   #closeIfDone(): void {
-    if (this.#state === 'closed' && this.#tasks.outstanding === 0 && !this.#ended.outcome) {
+    if (this.#state === 'closed' && this.#isDone && !this.#ended.outcome) {
       this.#board.close();
       this.#crew.rouseAll();
     }
@@ -537,9 +562,12 @@ export class Pool implements AsyncDisposable {
 
   #checkOpen(): void {
     this.checkCreator('use');
-    if (this.#state !== 'open')
-      throw new LifecycleError(`Cannot run a task as the pool is ${this.#state}: make a new pool`);
+    if (this.#state !== 'open') throw notOpen(this.#state);
   }
+}
+
+function notOpen(state: string): LifecycleError {
+  return new LifecycleError(`Cannot run a task as the pool is ${state}: make a new pool`);
 }
 
 const NO_ARGS: readonly unknown[] = [];

@@ -659,7 +659,7 @@ function takeScratch(): Uint8Array {
 }
 
 /** Takes buffers from who gave them. @throws {SerializationError} One of them cannot be moved. */
-function detach(buffers: readonly ArrayBuffer[]): void {
+export function detach(buffers: readonly ArrayBuffer[]): void {
   if (buffers.length === 0) return;
   try {
     structuredClone(undefined, { transfer: buffers as ArrayBuffer[] });
