@@ -40,10 +40,22 @@ export interface WorkerOptions {
 
 type Runnable = (...args: unknown[]) => unknown;
 
+/** A function that this worker has run. */
+interface Known {
+  readonly fn: Runnable;
+  /** How many more of its calls are thought to take long. */
+  long: number;
+}
+
 /** How many functions a worker keeps ready; the one that came first goes first. */
 const FUNCTIONS_KEPT = 256;
 /** How long the news of a finished task may wait while its worker goes on with others, ms. */
 const NEWS = 0.1;
+/**
+ * News wait for no call that is thought to take longer than they may: for as many calls as this for each ms that one took. To tell takes
+ * a µs or two, so a few percent of that time at most.
+ */
+const WARY = 32;
 /** How long a worker looks out for the next task before it sleeps, ms; how often it looks between looks at the clock. */
 const LINGER = 0.05;
 const LOOKS = 64;
@@ -87,7 +99,7 @@ class Worker {
   #finalize: (() => unknown) | undefined;
   /** Record number of the pool's thread. */
   readonly #owner: number;
-  readonly #functions = new Map<number, Runnable>();
+  readonly #functions = new Map<number, Known>();
   readonly #lingers: boolean;
   /** How often in a row lingering may be in vain. */
   #credit = 1;
@@ -95,6 +107,8 @@ class Worker {
   #busy = false;
   /** The slot of the task that it runs; −1: none. */
   #slot = -1;
+  /** What that task calls, once it has been called before. */
+  #known: Known | undefined;
   /** That task's, if it has asked. */
   #controller: AbortController | undefined;
   /** Has it finished tasks of which the pool has not been told? */
@@ -243,10 +257,12 @@ class Worker {
   #run(slot: number): Promise<void> | undefined {
     const board = this.#board;
     this.#slot = slot;
-    if ((board.flags(slot) & TELL) !== 0) this.#tell();
+    const known = this.#functions.get(board.functionOf(slot));
+    this.#known = known;
+    if ((board.flags(slot) & TELL) !== 0 || (this.#news && known && known.long > 0)) this.#tell();
     const start = now();
-    const fn = this.#functions.get(board.functionOf(slot));
-    if (!fn || board.args(slot, needsModules)) return this.#runLater(slot, start);
+    if (!known || board.args(slot, needsModules)) return this.#runLater(slot, start);
+    const { fn } = known;
     let value: unknown;
     try {
       const args = board.args(slot, decode) as unknown[];
@@ -294,11 +310,11 @@ class Worker {
 
   async #function(slot: number): Promise<Runnable> {
     const id = this.#board.functionOf(slot);
-    let fn = this.#functions.get(id);
-    if (fn) return fn;
+    const known = this.#functions.get(id);
+    if (known) return known.fn;
     const { value } = await decodeAsync(messageAt(this.#board.definitionOf(slot)));
-    fn = (await resolveTarget(value as PortableTarget)) as Runnable;
-    this.#functions.set(id, fn);
+    const fn = (await resolveTarget(value as PortableTarget)) as Runnable;
+    this.#functions.set(id, { fn, long: 1 });
     if (this.#functions.size > FUNCTIONS_KEPT) {
       for (const oldest of this.#functions.keys()) {
         this.#functions.delete(oldest);
@@ -349,9 +365,13 @@ class Worker {
     this.#slot = -1;
     this.#controller = undefined;
     const told = this.#write(slot, outcome, value, chunk);
-    const microseconds = Math.round((now() - start) * 1000);
-    if (!this.#board.finish(this.#index, slot, told, microseconds)) awaitTheEnd();
+    const took = now() - start;
+    if (!this.#board.finish(this.#index, slot, told, Math.round(took * 1000))) awaitTheEnd();
     this.#news = true;
+    const known = this.#known;
+    if (!known) return;
+    if (known.long > 0) known.long--;
+    if (took > NEWS) known.long = Math.max(known.long, Math.ceil(took * WARY));
   }
 
   /** Writes down what a task came to; what cannot be written is told by the error that says so. */
