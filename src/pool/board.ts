@@ -76,6 +76,8 @@ const SLOT = {
   /** Does the task want to be told when it is called off, and why is it? */
   HEEDS: 10,
   CALLED_OFF: 11,
+  /** Who finished it. */
+  BY: 12,
   WORDS: 128,
 };
 /** Bytes of a slot at which arguments and result start, and how much room each has. */
@@ -347,6 +349,11 @@ export class Board {
     return code >= STATE.CLAIMED ? code - STATE.CLAIMED : -1;
   }
 
+  /** The worker that has finished the task of this slot, which is done. */
+  doneBy(slot: number): number {
+    return this.#words[this.#slot(slot) + SLOT.BY];
+  }
+
   outcome(slot: number): number {
     return this.#words[this.#slot(slot) + SLOT.OUTCOME];
   }
@@ -381,9 +388,9 @@ export class Board {
     for (let i = 0; i < WORKER.WORDS; i++) Atomics.store(this.#words, at + i, i === WORKER.RING ? ring : 0);
   }
 
-  /** Lets a worker leave, when it has done what it is at. */
-  dismiss(worker: number): void {
-    Atomics.store(this.#words, this.#worker(worker) + WORKER.LEAVE, 1);
+  /** Lets a worker leave, when it has done what it is at; or not, if it has not begun to. */
+  dismiss(worker: number, leave: boolean): void {
+    Atomics.store(this.#words, this.#worker(worker) + WORKER.LEAVE, Number(leave));
   }
 
   phase(worker: number): number {
@@ -548,6 +555,7 @@ export class Board {
     const at = this.#slot(slot);
     words[at + SLOT.OUTCOME] = outcome;
     words[at + SLOT.MICROSECONDS] = microseconds;
+    words[at + SLOT.BY] = worker;
     if (words[at + SLOT.RESULT] !== 0) this.#give(at + SLOT.RESULT);
     const state = at + SLOT.STATE;
     const mark = this.#mark;

@@ -21,7 +21,7 @@ interface Seat {
   seen: number;
   /** Has its worker been seen to be more than starting? */
   up: boolean;
-  /** Is nobody to take it when its worker has gone? */
+  /** Is its worker to leave, and nobody to take its place? */
   dismissed: boolean;
   /** Until its worker is tried again, which could not be started; how often that has been tried in a row. */
   retry: NodeJS.Timeout | undefined;
@@ -32,6 +32,8 @@ interface Seat {
 export interface CrewEvents {
   /** The worker in this seat has ended: decide what becomes of its task. */
   ended(index: number, end: WorkerEnding): void;
+  /** Is there anything that only the worker in this seat is to run? */
+  hasMail(index: number): boolean;
   /** Is a worker that has ended to be replaced? */
   goesOn(): boolean;
   /** What has been in the seat has gone, and whoever takes its place is there. `vacant`: nobody does. */
@@ -113,14 +115,27 @@ export class Crew implements Hands {
 
   // ── size ──
 
-  /** Has so many from now on. Those that are too many leave when they have done what they are at, idle ones first. */
+  /**
+   * Has so many from now on. Those that are too many leave when they have done what they are at, idle ones first; if there are too few,
+   * those that were about to leave stay.
+   */
   resize(size: number): void {
-    const staying = this.staying;
-    if (size > staying.length && this.#ready.outcome) this.#ready = new Completion<void>();
     this.#size = size;
-    for (let missing = size - staying.length; missing > 0; missing--) this.#sit();
-    for (const index of this.#leastBusy(staying).slice(0, Math.max(0, staying.length - size)))
-      this.#dismiss(this.#seats[index] as Seat);
+    const staying = this.staying;
+    if (size < staying.length) {
+      for (const index of this.#leastBusy(staying).slice(0, staying.length - size))
+        this.#dismiss(this.#seats[index] as Seat);
+      this.rouse(size); // some of those who leave may have been told of tasks
+    } else {
+      let missing = size - staying.length;
+      for (const seat of this.#seats)
+        if (missing > 0 && seat?.dismissed) {
+          missing--;
+          this.#keep(seat);
+        }
+      for (; missing > 0; missing--) this.#sit();
+    }
+    this.#noteReady();
   }
 
   #sit(): void {
@@ -147,8 +162,20 @@ export class Crew implements Hands {
 
   #dismiss(seat: Seat): void {
     seat.dismissed = true;
-    this.#board.dismiss(seat.index);
-    this.ring(seat.index);
+    if (!this.#events.hasMail(seat.index)) this.mailDone(seat.index);
+  }
+
+  /** Its worker may have begun to leave: then another takes its place. */
+  #keep(seat: Seat): void {
+    seat.dismissed = false;
+    this.#board.dismiss(seat.index, false);
+  }
+
+  /** Those who wait for all workers to be up go on, if they are, and wait for new ones if not. */
+  #noteReady(): void {
+    const isComplete = this.#seats.every(seat => !seat?.carrier || seat.dismissed || seat.up);
+    if (isComplete) this.#ready.complete();
+    else if (this.#ready.outcome && !this.#isOver) this.#ready = new Completion<void>();
   }
 
   // ── lives ──
@@ -208,22 +235,22 @@ export class Crew implements Hands {
 
   /** Takes note of what workers have told of themselves. `collect`: of what they have finished. */
   look(collect: (index: number, seen: number) => number): void {
-    let starting = 0;
+    let news = false;
     for (const seat of this.#seats) {
       if (!seat) continue;
       seat.seen = collect(seat.index, seat.seen);
+      if (seat.up) continue;
       const phase = this.#board.phase(seat.index);
-      if (phase === PHASE.STARTING) starting++;
-      else if (!seat.up) {
-        seat.up = true;
-        this.#failedStarts = 0;
-      }
       if (phase === PHASE.FAILED) {
         this.#break(this.#failure(seat));
         return;
       }
+      if (phase === PHASE.STARTING) continue;
+      seat.up = true;
+      this.#failedStarts = 0;
+      news = true;
     }
-    if (starting === 0) this.#ready.complete();
+    if (news && !this.#ready.outcome) this.#noteReady();
   }
 
   /** A worker has ended: what it was doing is decided, and another takes its place. */
@@ -247,6 +274,7 @@ export class Crew implements Hands {
       if (phase !== PHASE.RETIRED) this.#restarts++;
       this.#start(seat, { isFirst: false });
     }
+    if (vacant && !this.#ready.outcome) this.#noteReady();
     this.#events.settled(index, vacant);
   }
 
@@ -270,7 +298,7 @@ export class Crew implements Hands {
     let wanted = tasks;
     for (const seat of this.#seats) {
       if (wanted === 0) return;
-      if (!seat || !this.#board.rouse(seat.index)) continue;
+      if (!seat || seat.dismissed || !this.#board.rouse(seat.index)) continue;
       ring(this.#board.participant(seat.index), REASON.CHANNEL);
       wanted--;
     }
@@ -279,6 +307,12 @@ export class Crew implements Hands {
   ring(index: number): void {
     this.#board.rouse(index);
     if (this.#board.tag(index) !== 0) ring(this.#board.participant(index), REASON.CHANNEL);
+  }
+
+  mailDone(index: number): void {
+    if (!this.#seats[index]?.dismissed) return;
+    this.#board.dismiss(index, true);
+    this.ring(index);
   }
 
   /** Workers are to leave, as the board says. */

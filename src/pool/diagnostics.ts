@@ -14,7 +14,7 @@ export interface TaskEvent {
   /** Of its function. */
   readonly name: string;
   readonly priority: number;
-  /** That runs it. Undefined at the end of a task that never started. */
+  /** That runs it; at the end the last that did, if it was run again. Undefined at the end of a task that never started. */
   worker: Worker | undefined;
   /** At its end: how long it ran, ms. */
   duration?: number;

@@ -97,6 +97,7 @@ export class Pool implements AsyncDisposable {
         this.#drain();
         this.#tasks.bereave(index, end);
       },
+      hasMail: index => this.#tasks.hasMail(index),
       goesOn: () => this.#state === 'open' || (this.#state === 'closed' && !this.#isDone),
       settled: (index, vacant) => {
         if (vacant) this.#tasks.returnMail(index);
@@ -418,12 +419,18 @@ export class Pool implements AsyncDisposable {
 
   // ── life ──
 
-  /** Resolves when every worker is up. @throws {TimeoutError} Some was not when `timeout` ms had passed. */
+  /**
+   * Resolves when every worker is up and initialised. Rejects with the initializer's error, if that fails.
+   * @throws {TimeoutError} Some was not when `timeout` ms had passed.
+   * @throws {LifecycleError} The pool is closed, or was terminated while this waited.
+   */
   async ready(options?: WaitOptions): Promise<void> {
     this.#checkOpen();
     if (!(await holding(this.#crew.ready.wait(options))))
       throw new TimeoutError(`Cannot have all workers ready within ${options?.timeout} ms: allow more time`);
     if (this.#broken) throw this.#broken.error;
+    if (this.#state === 'terminated')
+      throw new LifecycleError('Cannot have all workers ready as the pool was terminated: make a new pool');
   }
 
   /**

@@ -24,6 +24,8 @@ export interface Hands {
   rouse(tasks: number): void;
   /** Has this one look. */
   ring(index: number): void;
+  /** What only this one was to run is over. */
+  mailDone(index: number): void;
   /** Ends one, whatever it does. */
   kill(index: number): void;
   at(index: number): Worker | undefined;
@@ -81,6 +83,9 @@ export class Tasks {
   #count = 0;
   #outstanding = 0;
   #posted = 0;
+  /** The most urgent task that waits for others to be taken back from the board. */
+  #overtaking = Number.POSITIVE_INFINITY;
+  #isTending = false;
   /** Those whose results take time to read. */
   readonly #reading = new Set<Task>();
   #completed = 0;
@@ -225,8 +230,8 @@ export class Tasks {
     else {
       if (task.priority !== this.#priority) this.#isMixed = true;
       this.#backlog.add(task);
-      if (task.priority < this.#leastUrgent) this.#recall(task.priority);
-      this.refill();
+      if (task.priority < this.#leastUrgent) this.#overtake(task.priority);
+      else if (this.#overtaking === Number.POSITIVE_INFINITY) this.refill();
     }
   }
 
@@ -267,14 +272,33 @@ export class Tasks {
 
   #offer(task: Task): void {
     this.#board.post(task.slot);
-    // Many tasks given in one go are announced together.
-    if (this.#posted++ === 0) queueMicrotask(this.#announce);
+    this.#posted++;
+    this.#tendSoon();
   }
 
-  readonly #announce = (): void => {
+  /** Has tasks of this priority, which are in the backlog, run before those on the board that are less urgent. */
+  #overtake(priority: number): void {
+    if (priority < this.#overtaking) this.#overtaking = priority;
+    this.#tendSoon();
+  }
+
+  /** Many tasks given in one go are announced together, and overtake others together. */
+  #tendSoon(): void {
+    if (this.#isTending) return;
+    this.#isTending = true;
+    queueMicrotask(this.#tend);
+  }
+
+  readonly #tend = (): void => {
+    if (this.#overtaking < Number.POSITIVE_INFINITY) {
+      this.#recall(this.#overtaking);
+      this.#overtaking = Number.POSITIVE_INFINITY;
+      this.refill();
+    }
+    this.#isTending = false;
     const tasks = this.#posted;
     this.#posted = 0;
-    this.#hands.rouse(tasks);
+    if (tasks > 0) this.#hands.rouse(tasks);
   };
 
   /** Posts those that wait, as far as there is room. */
@@ -284,7 +308,7 @@ export class Tasks {
       if (this.#freeSlots.length <= Math.max(0, least)) return;
       if (!this.#board.hasRoom) {
         // In the ring is what cannot be passed by, and behind it, perhaps, much that was taken back.
-        if (!this.#isMixed || this.#recall(Number.NEGATIVE_INFINITY) === 0 || !this.#board.hasRoom) return;
+        if (!this.#isMixed || this.#recall(Number.NEGATIVE_INFINITY, 0) === 0 || !this.#board.hasRoom) return;
         continue;
       }
       this.#backlog.remove(task);
@@ -292,21 +316,25 @@ export class Tasks {
     }
   }
 
-  /** Takes back those less urgent than `priority` that nobody has begun; how many those were. */
-  #recall(priority: number): number {
+  /** Takes back those that nobody has begun and that come after this priority, or, with it, after this id; how many those were. */
+  #recall(priority: number, id = Number.POSITIVE_INFINITY): number {
     const recalled: Task[] = [];
     this.#leastUrgent = Number.NEGATIVE_INFINITY;
     for (const task of this.#slotted) {
       if (!task || task.seat >= 0) continue;
-      if (task.priority > priority && this.#board.withdraw(task.slot)) recalled.push(task);
+      const isLater = task.priority > priority || (task.priority === priority && task.id > id);
+      if (isLater && this.#board.withdraw(task.slot)) recalled.push(task);
       else if (task.priority > this.#leastUrgent) this.#leastUrgent = task.priority;
     }
-    for (const task of recalled) {
-      task.args = this.#board.takeArgs(task.slot);
-      this.#release(task);
-    }
+    for (const task of recalled) this.#unpost(task);
     this.#backlog.addBack(recalled);
     return recalled.length;
+  }
+
+  /** Takes it off the board with its arguments. No worker may have it. */
+  #unpost(task: Task): void {
+    task.args = this.#board.takeArgs(task.slot);
+    this.#release(task);
   }
 
   #putMail(task: Task): void {
@@ -339,8 +367,14 @@ export class Tasks {
     if (!queue) return;
     const wasFirst = queue[0] === task;
     queue.splice(queue.indexOf(task), 1);
-    if (queue.length === 0) this.#mail.delete(task.seat);
-    else if (wasFirst) this.deliver(task.seat);
+    if (queue.length === 0) {
+      this.#mail.delete(task.seat);
+      this.#hands.mailDone(task.seat);
+    } else if (wasFirst) this.deliver(task.seat);
+  }
+
+  hasMail(seat: number): boolean {
+    return this.#mail.has(seat);
   }
 
   /** What only the worker of this seat was to run is run by nobody: it has gone, and nobody takes its place. */
@@ -357,7 +391,7 @@ export class Tasks {
     for (const count = this.#board.finishedBy(seat); position !== count; ) {
       const slot = this.#board.finishedAt(seat, position);
       position = (position + 1) | 0;
-      this.#conclude(slot, seat);
+      this.#conclude(slot);
     }
     return position;
   }
@@ -377,7 +411,7 @@ export class Tasks {
   }
 
   /** The task in this slot is done: reads its result and frees the slot. */
-  #conclude(slot: number, seat: number): void {
+  #conclude(slot: number): void {
     const task = this.#slotted[slot];
     const board = this.#board;
     if (!task || !board.isDone(slot)) return;
@@ -385,7 +419,7 @@ export class Tasks {
     const duration = board.microseconds(slot) / 1000;
     this.#durations.add(duration);
     task.result.setDuration(duration);
-    if (this.#isWatched) this.#note(task, seat);
+    if (this.#isWatched) this.#note(task, board.doneBy(slot));
     if (task.doomed) {
       this.#release(task);
       this.#settle(task, undefined, task.doomed.reason, true);
@@ -546,7 +580,7 @@ export class Tasks {
   bereave(seat: number, end: WorkerEnding): void {
     for (const task of this.#slotted.slice()) {
       if (!task) continue;
-      this.#conclude(task.slot, seat);
+      this.#conclude(task.slot);
       if (task.slot >= 0 && this.#board.takenBy(task.slot) === seat) this.#lose(task, seat, end);
     }
   }
@@ -557,14 +591,24 @@ export class Tasks {
     if (!task.doomed && task.retries > 0) {
       task.retries--;
       this.#board.abandon(task.slot);
-      if ((task.flags & TELL) !== 0) this.#unseen.add(task);
-      if (task.seat < 0)
-        this.#offer(task); // else its worker's successor gets it: see deliver()
-      else this.#board.reoffer(task.slot);
+      this.#runAgain(task);
       return;
     }
     this.#release(task);
     this.#settle(task, undefined, task.doomed ? task.doomed.reason : death(task.definition.name, end), true);
+  }
+
+  /** Its worker has gone: it is the next to be run of its priority, as it came before all that wait. */
+  #runAgain(task: Task): void {
+    if (task.seat >= 0) {
+      if ((task.flags & TELL) !== 0) this.#unseen.add(task);
+      this.#board.reoffer(task.slot); // its worker's successor gets it: see deliver()
+      return;
+    }
+    this.#unpost(task);
+    this.#recall(task.priority, task.id);
+    this.#backlog.addBack([task]);
+    this.refill();
   }
 
   /** No task is run any more. */
@@ -578,12 +622,13 @@ export class Tasks {
     this.#refusal = reason;
     const mailed = [...this.#mail.values()].flat();
     this.#mail.clear(); // or the next of them would be delivered as one settles
-    for (const task of [...this.#held, ...this.#backlog]) {
-      this.#backlog.remove(task);
-      this.#settle(task, undefined, reason(), true);
-    }
+    // Who is told of an end may end others.
+    for (const task of [...this.#held, ...this.#backlog])
+      if (task.slot < 0 && this.#isWaiting(task)) this.#settle(task, undefined, reason(), true);
     for (const task of this.#slotted.slice()) {
-      if (!task) continue;
+      if (!task || task.slot < 0) continue;
+      const seat = this.#board.takenBy(task.slot);
+      if (seat >= 0 && this.#isWatched) this.#note(task, seat);
       // Slots that workers hold are cleared with the board.
       if (this.#board.withdraw(task.slot)) this.#release(task);
       else this.#forsake(task);
@@ -630,18 +675,24 @@ export class Tasks {
   }
 
   /** It has run there. */
-  #note(task: Task, seat: number): TaskEvent {
-    let event = this.#told.get(task);
-    if (event && (seat < 0 || event.worker)) return event;
-    const { id, definition, priority } = task;
-    event = { pool: this.#pool, id, name: definition.name, priority, worker: this.#hands.at(seat) };
+  #note(task: Task, seat: number): void {
+    const worker = this.#hands.at(seat);
+    const known = this.#told.get(task);
+    if (known) {
+      known.worker = worker; // another, if it is run again
+      return;
+    }
+    const event = this.#eventOf(task, worker);
     this.#told.set(task, event);
-    if (event.worker) taskStart.publish(event);
-    return event;
+    taskStart.publish(event);
+  }
+
+  #eventOf({ id, definition, priority }: Task, worker: Worker | undefined): TaskEvent {
+    return { pool: this.#pool, id, name: definition.name, priority, worker };
   }
 
   #tellEnd(task: Task, failure: { error: unknown } | undefined): void {
-    const event = this.#note(task, -1);
+    const event = this.#told.get(task) ?? this.#eventOf(task, undefined);
     this.#told.delete(task);
     if (task.result.duration !== undefined) event.duration = task.result.duration;
     if (failure) event.error = failure.error;
