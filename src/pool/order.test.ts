@@ -109,12 +109,13 @@ for (const { carrier, options } of CARRIERS) {
     test('a map has one priority for all of its chunks', LIMIT, async () => {
       await using pool = new Pool(1, options);
       const open = await blocked(pool);
-      const later = pool.map(note, [1, 2, 3], { chunksize: 1, priority: 2 });
-      const sooner = pool.map(note, [4, 5, 6], { chunksize: 1, priority: 1 });
+      // As many as a map gives ahead of what it knows of their cost.
+      const later = pool.map(note, [1, 2], { chunksize: 1, priority: 2 });
+      const sooner = pool.map(note, [3, 4], { chunksize: 1, priority: 1 });
       await turn();
       await open();
       await Promise.all([later, sooner]);
-      assert.deepEqual(await pool.run(noted), [4, 5, 6, 1, 2, 3]);
+      assert.deepEqual(await pool.run(noted), [3, 4, 1, 2]);
     });
 
     test('one that is run again keeps its place, and what waits its own', LIMIT, async () => {
