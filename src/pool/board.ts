@@ -78,6 +78,8 @@ const SLOT = {
   CALLED_OFF: 11,
   /** Who finished it. */
   BY: 12,
+  /** Has the worker read the arguments, and will not again? */
+  READ: 13,
   WORDS: 128,
 };
 /** Bytes of a slot at which arguments and result start, and how much room each has. */
@@ -96,6 +98,8 @@ export const CHUNK = 1;
 export const TELL = 2;
 /** Of a chunk: each item is an array of arguments. */
 export const SPREAD = 4;
+/** The arguments' block goes as soon as they have been read: tell the pool. */
+export const UNLOAD = 8;
 
 export const RETURNED = 1;
 export const THREW = 2;
@@ -195,6 +199,7 @@ export class Board {
     words[at + SLOT.RESULT] = 0;
     words[at + SLOT.OUTCOME] = 0;
     words[at + SLOT.ARGS] = 0;
+    words[at + SLOT.READ] = 0;
   }
 
   /** Where short arguments of this slot go. */
@@ -224,6 +229,16 @@ export class Board {
     const handle = this.#words[at + SLOT.ARGS] >>> 0;
     this.#words[at + SLOT.ARGS] = 0;
     return handle !== 0 ? handle : this.argsRoom(slot).slice(0, this.#words[at + SLOT.ARGS_LENGTH]);
+  }
+
+  /** Frees the block of the slot's arguments, which are not to be read again. False: the worker has not said so yet. */
+  unload(slot: number): boolean {
+    const at = this.#slot(slot);
+    if (Atomics.load(this.#words, at + SLOT.READ) === 0) return false;
+    const handle = this.#words[at + SLOT.ARGS] >>> 0;
+    this.#words[at + SLOT.ARGS] = 0;
+    if (handle !== 0) free(handle);
+    return true;
   }
 
   /** Room in the ring for one more. */
@@ -530,6 +545,11 @@ export class Board {
 
   args<T>(slot: number, use: (bytes: Uint8Array, offset: number, length: number) => T): T {
     return this.#message(this.#slot(slot), SLOT.ARGS, ARGS_AT, use);
+  }
+
+  /** This worker has read the arguments of the slot that it took, and does not need them any more. */
+  setRead(slot: number): void {
+    Atomics.store(this.#words, this.#slot(slot) + SLOT.READ, 1);
   }
 
   /** Where a short result of this slot goes. */

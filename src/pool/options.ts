@@ -6,6 +6,7 @@ import { timeoutOf } from '../wait/options.js';
 import { MOST_WORKERS } from './board.js';
 import type { Kind } from './carriers.js';
 import type { Context } from './context.js';
+import { checkTransfer } from './transfer.js';
 
 export interface PoolOptions {
   /** Workers. Default cpuCount(). */
@@ -144,13 +145,6 @@ export function checkTaskOptions(options: TaskOptions): void {
   if (signal !== undefined && typeof signal?.addEventListener !== 'function')
     throw new TypeError('Cannot use that as "signal": give an AbortSignal');
   if (transfer !== undefined) checkTransfer(transfer);
-}
-
-function checkTransfer(transfer: readonly ArrayBuffer[]): void {
-  if (!Array.isArray(transfer) || !transfer.every(buffer => buffer instanceof ArrayBuffer))
-    throw new TypeError(
-      'Cannot transfer that: give an array of ArrayBuffers (of a typed array: its "buffer")',
-    );
 }
 
 /** A whole number from 1 on, if it is given at all. @throws {RangeError} */

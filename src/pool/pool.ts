@@ -26,7 +26,8 @@ import {
 } from './options.js';
 import { Preparation } from './preparation.js';
 import type { Caller } from './task.js';
-import { detach, Tasks } from './tasks.js';
+import { Tasks } from './tasks.js';
+import { detach } from './transfer.js';
 
 /** Tasks that are on the board at a time; more wait in this process. */
 const SLOTS = 2048;

@@ -1,13 +1,13 @@
 import { decode, decodeAsync, needsModules } from '../codec/decode.js';
 import { decodeThrown, decodeThrownAsync, joinStacks } from '../codec/errors.js';
-import { CancelledError, OutOfMemoryError, SerializationError, TimeoutError } from '../errors/errors.js';
+import { CancelledError, OutOfMemoryError, TimeoutError } from '../errors/errors.js';
 import { free } from '../memory/allocator.js';
 import { unwatchAbort, watchAbort } from '../wait/abort.js';
 import { Completion } from '../wait/completion.js';
 import { hold, unhold } from '../wait/doorbell.js';
 import { AsyncResult } from './async-result.js';
 import { Backlog } from './backlog.js';
-import { type Board, CANCELLED, PARTLY, ROOM, TELL, THREW, TIMED_OUT } from './board.js';
+import { type Board, CANCELLED, PARTLY, ROOM, TELL, THREW, TIMED_OUT, UNLOAD } from './board.js';
 import { decodePartly, decodePartlyAsync, Partly } from './chunk.js';
 import { death, type WorkerEnding } from './death.js';
 import { type TaskEvent, taskEnd, taskStart } from './diagnostics.js';
@@ -17,6 +17,7 @@ import { checkTaskOptions, type TaskOptions, type Worker } from './options.js';
 import { packArgs, packed } from './parcel.js';
 import type { Pool } from './pool.js';
 import { type Caller, type CallOff, Task } from './task.js';
+import { detach } from './transfer.js';
 
 /** What tasks need of the workers. */
 export interface Hands {
@@ -50,6 +51,8 @@ export interface Manner {
 
 /** How many tasks are on the board ahead of the workers at least, where some are more urgent than others: those can be overtaken. */
 const LEAST_AHEAD = 64;
+/** The block of arguments that take so many bytes is freed as soon as a worker has its copy of them, unless the task may be run again. */
+const MANY_BYTES = 2 ** 23;
 /** How long a task that wants to be told of it may go on after it has been called off, ms. */
 const GRACE = 300;
 
@@ -76,6 +79,8 @@ export class Tasks {
   readonly #mail = new Map<number, Task[]>();
   /** Those that somebody wants to be told of once they run. */
   readonly #unseen = new Set<Task>();
+  /** Those whose arguments are freed as soon as a worker has read them. */
+  readonly #laden = new Set<Task>();
   /** What subscribers have been told of. */
   readonly #told = new Map<Task, TaskEvent>();
   readonly #durations = new Durations();
@@ -165,7 +170,8 @@ export class Tasks {
       packArgs(args, room);
       const { tickets, handle, length } = packed;
       if (options || this.#refusal) this.#confirm(options);
-      const told = options?.timeout !== undefined || taskStart.hasSubscribers ? flags | TELL : flags;
+      let told = options?.timeout !== undefined || taskStart.hasSubscribers ? flags | TELL : flags;
+      if (handle !== 0 && -length >= MANY_BYTES && !options?.retries) told |= UNLOAD;
       task = new Task(++this.#count, definition, told, options, seat, caller, result, tickets, this.#callOff);
       if (handle !== 0) task.args = handle;
       else if (slot < 0) task.args = room.slice(0, length);
@@ -268,6 +274,7 @@ export class Tasks {
     task.slot = slot;
     this.#slotted[slot] = task;
     if ((flags & TELL) !== 0) this.#unseen.add(task);
+    if ((flags & UNLOAD) !== 0) this.#laden.add(task);
   }
 
   #offer(task: Task): void {
@@ -398,6 +405,7 @@ export class Tasks {
 
   /** Takes note of those that run. */
   look(): void {
+    for (const task of this.#laden) if (this.#board.unload(task.slot)) this.#laden.delete(task);
     for (const task of this.#unseen) {
       const seat = this.#board.takenBy(task.slot);
       if (seat >= 0) this.#see(task, seat);
@@ -473,6 +481,7 @@ export class Tasks {
     if (slot < 0) return;
     this.#slotted[slot] = undefined;
     this.#unseen.delete(task);
+    this.#laden.delete(task);
     this.#board.clear(slot);
     task.slot = -1;
     this.#giveBack(slot, task);
@@ -646,6 +655,7 @@ export class Tasks {
   #forsake(task: Task): void {
     this.#slotted[task.slot] = undefined;
     this.#unseen.delete(task);
+    this.#laden.delete(task);
     task.slot = -1;
   }
 
@@ -707,19 +717,6 @@ function takeScratch(): Uint8Array {
   const taken = scratch ?? new Uint8Array(ROOM);
   scratch = undefined;
   return taken;
-}
-
-/** Takes buffers from who gave them. @throws {SerializationError} One of them cannot be moved. */
-export function detach(buffers: readonly ArrayBuffer[]): void {
-  if (buffers.length === 0) return;
-  try {
-    structuredClone(undefined, { transfer: buffers as ArrayBuffer[] });
-  } catch (cause) {
-    throw new SerializationError(
-      'Cannot transfer these buffers as one of them was given away already, is there twice, or belongs to shared memory: leave it out',
-      { path: 'transfer', cause },
-    );
-  }
 }
 
 /** A worker that found no memory even for its error leaves none. */

@@ -11,7 +11,7 @@ import { type PortableTarget, resolveTarget } from '../process/target.js';
 import { fail } from '../process/work.js';
 import { hold, onRing, ring, unhold } from '../wait/doorbell.js';
 import { onFork } from '../wait/forks.js';
-import { Board, CHUNK, PARTLY, PHASE, RETURNED, SPREAD, TELL, THREW, TIMED_OUT } from './board.js';
+import { Board, CHUNK, PARTLY, PHASE, RETURNED, SPREAD, TELL, THREW, TIMED_OUT, UNLOAD } from './board.js';
 import type { Kind } from './carriers.js';
 import { Chunk, isThenable, type PartlyMessage } from './chunk.js';
 import { MemoryLimit } from './memory.js';
@@ -266,6 +266,7 @@ class Worker {
     let value: unknown;
     try {
       const args = board.args(slot, decode) as unknown[];
+      if ((board.flags(slot) & UNLOAD) !== 0) this.#unload(slot);
       if ((board.flags(slot) & CHUNK) !== 0) return this.#runChunk(slot, fn, args, start);
       value = fn(...args);
       if (isThenable(value)) return this.#await(slot, value, start);
@@ -282,11 +283,17 @@ class Worker {
     try {
       const fn = await this.#function(slot);
       const args = (await this.#board.args(slot, decodeAsync)).value as unknown[];
+      if ((this.#board.flags(slot) & UNLOAD) !== 0) this.#unload(slot);
       if ((this.#board.flags(slot) & CHUNK) !== 0) await this.#runChunk(slot, fn, args, start);
       else await this.#await(slot, fn(...args), start);
     } catch (error) {
       this.#finish(slot, THREW, error, start);
     }
+  }
+
+  #unload(slot: number): void {
+    this.#board.setRead(slot);
+    this.#tell();
   }
 
   async #await(slot: number, value: unknown, start: number): Promise<void> {
