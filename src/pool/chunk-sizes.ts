@@ -2,6 +2,8 @@
 const WORK = 5;
 /** A chunk has at most so many times as many items as the largest that is over: a first call is no measure, as it compiles. */
 const GROWTH = 16;
+/** The first chunks are this part of a worker's share: so little that it does not matter how long they take. */
+const BEGINNING = 1 / 512;
 /** Bytes of arguments that a chunk has at most. */
 const MOST_BYTES = 4 * 2 ** 20;
 /** Chunks a worker that are under way: one that runs, and one that it goes on with at once. */
@@ -29,6 +31,8 @@ export class ChunkSizes {
   #timed = 0;
   #bytes = 0;
   #weighed = 0;
+  /** Items of the first chunks; 0: there is none yet. */
+  #least = 0;
   /** Items of the largest chunk that is over. */
   #largest = 0;
 
@@ -39,12 +43,14 @@ export class ChunkSizes {
   /** How many items the next chunk has, when `remaining` are left, if that is known. */
   next(remaining: number | undefined, workers: number): number {
     if (this.#fixed !== undefined) return this.#fixed;
-    const byTime = WORK / this.#msAnItem;
+    if (this.#least === 0) this.#least = Math.max(1, ((remaining ?? 0) / workers) * BEGINNING);
+    const byGrowth = Math.max(this.#least, this.#largest * GROWTH);
+    const byTime = this.#timed === 0 ? Number.POSITIVE_INFINITY : WORK / this.#msAnItem;
     const byBytes = this.#bytes > 0 ? (MOST_BYTES * this.#weighed) / this.#bytes : Number.POSITIVE_INFINITY;
     const share = remaining === undefined ? Number.POSITIVE_INFINITY : remaining / (2 * workers);
     // Towards the end, chunks need not be so small that giving them is what takes time.
     const fair = Math.max(share, byTime / GROWTH);
-    return Math.max(1, Math.floor(Math.min(byTime, byBytes, fair, this.#largest * GROWTH)));
+    return Math.max(1, Math.floor(Math.min(byTime, byBytes, fair, byGrowth)));
   }
 
   /** How many chunks may be under way. */
@@ -55,7 +61,7 @@ export class ChunkSizes {
   }
 
   get #msAnItem(): number {
-    return this.#timed === 0 ? Number.POSITIVE_INFINITY : Math.max(this.#time / this.#timed, 1e-6);
+    return Math.max(this.#time / this.#timed, 1e-6);
   }
 
   /** A chunk has been given. */

@@ -41,6 +41,8 @@ export class Batch {
   errors: ReadonlyMap<number, unknown> | undefined;
 
   constructor(
+    /** Ascending from 0 in the order in which they were given. */
+    readonly number: number,
     /** The number of its first item in the map. */
     readonly start: number,
     readonly length: number,
@@ -70,6 +72,7 @@ export class Feed implements Entrant, Abortable {
   readonly staysOpen: boolean;
   /** Given and not settled. */
   readonly underWay = new Set<Batch>();
+  #batches = 0;
   /** Items given so far. */
   given = 0;
   /** Why it ended before its time: what the input threw, or the pool's end. */
@@ -210,7 +213,7 @@ export class Feed implements Entrant, Abortable {
       this.#giveOtherwise(items, refusal);
       return;
     }
-    const batch = new Batch(this.given, items.length, Math.abs(packed.length), result);
+    const batch = new Batch(this.#batches++, this.given, items.length, Math.abs(packed.length), result);
     this.given += items.length;
     this.underWay.add(batch);
     this.#owner.given(batch);

@@ -53,10 +53,8 @@ class WholeMap implements FeedOwner {
   readonly #sizes: ChunkSizes;
   readonly #signal: AbortSignal | undefined;
   #first: Batch | undefined;
-  /** Results of the first items, as far as they are there without a gap. */
-  #values: unknown[] = [];
-  /** Batches that are over and come after a gap, by the number of their first item. */
-  readonly #later = new Map<number, Batch>();
+  /** Results, by batch. */
+  readonly #values: unknown[][] = [];
   /** The first error in the order of items. */
   #failure: { readonly item: number; readonly error: unknown } | undefined;
   /** Why it was called off. */
@@ -88,27 +86,14 @@ class WholeMap implements FeedOwner {
     const { duration } = batch.result;
     if (duration !== undefined) this.#sizes.over(batch.length, duration);
     if (batch.errors) this.#fail(batch, batch.errors);
-    if (this.#failure) return;
-    this.#later.set(batch.start, batch);
-    for (;;) {
-      const next = this.#later.get(this.#values.length);
-      if (!next) return;
-      this.#later.delete(next.start);
-      this.#append(next.values as unknown[]);
-    }
-  }
-
-  #append(values: unknown[]): void {
-    if (this.#values.length === 0) this.#values = values;
-    else for (const value of values) this.#values.push(value);
+    if (!this.#failure) this.#values[batch.number] = batch.values as unknown[];
   }
 
   #fail({ start }: Batch, errors: ReadonlyMap<number, unknown>): void {
     for (const [index, error] of errors)
       if (!this.#failure || start + index < this.#failure.item)
         this.#failure = { item: start + index, error };
-    this.#values = [];
-    this.#later.clear();
+    this.#values.length = 0;
   }
 
   over(): void {
@@ -116,7 +101,7 @@ class WholeMap implements FeedOwner {
     if (this.#stopped) this.result.fail(this.#stopped.reason);
     else if (failure && this.#signal?.aborted) this.result.fail(this.#signal.reason);
     else if (failure) this.result.fail(failure.error);
-    else this.result.give(this.#values);
+    else this.result.give(join(this.#values));
   }
 
   // ── called off, as the source of its result ──
@@ -137,4 +122,17 @@ class WholeMap implements FeedOwner {
     this.#feed.stop(callOff).catch(() => {}); // of two errors, the reason is the one that counts
     return true;
   }
+}
+
+/** How many arrays concat() may be given: more arguments than that do not fit on the stack some day. */
+const MOST_ARGUMENTS = 4096;
+
+/** All that is in them: at once, as far as that goes, which takes a fifth of the time. */
+function join(arrays: unknown[][]): unknown[] {
+  const [first = []] = arrays;
+  if (arrays.length <= 1) return first;
+  if (arrays.length <= MOST_ARGUMENTS) return first.concat(...arrays.slice(1));
+  const all: unknown[] = [];
+  for (const array of arrays) for (const value of array) all.push(value);
+  return all;
 }

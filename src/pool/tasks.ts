@@ -53,6 +53,8 @@ export interface Manner {
 const LEAST_AHEAD = 64;
 /** The block of arguments that take so many bytes is freed as soon as a worker has its copy of them, unless the task may be run again. */
 const MANY_BYTES = 2 ** 23;
+/** Tasks with more arguments than this, bytes, are announced at once: until the next has been written, a worker may have done much. */
+const LARGE = 16_384;
 /** How long a task that wants to be told of it may go on after it has been called off, ms. */
 const GRACE = 300;
 
@@ -157,6 +159,7 @@ export class Tasks {
     const before = this.#count;
     let task: Task;
     let slot = -1;
+    let size = 0;
     try {
       if (options) {
         checkTaskOptions(options);
@@ -169,9 +172,10 @@ export class Tasks {
       const room = slot < 0 ? takeScratch() : this.#board.argsRoom(slot);
       packArgs(args, room);
       const { tickets, handle, length } = packed;
+      size = Math.abs(length);
       if (options || this.#refusal) this.#confirm(options);
       let told = options?.timeout !== undefined || taskStart.hasSubscribers ? flags | TELL : flags;
-      if (handle !== 0 && -length >= MANY_BYTES && !options?.retries) told |= UNLOAD;
+      if (handle !== 0 && size >= MANY_BYTES && !options?.retries) told |= UNLOAD;
       task = new Task(++this.#count, definition, told, options, seat, caller, result, tickets, this.#callOff);
       if (handle !== 0) task.args = handle;
       else if (slot < 0) task.args = room.slice(0, length);
@@ -190,6 +194,7 @@ export class Tasks {
     if (task.signal) watchAbort(task.signal, task);
     if (this.#outstanding >= this.#maxPending && seat < 0) this.#held.add(task);
     else this.#accept(task, slot);
+    if (size > LARGE) this.#announce();
     return result;
   }
 
