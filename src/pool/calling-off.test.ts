@@ -232,32 +232,33 @@ for (const { carrier, options } of QUICK_CARRIERS) {
       assert.equal((await Promise.all(whole)).length, 1_000);
       const file = path.join(tmpdir(), 'one-of-many');
       const reason = { why: 'enough' };
-      const running = [pool.run(heed, [`${file}-1`], { signal }), pool.run(heed, [`${file}-2`], { signal })];
+      const busy = pool.run(until, [`${file}-go`, 'whole']);
+      const off = new AbortController();
+      const heeds = pool.run(heed, [file], { signal: off.signal });
+      await at(file);
+      await waitUntil(() => pool.stats.busy === 2, 'both to run', 20_000);
       const waiting = Array.from({ length: 3_000 }, (_, i) =>
         pool.run(later, [i], { signal, priority: i % 3 }),
       );
-      const kept = pool.run(later, ['kept']);
-      await at(`${file}-1`);
-      await at(`${file}-2`);
+      const kept = pool.run(later, ['kept'], { priority: 1 });
+      const failures = Promise.all([...waiting, heeds].map(rejection));
       controller.abort(reason);
-      for (const error of await Promise.all([...running, ...waiting].map(rejection)))
-        assert.equal(error, reason);
+      off.abort(reason); // later: its worker would have begun one of the others before that was told
+      for (const error of await failures) assert.equal(error, reason);
       for (const give of [
         () => pool.run(later, [1], { signal }),
         () => pool.map(later, [1], { signal }),
         () => pool.applyAsync(later, [1], { signal }),
       ])
         assert.equal(await rejection(give()), reason);
-      assert.equal(await kept, 'kept');
-      assert.ok(
-        pool.stats.restarts <= 2,
-        'a worker that has heeded may have begun one more before all were told',
-      );
+      writeFileSync(`${file}-go`, '');
+      assert.deepEqual(await Promise.all([kept, busy]), ['kept', 'whole']);
+      assert.equal(pool.stats.restarts, 0);
       await new Promise(resolve => setImmediate(resolve));
       process.off('warning', warned);
       assert.deepEqual(warnings, []);
-      rmSync(`${file}-1`);
-      rmSync(`${file}-2`);
+      rmSync(file);
+      rmSync(`${file}-go`);
     });
 
     test('runs again "retries" times when its worker dies, and for nothing else', LIMIT, async () => {

@@ -10,7 +10,7 @@ import type { Thread } from '../process/thread.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { waitUntil } from '../testing/processes.js';
-import { CARRIERS, warmUp } from './fixtures/carriers.js';
+import { CARRIERS, IS_THOROUGH, QUICK_CARRIERS, warmUp } from './fixtures/carriers.js';
 import { double, later, who } from './fixtures/tasks.js';
 import { Pool } from './pool.js';
 
@@ -25,7 +25,6 @@ const LIMIT = { timeout: 60_000 };
 const MODULE = pathToFileURL(path.resolve(__dirname, '../../src/pool/fixtures/ends-on-import.mjs')).href;
 
 /** Where a worker takes long to start, not every place is tried, as long as nobody asks for it. */
-const IS_THOROUGH = process.env.MANYHANDS_KILLS !== undefined;
 const MAIN_PLACES = 5;
 
 type Act = 'exit' | 'kill' | 'throw';
@@ -317,6 +316,29 @@ for (const { carrier, options } of CARRIERS) {
         assert.ok(pool.workers.every(worker => worker.isAlive()));
       });
 
+    test('a worker that dies while the commons are full is replaced when they are not', LIMIT, async () => {
+      await using pool = new Pool(2, options);
+      await pool.ready();
+      const limit = getLimit();
+      const exit = () => process.exit(3);
+      await assert.rejects(pool.run(exit), WorkerDiedError);
+      await pool.ready();
+      setLimit(0);
+      try {
+        await assert.rejects(pool.run(exit), WorkerDiedError);
+        assert.equal(await pool.run(double, [2]), 4, 'the other goes on');
+      } finally {
+        setLimit(limit);
+      }
+      await waitUntil(() => pool.workers.length === 2, 'the successor', 20_000);
+      assert.deepEqual(await pool.map(double, [1, 2, 3]), [2, 4, 6]);
+      assert.equal((await pool.broadcast(who)).length, 2);
+    });
+  });
+}
+
+for (const { carrier, options } of QUICK_CARRIERS) {
+  describe(`a task in a pool of ${carrier}`, () => {
     test('settles when something throws in the caller that the task brings along', LIMIT, async () => {
       await using pool = new Pool(2, options);
       for (const [place, run] of Object.entries(PLACES_HERE)) {
@@ -489,25 +511,6 @@ for (const { carrier, options } of CARRIERS) {
       }
       assert.equal(await pool.run(take, [make(4_000_000)]), 4_000_000);
       assert.equal(pool.stats.restarts, 0);
-    });
-
-    test('a worker that dies while the commons are full is replaced when they are not', LIMIT, async () => {
-      await using pool = new Pool(2, options);
-      await pool.ready();
-      const limit = getLimit();
-      const exit = () => process.exit(3);
-      await assert.rejects(pool.run(exit), WorkerDiedError);
-      await pool.ready();
-      setLimit(0);
-      try {
-        await assert.rejects(pool.run(exit), WorkerDiedError);
-        assert.equal(await pool.run(double, [2]), 4, 'the other goes on');
-      } finally {
-        setLimit(limit);
-      }
-      await waitUntil(() => pool.workers.length === 2, 'the successor', 20_000);
-      assert.deepEqual(await pool.map(double, [1, 2, 3]), [2, 4, 6]);
-      assert.equal((await pool.broadcast(who)).length, 2);
     });
 
     test('what a getter among its arguments does meanwhile harms neither', LIMIT, async () => {

@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { CancelledError, LifecycleError } from '../errors/errors.js';
 import { nextPath } from '../process/identity.js';
 import { Process } from '../process/process.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { alive, descendants, marked, waitUntil } from '../testing/processes.js';
+import { alive, descendants, waitUntil } from '../testing/processes.js';
 import { CARRIERS, forever, spin, warmUp } from './fixtures/carriers.js';
+import { Program } from './fixtures/programs.js';
 import { double, later } from './fixtures/tasks.js';
 import { Pool } from './pool.js';
 
@@ -19,73 +17,6 @@ leavesNoBlocks();
 
 const LIMIT = { timeout: 30_000 };
 const PROGRAM = path.resolve(__dirname, '../../src/pool/fixtures/program.cjs');
-const MARK = 'MANYHANDS_TEST_PROGRAM';
-let programs = 0;
-
-/** A program of its own group, all of whose processes carry its mark. */
-class Program {
-  readonly #mark = `${process.pid}-${++programs}.`;
-  readonly #child: ChildProcess;
-  readonly output: Promise<string>;
-  readonly errors: Promise<string>;
-
-  constructor(options: object, action: string) {
-    const library = path.resolve(__dirname, 'pool.js');
-    this.#child = spawn(process.execPath, [PROGRAM, library, JSON.stringify(options), action], {
-      env: { ...process.env, [MARK]: this.#mark },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    });
-    const { stdout, stderr } = this.#child as {
-      stdout: NodeJS.ReadableStream;
-      stderr: NodeJS.ReadableStream;
-    };
-    this.output = text(stdout);
-    this.errors = text(stderr);
-    this.up = new Promise(resolve => {
-      let seen = '';
-      stdout.on('data', data => {
-        seen += data;
-        if (/^up /m.test(seen)) resolve();
-      });
-      stdout.on('end', resolve);
-    });
-    this.#ended = once(this.#child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
-  }
-
-  readonly up: Promise<void>;
-  readonly #ended: Promise<[number | null, NodeJS.Signals | null]>;
-
-  get ended(): Promise<[number | null, NodeJS.Signals | null]> {
-    return this.#ended;
-  }
-
-  /** All of its processes that run. */
-  get family(): number[] {
-    return marked(MARK, this.#mark)
-      .map(({ pid }) => pid)
-      .filter(alive);
-  }
-
-  signal(signal: NodeJS.Signals): void {
-    process.kill(this.#child.pid as number, signal);
-  }
-
-  signalGroup(signal: NodeJS.Signals): void {
-    process.kill(-(this.#child.pid as number), signal);
-  }
-
-  /** Resolves when all are gone; how long that took, ms. */
-  async gone(): Promise<number> {
-    const start = performance.now();
-    await waitUntil(
-      () => this.family.length === 0,
-      () => `${this.family.length} processes to end`,
-      10_000,
-    );
-    return performance.now() - start;
-  }
-}
 
 for (const { carrier, options } of CARRIERS) {
   describe(`a pool of ${carrier}`, () => {
@@ -223,7 +154,7 @@ for (const { carrier, options } of CARRIERS) {
       'a pool that was never closed neither keeps its program from ending nor leaves a worker',
       LIMIT,
       async () => {
-        const program = new Program(options, 'forget');
+        const program = new Program(PROGRAM, options, 'forget');
         assert.deepEqual(await program.ended, [0, null]);
         await program.gone();
         assert.equal(await program.output, 'up 42\n');
@@ -232,11 +163,11 @@ for (const { carrier, options } of CARRIERS) {
     );
 
     test('process.exit() and uncaught errors of its program leave no worker', LIMIT, async () => {
-      const exits = new Program(options, 'exit');
+      const exits = new Program(PROGRAM, options, 'exit');
       assert.deepEqual(await exits.ended, [3, null]);
       await exits.gone();
       assert.equal(await exits.errors, '');
-      const throws = new Program(options, 'throw');
+      const throws = new Program(PROGRAM, options, 'throw');
       assert.deepEqual(await throws.ended, [1, null]);
       await throws.gone();
       assert.match(await throws.errors, /RangeError: thrown outside/);
@@ -246,7 +177,7 @@ for (const { carrier, options } of CARRIERS) {
       const times: number[] = [];
       // A busy machine may need longer now and then.
       for (let attempt = 0; attempt < 4 && !(Math.min(...times) < 100); attempt++) {
-        const program = new Program(options, 'stay');
+        const program = new Program(PROGRAM, options, 'stay');
         await program.up;
         assert.ok(program.family.length >= 1);
         program.signal('SIGKILL');
@@ -257,7 +188,7 @@ for (const { carrier, options } of CARRIERS) {
     });
 
     test('Ctrl-C ends its program and all workers', LIMIT, async () => {
-      const program = new Program(options, 'stay');
+      const program = new Program(PROGRAM, options, 'stay');
       await program.up;
       program.signalGroup('SIGINT');
       assert.deepEqual(await program.ended, [null, 'SIGINT']);
@@ -267,7 +198,7 @@ for (const { carrier, options } of CARRIERS) {
 
     test('pools inside its workers end with its program, however that ends', LIMIT, async () => {
       for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {
-        const program = new Program(options, 'nest');
+        const program = new Program(PROGRAM, options, 'nest');
         await program.up;
         if (options.kind !== 'thread') assert.ok(program.family.length >= 5, `${program.family.length}`);
         program.signal(signal);
