@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { OutOfMemoryError, RemoteError, SerializationError, WorkerDiedError } from '../errors/errors.js';
@@ -558,3 +561,31 @@ for (const { carrier, options } of QUICK_CARRIERS) {
     });
   });
 }
+
+test('a task that fills the heap takes its worker with it, and nothing else', LIMIT, async () => {
+  const program = spawn(
+    process.execPath,
+    [
+      '--max-old-space-size=48',
+      path.resolve(__dirname, '../../src/pool/fixtures/heap.cjs'),
+      path.join(__dirname, 'pool.js'),
+      ...QUICK_CARRIERS.map(({ options }) => JSON.stringify(options)),
+    ],
+    { stdio: ['ignore', 'pipe', 'ignore'] }, // Node tells at length
+  );
+  const [output] = await Promise.all([text(program.stdout), once(program, 'exit')]);
+  assert.equal(program.exitCode, 0);
+  const reports = output.trim().split('\n');
+  assert.equal(reports.length, QUICK_CARRIERS.length);
+  for (const report of reports) {
+    const { name, message, exitCode, signalCode, cause, values } = JSON.parse(report);
+    assert.equal(name, 'WorkerDiedError');
+    assert.match(message, /^Cannot finish fill as PoolWorker-\d+ /);
+    assert.ok(signalCode === 'SIGABRT' || exitCode === 1, report);
+    assert.match(cause, /heap/);
+    assert.deepEqual(
+      values,
+      values.map((_: number, i: number) => i),
+    );
+  }
+});

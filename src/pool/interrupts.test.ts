@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterEach, describe, test } from 'node:test';
 import { leavesNothing } from '../testing/leaks.js';
 import { CARRIERS, IS_THOROUGH } from './fixtures/carriers.js';
-import { Program } from './fixtures/programs.js';
+import { Program } from './testing/programs.js';
 
 /*
  * Ctrl-C goes to a program and to all of its workers that are processes, as they are of its group. They end by it, unless they have

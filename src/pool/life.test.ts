@@ -8,9 +8,9 @@ import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { alive, descendants, waitUntil } from '../testing/processes.js';
 import { CARRIERS, forever, spin, warmUp } from './fixtures/carriers.js';
-import { Program } from './fixtures/programs.js';
 import { double, later } from './fixtures/tasks.js';
 import { Pool } from './pool.js';
+import { Program } from './testing/programs.js';
 
 leavesNothing({ warm: warmUp });
 leavesNoBlocks();
