@@ -98,7 +98,7 @@ function isOfNode(maker: AnyFunction): boolean {
     const description = describeFunction(maker);
     return description.kind === 'reference'
       ? description.module === 'globalThis' || description.module.startsWith('node:')
-      : description.url.startsWith('node:');
+      : description.shell.url.startsWith('node:');
   } catch (error) {
     // Classes inside Node that no module exports. What else is wrong with a class is told when it is written.
     return error instanceof SerializationError && error.message.includes('native code');

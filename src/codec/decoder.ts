@@ -1,8 +1,9 @@
 import { SerializationError } from '../errors/errors.js';
 import { type Builtin, builtins, builtinTagged } from './builtins.js';
-import type { SourceShell } from './functions/description.js';
+import type { CapturedName } from './functions/description.js';
 import { loadedModule } from './functions/modules.js';
 import { rebuildFunction } from './functions/rebuild.js';
+import { shellOf } from './functions/shells.js';
 import { handleNamed } from './handles.js';
 import { intrinsicNamed } from './intrinsics.js';
 import { knownClass, rememberClass } from './known-classes.js';
@@ -319,34 +320,28 @@ export class Decoder extends Reader {
   }
 
   source(): AnyFunction {
-    const fields: Record<string, unknown> = { kind: 'source' };
-    this.fields(fields);
-    const shell = fields as unknown as Omit<SourceShell, 'captures'>;
-    const captures: SourceShell['captures'][number][] = [];
-    for (let left = this.count(2); left > 0; left--) {
-      const name = this.string();
-      if (this.byte() === 0) captures.push({ name });
-      else captures.push({ name, module: this.#moduleName(), export: this.string() });
-    }
+    const text = this.string();
+    const shell = shellOf(text);
+    const { captures } = shell;
     const plainClass = shell.form === 'class' && captures.length === 0;
-    const known = plainClass ? knownClass(shell) : undefined;
+    const known = plainClass ? knownClass(text) : undefined;
     if (known) {
       this.#functions.push(known);
       this.fields({});
       this.fields({});
       return known;
     }
-    const rebuilt = rebuildFunction({ ...shell, captures });
+    const rebuilt = rebuildFunction(shell);
     const fn = rebuilt.fn as AnyFunction;
     this.#functions.push(fn);
     rebuilt.fill(captures.map(each => this.#captured(each)));
     this.fields(fn);
-    if (plainClass && Object.keys(fn).length === 0) rememberClass(shell, fn);
+    if (plainClass && Object.keys(fn).length === 0) rememberClass(text, fn);
     this.fields((fn as { prototype?: object }).prototype ?? fn);
     return fn;
   }
 
-  #captured({ module, export: name }: SourceShell['captures'][number]): unknown {
+  #captured({ module, export: name }: CapturedName): unknown {
     if (module === undefined) return this.read();
     const namespace = this.#load(module);
     return name === '*' ? namespace : (namespace as Record<string, unknown>)[name ?? ''];

@@ -4,6 +4,7 @@ import { type Builtin, builtinOf, isErrorPrototype, isIndex, ourPrototype, remot
 import { isImportable, kindOf, nameOf, nativeFailure, refuseNative } from './classes.js';
 import { describeFunction } from './functions/describe.js';
 import type { Reference, Source } from './functions/description.js';
+import { textOf } from './functions/shells.js';
 import { handleBelow, handleOf } from './handles.js';
 import { intrinsicName } from './intrinsics.js';
 import { rememberClass } from './known-classes.js';
@@ -380,26 +381,17 @@ export class Encoder extends Writer {
 
   #import({ module, path }: Reference): void {
     this.byte(TAG.imported);
-    this.#module(module);
+    this.varint(this.#module(module));
     this.varint(path.length);
     for (const name of path) this.string(name);
   }
 
   #source(fn: AnyFunction, description: Source): void {
-    const { kind: _, captures, ...shell } = description;
+    const { shell, captures } = description;
+    const text = textOf(shell);
     this.byte(TAG.source);
-    this.fields(shell, keysOf(shell));
-    this.varint(captures.length);
-    for (const each of captures) {
-      this.string(each.name);
-      if ('module' in each) {
-        this.byte(1);
-        this.#module(each.module);
-        this.string(each.export);
-      } else {
-        this.byte(0);
-      }
-    }
+    this.string(text);
+    for (const each of captures) if ('module' in each) this.#module(each.module);
     for (const each of captures) {
       if ('module' in each) continue;
       try {
@@ -409,11 +401,11 @@ export class Encoder extends Writer {
       }
     }
     const statics = keysOf(fn);
-    if (shell.form === 'class' && captures.length === 0 && statics.length === 0) rememberClass(shell, fn);
+    if (shell.form === 'class' && captures.length === 0 && statics.length === 0) rememberClass(text, fn);
     this.fields(fn, statics);
     // Methods put on the prototype of an old-style constructor are not in its source.
     const { prototype } = fn as { prototype?: object };
-    const methods = description.form !== 'class' && prototype ? keysOf(prototype) : [];
+    const methods = shell.form !== 'class' && prototype ? keysOf(prototype) : [];
     try {
       this.fields(prototype ?? fn, methods);
     } catch (error) {
@@ -421,12 +413,12 @@ export class Encoder extends Writer {
     }
   }
 
-  #module(module: string): void {
+  /** Has the module loaded before the message is read. Its number there. */
+  #module(module: string): number {
     this.#modules ??= [];
     this.#flags |= FLAG.modules;
-    let number = this.#modules.indexOf(module);
-    if (number < 0) number = this.#modules.push(module) - 1;
-    this.varint(number);
+    const number = this.#modules.indexOf(module);
+    return number < 0 ? this.#modules.push(module) - 1 : number;
   }
 
   /** An object whose prototype is neither Object's nor Array's nor a built-in's: never an array or plain object. */

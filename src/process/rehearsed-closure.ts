@@ -6,7 +6,6 @@ import { rebuildFunction } from '../codec/functions/rebuild.js';
 export const TIMES = 8;
 
 const SHELL: SourceShell = {
-  kind: 'source',
   source: 'async (a, b) => [a, b, captured]',
   form: 'expression',
   url: pathToFileURL(__filename).href,
@@ -19,7 +18,8 @@ const SHELL: SourceShell = {
 
 /** What is run to no purpose ahead of need: a function with a captured variable, as it comes out of a message. */
 export function rehearsedClosure(): (a: number, b: string) => Promise<unknown[]> {
-  const { fn, fill } = rebuildFunction(SHELL);
+  // A shell of its own: the source is compiled each time.
+  const { fn, fill } = rebuildFunction({ ...SHELL });
   fill([{ a: [1, 'b', 0.5] }]);
   return fn as (a: number, b: string) => Promise<unknown[]>;
 }

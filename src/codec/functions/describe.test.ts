@@ -144,8 +144,8 @@ describe('anything else crosses as its source', () => {
     setEntry(fixture('entry.mjs'));
     const { default: anonymous } = (await import(fixture('entry.mjs'))) as { default: AnyFunction };
     const description = describeFunction(anonymous) as Source;
-    assert.equal(description.form, 'expression');
-    assert.equal(description.name, 'default');
+    assert.equal(description.shell.form, 'expression');
+    assert.equal(description.shell.name, 'default');
   });
 
   test('captured values are those of the moment', () => {

@@ -2,36 +2,29 @@ import Module from 'node:module';
 import { isProxy } from 'node:util/types';
 import { SerializationError } from '../../errors/errors';
 import { definitions, importers, importMetas } from './definitions';
-import type { AnyFunction, Capture, FunctionDescription, Reference, Source } from './description';
-import type { FreeVariables } from './free-variables';
+import type {
+  AnyFunction,
+  Capture,
+  FunctionDescription,
+  Reference,
+  Source,
+  SourceShell,
+} from './description';
 import { type Inspection, inspect, type ScopeLevel, type Script } from './inspect';
 import { layOut, type Position } from './layout';
-import type { ModuleSyntax } from './module-syntax';
+import type { ImportBinding, ModuleSyntax } from './module-syntax';
 import { commonJsFile, isEntry, moduleCache } from './modules';
+import { type Analysis, placed, remember } from './places';
 import { type ComputedMember, type Prepared, prepare } from './prepare';
-import { builtinReference, exportReference, moduleReference, startOf } from './references';
+import { builtinReference, exportReference, isExported, moduleReference, startOf } from './references';
 import { resolveImport } from './resolve';
 import { syntaxOf } from './scripts';
+import { fits, namesOf } from './shells';
 import { originalPositions } from './source-maps';
 
-/** What does not change about a function that crosses by value. */
-interface Analysis {
-  readonly kind: 'source';
-  readonly fixed: Omit<Source, 'captures' | 'requires' | 'meta' | 'importer'>;
-  readonly meta: string | undefined;
-  readonly importer: string | undefined;
-  readonly members: readonly ComputedMember[];
-  /** Free names, but for those that are globals. */
-  readonly names: readonly string[];
-  readonly references: FreeVariables['references'];
-  readonly isModule: boolean;
-  readonly scriptUrl: string;
-  readonly syntax: ModuleSyntax;
-  /** Where its text stands in `syntax.text`. */
-  readonly start: number;
-}
-
-const NATIVE = /\{\s*\[native code\]\s*\}$/;
+/** How the text of a function without any ends. */
+const NATIVE = '{ [native code] }';
+const NONE: readonly ScopeLevel[] = [];
 const analyses = new WeakMap<AnyFunction, Reference | Analysis>();
 
 /**
@@ -44,10 +37,18 @@ const analyses = new WeakMap<AnyFunction, Reference | Analysis>();
  */
 export function describeFunction(fn: AnyFunction): FunctionDescription {
   const definition = definitions.get(fn);
-  if (definition) return { ...definition.shell, captures: definition.captures() };
+  if (definition) {
+    const captures = definition.captures();
+    const { shell } = definition;
+    return {
+      kind: 'source',
+      shell: fits(shell, captures) ? shell : { ...shell, captures: namesOf(captures) },
+      captures,
+    };
+  }
   const known = analyses.get(fn);
   if (known?.kind === 'reference') return known;
-  if (known) return withCaptures(fn, known, known.names.length > 0 ? inspect(fn).scopes : []);
+  if (known) return withCaptures(fn, known, known.names.length > 0 ? inspect(fn).scopes : NONE);
   const { analysis, scopes } = analyze(fn);
   analyses.set(fn, analysis);
   return analysis.kind === 'reference' ? analysis : withCaptures(fn, analysis, scopes);
@@ -56,16 +57,30 @@ export function describeFunction(fn: AnyFunction): FunctionDescription {
 function analyze(fn: AnyFunction): { analysis: Reference | Analysis; scopes: readonly ScopeLevel[] } {
   if (isProxy(fn)) throw refuse(fn, 'it is a proxy', 'pass a plain function instead');
   const source = Function.prototype.toString.call(fn);
-  const reference = NATIVE.test(source) ? builtinReference(fn) : undefined;
-  if (reference) return { analysis: reference, scopes: [] };
+  const reference = source.endsWith(NATIVE) ? builtinReference(fn) : undefined;
+  if (reference) return { analysis: reference, scopes: NONE };
   const inspection = inspect(fn);
   if (inspection.bound) throw refuse(fn, 'it is bound', 'pass an arrow function instead');
   const { location, scopes } = inspection;
+  if (!location) return { analysis: analyzeSource(fn, inspection, source), scopes };
+  const known = placed(location);
+  if (known && isAnother(known, fn, inspection, source)) return { analysis: known, scopes };
   const analysis =
-    (location?.script.url.startsWith('node:')
+    (location.script.url.startsWith('node:')
       ? builtinReference(fn)
       : exportReference(fn, inspection, source)) ?? analyzeSource(fn, inspection, source);
+  if (analysis.kind === 'source' && analysis.isOfPlace) remember(location, analysis);
   return { analysis, scopes };
+}
+
+/** Whether what is known of another function of the place is true of this one. */
+function isAnother(known: Analysis, fn: AnyFunction, inspection: Inspection, source: string): boolean {
+  const { shell, free, imports, names } = known;
+  if (shell.source !== source || shell.name !== nameOf(fn)) return false;
+  // A direct eval may have added variables to a scope; those of scripts may have come since.
+  let held = 0;
+  for (const name of free) if (imports.has(name) || holder(inspection.scopes, name)) held++;
+  return held === names.length && !isExported(fn, inspection);
 }
 
 function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source: string): Analysis {
@@ -81,7 +96,8 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
   check(fn, prepared);
   const declared = prepared.form === 'expression' && start >= 0 ? syntax.declaredAt(start, end) : undefined;
   const free = declared === undefined ? prepared.free.names : [...prepared.free.names, declared];
-  const names = free.filter(name => holder(scopes, name) || (script.isModule && syntax.imports.has(name)));
+  const imports = importsAmong(free, script, syntax);
+  const names = free.filter(name => imports.has(name) || holder(scopes, name));
   const original = start >= 0 ? originalPositions(script, syntax) : undefined;
   const written = original?.(start, false);
   const layout =
@@ -103,8 +119,7 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
   const { line, column } = written ?? placeOf(script, syntax, start);
   return {
     kind: 'source',
-    fixed: {
-      kind: 'source',
+    shell: {
       source,
       form: declared === undefined ? prepared.form : 'declaration',
       ...(declared !== undefined && { declared }),
@@ -113,19 +128,36 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
       line,
       column,
       strict,
-      name: typeof fn.name === 'string' ? fn.name : '',
+      name: nameOf(fn),
       ...(late && { late }),
+      captures: [],
     },
     meta,
     importer,
     members,
+    free,
     names,
+    imports,
+    resolved: new Map(),
+    initialised: new Set(names.filter(name => start >= 0 && neverUndefined(syntax, name, start, end))),
     references: prepared.free.references,
-    isModule: script.isModule,
     scriptUrl: script.url,
-    syntax,
-    start,
+    // Its text was found where it stands, and tells the names of its members.
+    isOfPlace: start >= 0 && members.length === 0,
   };
+}
+
+function importsAmong(
+  free: readonly string[],
+  script: Script,
+  syntax: ModuleSyntax,
+): Map<string, ImportBinding> {
+  const imports = new Map<string, ImportBinding>();
+  for (const name of script.isModule ? free : []) {
+    const binding = syntax.imports.get(name);
+    if (binding) imports.set(name, binding);
+  }
+  return imports;
 }
 
 /** Where a script's text at `start` stands in the file it came from. */
@@ -180,7 +212,7 @@ function check(fn: AnyFunction, { free, usesSuper }: Prepared): void {
 /** Adds to an analysis the variables' values as they are now. */
 function withCaptures(fn: AnyFunction, analysis: Analysis, scopes: readonly ScopeLevel[]): Source {
   const captures: Capture[] = [];
-  const requires: string[] = [];
+  let requires: string[] | undefined;
   let { meta, importer } = analysis;
   for (const name of analysis.names) {
     const level = holder(scopes, name);
@@ -190,35 +222,63 @@ function withCaptures(fn: AnyFunction, analysis: Analysis, scopes: readonly Scop
       continue;
     }
     const value = read(fn, analysis, name, level);
-    if (isRequire(value)) requires.push(name);
-    else if (typeof value === 'object' && value !== null && importMetas.has(value)) meta = name;
+    if (isRequire(value)) {
+      requires ??= [];
+      requires.push(name);
+    } else if (typeof value === 'object' && value !== null && importMetas.has(value)) meta = name;
     else if (typeof value === 'function' && importers.has(value)) importer = name;
-    else if (value !== fn || name !== analysis.fixed.declared) {
+    else if (value !== fn || name !== analysis.shell.declared) {
       captures.push(capture(fn, analysis, name, value));
     }
   }
-  const heritage = analysis.fixed.late?.heritage;
+  const heritage = analysis.shell.late?.heritage;
   if (heritage !== undefined) captures.push({ name: heritage, value: baseOf(fn) });
   for (const member of analysis.members) captures.push({ name: member.variable, value: keyOf(fn, member) });
-  return {
-    ...analysis.fixed,
+  return { kind: 'source', shell: shellWith(analysis, captures, meta, importer, requires), captures };
+}
+
+/** The analysis's shell, brought up to date: variables may have come to hold other kinds of things. */
+function shellWith(
+  analysis: Analysis,
+  captures: readonly Capture[],
+  meta: string | undefined,
+  importer: string | undefined,
+  requires: readonly string[] | undefined,
+): SourceShell {
+  const last = analysis.shell;
+  const isSame =
+    last.meta === meta &&
+    last.importer === importer &&
+    (last.requires === requires || last.requires?.join() === requires?.join()) &&
+    fits(last, captures);
+  if (isSame) return last;
+  const { meta: _, importer: _2, requires: _3, ...rest } = last;
+  analysis.shell = {
+    ...rest,
     ...(meta && { meta }),
     ...(importer && { importer }),
-    ...(requires.length > 0 && { requires }),
-    captures,
+    ...(requires && { requires }),
+    captures: namesOf(captures),
   };
+  return analysis.shell;
 }
 
 function importCapture(
-  { isModule, syntax, scriptUrl }: Analysis,
+  { imports, resolved, scriptUrl }: Analysis,
   name: string,
   level: ScopeLevel | undefined,
 ): Capture | undefined {
-  const binding = isModule && (!level || level.type === 'Module') ? syntax.imports.get(name) : undefined;
+  const binding = imports.size > 0 && (!level || level.type === 'Module') ? imports.get(name) : undefined;
   if (!binding) return undefined;
-  const module = resolveImport(binding.specifier, scriptUrl);
-  // The entry module is never run again in a child: what others import from it crosses by value.
-  return isEntry(module) ? undefined : { name, module, export: binding.name };
+  // What the import means was settled when the module was linked.
+  let found = resolved.get(name);
+  if (found === undefined) {
+    const module = resolveImport(binding.specifier, scriptUrl);
+    // The entry module is never run again in a child: what others import from it crosses by value.
+    found = isEntry(module) ? null : { name, module, export: binding.name };
+    resolved.set(name, found);
+  }
+  return found ?? undefined;
 }
 
 function capture(fn: AnyFunction, analysis: Analysis, name: string, value: unknown): Capture {
@@ -239,14 +299,14 @@ function isOwnExports({ scriptUrl }: Analysis, value: unknown): value is Record<
 /** Compilers make `exports.limit` of an exported `limit`: of the whole object, only what is used so crosses. */
 function usedExports(
   fn: AnyFunction,
-  { references, fixed }: Analysis,
+  { references, shell }: Analysis,
   name: string,
   exports: Record<string, unknown>,
 ): Record<string, unknown> {
   const members = references.filter(reference => reference.name === name).map(({ member }) => member);
   if (members.some(member => member === undefined)) {
     const remedy = `use ${name}.member, or a variable of its own`;
-    throw refuse(fn, `it uses the whole of '${name}' of ${fixed.url}`, remedy, undefined, name);
+    throw refuse(fn, `it uses the whole of '${name}' of ${shell.url}`, remedy, undefined, name);
   }
   return Object.fromEntries(members.map(member => [member, exports[member as string]]));
 }
@@ -273,7 +333,7 @@ function read(fn: AnyFunction, analysis: Analysis, name: string, level: ScopeLev
   let isDead = false;
   try {
     value = (level?.variables as Record<string, unknown> | undefined)?.[name];
-    isDead = value === undefined && level?.type !== 'Global' && hasValueOnceAlive(analysis, name);
+    isDead = value === undefined && level?.type !== 'Global' && analysis.initialised.has(name);
   } catch {
     isDead = true; // Node 22 and later
   }
@@ -288,9 +348,8 @@ function read(fn: AnyFunction, analysis: Analysis, name: string, level: ScopeLev
 }
 
 /** On Node 20 a variable in its dead zone reads as undefined: told apart where its initialiser cannot give that. */
-function hasValueOnceAlive({ syntax, start, fixed }: Analysis, name: string): boolean {
-  if (start < 0) return false;
-  const node = syntax.initialiser(name, start, start + fixed.source.length);
+function neverUndefined(syntax: ModuleSyntax, name: string, start: number, end: number): boolean {
+  const node = syntax.initialiser(name, start, end);
   return (
     node !== undefined && /^(Class|Function|ArrowFunction|Object|Array|New|Template|Literal)/.test(node.type)
   );
@@ -298,7 +357,8 @@ function hasValueOnceAlive({ syntax, start, fixed }: Analysis, name: string): bo
 
 /** The innermost scope that has the variable; the global scope does not count. */
 function holder(scopes: readonly ScopeLevel[], name: string): ScopeLevel | undefined {
-  return scopes.find(({ type, variables }) => type !== 'Global' && name in variables);
+  for (const level of scopes) if (level.type !== 'Global' && name in level.variables) return level;
+  return undefined;
 }
 
 /** CommonJS's `require`, and what `createRequire` makes: told by the cache they share. */
@@ -311,6 +371,10 @@ function displayUrl({ url, isModule }: Script): string {
   return isModule ? url : (commonJsFile(url) ?? url);
 }
 
+function nameOf({ name }: AnyFunction): string {
+  return typeof name === 'string' ? name : '';
+}
+
 function refuse(
   fn: AnyFunction,
   state: string,
@@ -318,7 +382,7 @@ function refuse(
   cause?: unknown,
   culprit?: string,
 ): SerializationError {
-  const name = typeof fn.name === 'string' && fn.name !== '' ? fn.name : 'anonymous function';
+  const name = nameOf(fn) || 'anonymous function';
   return new SerializationError(`Cannot send ${name} as ${state}: ${remedy}`, {
     path: culprit === undefined ? name : `closure of ${name} → ${culprit}`,
     ...(cause !== undefined && { cause }),

@@ -18,9 +18,17 @@ export type Capture =
 /** What must stand around a source for it to evaluate to the function. */
 export type SourceForm = 'expression' | 'declaration' | 'method' | 'getter' | 'setter' | 'class';
 
-/** A function or class to be compiled again from its source. Plain data, but for the values of `captures`. */
+/** A function or class to be compiled again from its source, with the values it captures. */
 export interface Source {
   readonly kind: 'source';
+  /** The same object again where nothing but values differs: what is known of it is kept by that object. */
+  readonly shell: SourceShell;
+  /** In the order of the shell's. */
+  readonly captures: readonly Capture[];
+}
+
+/** All that is to be known of a function but for the values it captures. Plain data. */
+export interface SourceShell {
   /** What `toString()` gave. */
   readonly source: string;
   readonly form: SourceForm;
@@ -35,14 +43,21 @@ export interface Source {
   readonly name: string;
   /** The variable a declaration makes: `name`, unless that was changed. */
   readonly declared?: string;
+  readonly late?: LateSteps;
   /** The variable `code` reads for `import.meta`. */
   readonly meta?: string;
   /** The variable `code` calls for `import(…)`. */
   readonly importer?: string;
   /** Variables holding a CommonJS `require`: made anew for `url`. */
   readonly requires?: readonly string[];
-  readonly late?: LateSteps;
-  readonly captures: readonly Capture[];
+  readonly captures: readonly CapturedName[];
+}
+
+/** A captured variable, without its value; what is imported has none. */
+export interface CapturedName {
+  readonly name: string;
+  readonly module?: string;
+  readonly export?: string;
 }
 
 /** Steps of a class definition that need captured variables, and so run when those have their values. */
@@ -56,8 +71,3 @@ export interface LateSteps {
 }
 
 export type FunctionDescription = Reference | Source;
-
-/** A Source as it is on the other side before its captured values are decoded. */
-export type SourceShell = Omit<Source, 'captures'> & {
-  readonly captures: readonly { readonly name: string; readonly module?: string; readonly export?: string }[];
-};

@@ -48,10 +48,14 @@ const tray = {
   scopes: undefined as ArrayLike<{ description: string; object: object }> | undefined,
 };
 const GROUP = 'manyhands';
+/** How many inspections the inspector keeps handles of at most. */
+const HELD = 32;
 const TRAY_KEY = Symbol.for('manyhands.inspect.tray');
 
 let session: Session | undefined;
 let trayId: string | undefined;
+/** Inspections of which it keeps handles. */
+let held = 0;
 const scripts = new Map<string, Script>();
 /** The text of the script met last: it will be asked for next, most likely. */
 let latest: { readonly id: string; readonly text: string } | undefined;
@@ -63,24 +67,40 @@ let latest: { readonly id: string; readonly text: string } | undefined;
  * everything else works without it. Another debugger attached to this process is not disturbed.
  */
 export function inspect(fn: unknown): Inspection {
-  const id = idOf(fn);
-  try {
-    const { internalProperties = [] } = post<{ internalProperties?: Property[] }>('Runtime.getProperties', {
-      objectId: id,
-      ownProperties: true,
-    });
-    const internal = (name: string) => internalProperties.find(property => property.name === name)?.value;
-    const raw = internal('[[FunctionLocation]]')?.value as RawLocation | undefined;
-    const script = raw && scriptOf(raw.scriptId);
-    return {
-      location: script && raw && { script, line: raw.lineNumber, column: raw.columnNumber },
-      scopes: readScopes(internal('[[Scopes]]')?.objectId),
-      bound: internal('[[TargetFunction]]') !== undefined,
-    };
-  } finally {
-    tray.fn = undefined;
-    post('Runtime.releaseObjectGroup', { objectGroup: GROUP });
+  const objectId = idOf(fn);
+  const { internalProperties = [] } = post<{ internalProperties?: Property[] }>('Runtime.getProperties', {
+    objectId,
+    ownProperties: true,
+  });
+  let raw: RawLocation | undefined;
+  let scopesId: string | undefined;
+  let bound = false;
+  for (const { name, value } of internalProperties) {
+    if (name === '[[FunctionLocation]]') raw = value?.value as RawLocation;
+    else if (name === '[[Scopes]]') scopesId = value?.objectId;
+    else if (name === '[[TargetFunction]]') bound = true;
   }
+  const script = raw && scriptOf(raw.scriptId);
+  return {
+    location: script && raw && { script, line: raw.lineNumber, column: raw.columnNumber },
+    scopes: scopesId === undefined ? [] : readScopes(scopesId),
+    bound,
+  };
+}
+
+/**
+ * The inspector is told to let go of what it has given handles for, and so kept alive, in batches, as each telling costs
+ * as much as a tenth of an inspection; but as soon as the code that runs now has come to its end.
+ */
+function letGoInTime(): void {
+  if (held++ === 0) void Promise.resolve().then(letGo);
+  else if (held > HELD) letGo();
+}
+
+function letGo(): void {
+  if (held === 0) return;
+  held = 0;
+  post('Runtime.releaseObjectGroup', { objectGroup: GROUP });
 }
 
 /** The text of a script, as compiled. Kept by nobody here: ask once. */
@@ -90,8 +110,7 @@ export function scriptSource(script: Script): string {
   return fetched ?? debugging(() => fetchSource(script.id));
 }
 
-function readScopes(scopesId: string | undefined): ScopeLevel[] {
-  if (!scopesId) return [];
+function readScopes(scopesId: string): ScopeLevel[] {
   post('Runtime.callFunctionOn', {
     objectId: scopesId,
     functionDeclaration: 'function (tray) { tray.scopes = this; }',
@@ -100,25 +119,37 @@ function readScopes(scopesId: string | undefined): ScopeLevel[] {
   });
   const list = tray.scopes ?? [];
   tray.scopes = undefined;
-  return Array.from({ length: list.length }, (_, i) => {
+  const levels: ScopeLevel[] = [];
+  for (let i = 0; i < list.length; i++) {
     const { description, object } = list[i] as { description: string; object: object };
-    const [word] = description.split(' ');
-    const type = word === 'Module' || word === 'Script' || word === 'Global' ? word : 'Local';
-    return { type, variables: object };
-  });
+    levels.push({ type: typeOf(description), variables: object });
+  }
+  return levels;
+}
+
+/** A scope's description is its type, and mostly the name of the function it belongs to. */
+function typeOf(description: string): ScopeLevel['type'] {
+  const end = description.indexOf(' ');
+  const word = end < 0 ? description : description.slice(0, end);
+  return word === 'Module' || word === 'Script' || word === 'Global' ? word : 'Local';
 }
 
 /** An inspector handle for a value of ours. */
 function idOf(value: unknown): string {
   trayId ??= publishTray();
   tray.fn = value;
-  const { result } = post<{ result: { objectId: string } }>('Runtime.callFunctionOn', {
-    objectId: trayId,
-    functionDeclaration: 'function () { return this.fn; }',
-    objectGroup: GROUP,
-    silent: true,
-  });
-  return result.objectId;
+  letGoInTime();
+  try {
+    const { result } = post<{ result: { objectId: string } }>('Runtime.callFunctionOn', {
+      objectId: trayId,
+      functionDeclaration: 'function () { return this.fn; }',
+      objectGroup: GROUP,
+      silent: true,
+    });
+    return result.objectId;
+  } finally {
+    tray.fn = undefined;
+  }
 }
 
 /** The inspector sees only what is reachable from globalThis: the tray is, for as long as it takes to get its handle. */

@@ -126,14 +126,14 @@ test('a rebuilt function keeps its variables to itself, and describing it gives 
   const step = () => ++count;
   const description = describeFunction(step);
   assert.ok(description.kind === 'source');
-  const { fn, fill } = rebuildFunction(description);
+  const { fn, fill } = rebuildFunction(description.shell);
   fill([10]);
   assert.equal(fn(), 11);
   assert.equal(count, 1);
   const again = describeFunction(fn);
   assert.ok(again.kind === 'source');
   assert.deepEqual(again.captures, [{ name: 'count', value: 11 }]);
-  assert.equal(again.source, step.toString());
+  assert.equal(again.shell.source, step.toString());
 });
 
 test('a function made by a rebuilt function can be sent on', async () => {
@@ -158,8 +158,8 @@ test('a static initialiser waits for the functions it needs, and does not undo w
   const description = describeFunction(helper);
   const ofClass = describeFunction(Registry);
   assert.ok(description.kind === 'source' && ofClass.kind === 'source');
-  const outer = rebuildFunction(description);
-  const inner = rebuildFunction(ofClass);
+  const outer = rebuildFunction(description.shell);
+  const inner = rebuildFunction(ofClass.shell);
   inner.fill([outer.fn]); // which has no variables yet
   const rebuilt = inner.fn as unknown as typeof Registry;
   assert.equal(rebuilt.entries, undefined);

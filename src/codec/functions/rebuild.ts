@@ -19,6 +19,12 @@ interface Parts {
   readonly keys?: () => PropertyKey[];
 }
 
+/** Each call makes another function of the source, with variables of its own. */
+type Maker = (...values: unknown[]) => Parts;
+
+/** Sources that are compiled. */
+const makers = new WeakMap<SourceShell, Maker>();
+
 export interface Rebuilt {
   readonly fn: Callable;
   /** Gives the captured variables their values, in the order of `captures`; call it once, and before `fn`. */
@@ -29,7 +35,8 @@ export interface Rebuilt {
 const unfilled = new WeakMap<object, Late[]>();
 
 /**
- * Compiles a function from its source. Stack traces through it show the script, line and column it came from.
+ * Makes a function of its source, which is compiled once for each shell object. Stack traces through it show the script,
+ * line and column it came from.
  *
  * It can be referred to at once (by its own captured values, say), but called only after `fill`. `fill` completes a
  * class too: its base class, computed member names and static initialisers. Those run code, so where they need a
@@ -103,13 +110,17 @@ function compile(shell: SourceShell, late: Late[], placeholders: readonly symbol
     ambient.set(placeholder, placeholders[i]);
   });
   const names = captures.map(({ name }) => name);
-  const { before, after } = wrapper(shell, names, [...ambient.keys()]);
-  const script = new vm.Script(before + (shell.code ?? shell.source) + after, {
-    filename: shell.url,
-    lineOffset: shell.line,
-    columnOffset: shell.column - before.length,
-  });
-  const make = script.runInThisContext() as (...values: unknown[]) => Parts;
+  let make = makers.get(shell);
+  if (!make) {
+    const { before, after } = wrapper(shell, names, [...ambient.keys()]);
+    const script = new vm.Script(before + (shell.code ?? shell.source) + after, {
+      filename: shell.url,
+      lineOffset: shell.line,
+      columnOffset: shell.column - before.length,
+    });
+    make = script.runInThisContext() as Maker;
+    makers.set(shell, make);
+  }
   return make(...names.map(() => undefined), ...ambient.values());
 }
 

@@ -35,6 +35,78 @@ export function exportReference(
   return path && { kind: 'reference', module: script.url, path };
 }
 
+/** Functions that are to be had as exports, by the values that those had then. */
+interface Exports {
+  readonly values: readonly unknown[];
+  readonly functions: WeakSet<AnyFunction>;
+}
+
+const exportsOf = new WeakMap<Script, Exports>();
+const files = new WeakMap<Script, { readonly file: string | undefined }>();
+
+/**
+ * Whether exportReference() would find a function by value, told without looking through all exports each time: what
+ * they have been given since the first time counts where it is an export itself, not where it is a member of one. (A
+ * module that is imported anew has none of these.)
+ */
+export function isExported(fn: AnyFunction, { location, scopes }: Inspection): boolean {
+  if (!location?.script.url.startsWith('file:') || isEntry(location.script.url)) return false;
+  const { script } = location;
+  const values = script.isModule ? exportedVariables(script, scopes) : exportedMembers(script);
+  if (!values) return false;
+  let known = exportsOf.get(script);
+  if (!known || !isSame(known.values, values)) {
+    known = { values, functions: new WeakSet() };
+    const found = known.functions;
+    for (const value of values) collectFunctions(value, 1, found);
+    exportsOf.set(script, known);
+  }
+  return known.functions.has(fn);
+}
+
+function exportedVariables(script: Script, scopes: Inspection['scopes']): unknown[] | undefined {
+  const variables = scopes.find(({ type }) => type === 'Module')?.variables;
+  if (!variables) return undefined;
+  const { exports, imports } = syntaxOf(script);
+  const values: unknown[] = [];
+  for (const { local } of exports) {
+    if (local !== undefined && !imports.has(local)) {
+      values.push(readQuietly(variables as Record<string, unknown>, local));
+    }
+  }
+  return values;
+}
+
+/** What a CommonJS module exports, and that itself. */
+function exportedMembers(script: Script): unknown[] | undefined {
+  let known = files.get(script);
+  if (!known) {
+    known = { file: commonJsFile(script.url) };
+    files.set(script, known);
+  }
+  const exports: unknown = known.file === undefined ? undefined : moduleCache[known.file]?.exports;
+  if (exports === undefined || isModuleNamespaceObject(exports)) return undefined;
+  const values = membersOf(exports, isCompiled(exports)).map(([, value]) => value);
+  values.push(exports);
+  return values;
+}
+
+function isSame(before: readonly unknown[], now: readonly unknown[]): boolean {
+  if (before.length !== now.length) return false;
+  for (let i = 0; i < now.length; i++) if (!Object.is(before[i], now[i])) return false;
+  return true;
+}
+
+/** Those that pathTo() finds. */
+function collectFunctions(owner: unknown, depth: number, found: WeakSet<AnyFunction>): void {
+  if (typeof owner === 'function') found.add(owner as AnyFunction);
+  if (depth === 0) return;
+  for (const [name, value] of membersOf(owner, false)) {
+    const isPrototype = name === 'prototype' && typeof owner === 'function' && typeof value === 'object';
+    collectFunctions(value, isPrototype ? 1 : depth - 1, found);
+  }
+}
+
 /**
  * The module a value is all of: a namespace object, a builtin module, the exports of a CommonJS module, or what
  * compilers make of those for `import` in CommonJS. Such a value crosses as an import, not as a copy.
@@ -129,13 +201,7 @@ function pathTo(fn: AnyFunction, owner: unknown, callGetters: boolean, depth: nu
   if (owner === fn) return [];
   if (depth === 0 || owner === null || (typeof owner !== 'object' && typeof owner !== 'function'))
     return undefined;
-  const members: [string, unknown][] = [];
-  for (const name of Object.getOwnPropertyNames(owner)) {
-    const descriptor = Object.getOwnPropertyDescriptor(owner, name);
-    if (!descriptor || name === 'constructor') continue;
-    if ('value' in descriptor) members.push([name, descriptor.value]);
-    else if (callGetters) members.push([name, (owner as Record<string, unknown>)[name]]);
-  }
+  const members = membersOf(owner, callGetters);
   for (const [name, value] of members) if (value === fn) return [name];
   for (const [name, value] of members) {
     const path = pathTo(
@@ -147,6 +213,19 @@ function pathTo(fn: AnyFunction, owner: unknown, callGetters: boolean, depth: nu
     if (path) return [name, ...path];
   }
   return undefined;
+}
+
+/** Own properties, without the way back from a prototype. */
+function membersOf(owner: unknown, callGetters: boolean): [string, unknown][] {
+  if (owner === null || (typeof owner !== 'object' && typeof owner !== 'function')) return [];
+  const members: [string, unknown][] = [];
+  for (const name of Object.getOwnPropertyNames(owner)) {
+    const descriptor = Object.getOwnPropertyDescriptor(owner, name);
+    if (!descriptor || name === 'constructor') continue;
+    if ('value' in descriptor) members.push([name, descriptor.value]);
+    else if (callGetters) members.push([name, (owner as Record<string, unknown>)[name]]);
+  }
+  return members;
 }
 
 /** By the values the module's variables have now. */
