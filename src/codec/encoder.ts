@@ -2,7 +2,7 @@ import { inspect, types } from 'node:util';
 import { SerializationError } from '../errors/errors.js';
 import { type Builtin, builtinOf, isErrorPrototype, isIndex, ourPrototype, remote } from './builtins.js';
 import { isImportable, kindOf, nameOf, nativeFailure, refuseNative } from './classes.js';
-import { describeFunction } from './functions/describe.js';
+import { describeFunction, type Neighbours } from './functions/describe.js';
 import type { Reference, Source } from './functions/description.js';
 import { textOf } from './functions/shells.js';
 import { handleBelow, handleOf } from './handles.js';
@@ -92,6 +92,7 @@ export class Encoder extends Writer {
   readonly #few: (object | undefined)[] = new Array(LINEAR).fill(undefined);
   #many: Map<object, number> | undefined;
   #functions: Map<AnyFunction, number> | undefined;
+  #neighbours: Neighbours | undefined;
   #modules: string[] | undefined;
   #views: ViewTable | undefined;
 
@@ -111,7 +112,7 @@ export class Encoder extends Writer {
     super.close();
     this.#few.fill(undefined, 0, Math.min(this.#count, LINEAR));
     this.#shapes = this.#flags = this.#count = 0;
-    this.#many = this.#functions = this.#modules = this.#views = undefined;
+    this.#many = this.#functions = this.#neighbours = this.#modules = this.#views = undefined;
     this.thrown = this.abroad = false;
     this.omitted = undefined;
   }
@@ -373,7 +374,8 @@ export class Encoder extends Writer {
         'send the function itself',
       );
     }
-    const description = describe(fn);
+    this.#neighbours ??= new Map();
+    const description = describe(fn, this.#neighbours);
     this.#functions.set(fn, this.#functions.size);
     if (description.kind === 'source') this.#source(fn, description);
     else this.#import(description);
@@ -428,9 +430,9 @@ export class Encoder extends Writer {
   }
 }
 
-function describe(fn: AnyFunction): ReturnType<typeof describeFunction> {
+function describe(fn: AnyFunction, neighbours: Neighbours): ReturnType<typeof describeFunction> {
   try {
-    return describeFunction(fn);
+    return describeFunction(fn, neighbours);
   } catch (error) {
     if (error instanceof SerializationError) throw new Failure('', '', error);
     throw error;

@@ -308,10 +308,14 @@ export class Tasks {
       this.refill();
     }
     this.#isTending = false;
+    this.#announce();
+  };
+
+  #announce(): void {
     const tasks = this.#posted;
     this.#posted = 0;
     if (tasks > 0) this.#hands.rouse(tasks);
-  };
+  }
 
   /** Posts those that wait, as far as there is room. */
   refill(): void {

@@ -261,10 +261,10 @@ class Worker {
     this.#known = known;
     if ((board.flags(slot) & TELL) !== 0 || (this.#news && known && known.long > 0)) this.#tell();
     const start = now();
-    if (!known || board.args(slot, needsModules)) return this.#runLater(slot, start);
-    const { fn } = known;
     let value: unknown;
     try {
+      const fn = known ? known.fn : this.#functionAtOnce(slot);
+      if (!fn || board.args(slot, needsModules)) return this.#runLater(slot, start);
       const args = board.args(slot, decode) as unknown[];
       if ((board.flags(slot) & UNLOAD) !== 0) this.#unload(slot);
       if ((board.flags(slot) & CHUNK) !== 0) return this.#runChunk(slot, fn, args, start);
@@ -321,14 +321,26 @@ class Worker {
     if (known) return known.fn;
     const { value } = await decodeAsync(messageAt(this.#board.definitionOf(slot)));
     const fn = (await resolveTarget(value as PortableTarget)) as Runnable;
-    this.#functions.set(id, { fn, long: 1 });
-    if (this.#functions.size > FUNCTIONS_KEPT) {
-      for (const oldest of this.#functions.keys()) {
-        this.#functions.delete(oldest);
-        break;
-      }
-    }
+    this.#keep(id, fn);
     return fn;
+  }
+
+  /** The same where nothing must be imported first: otherwise undefined. */
+  #functionAtOnce(slot: number): Runnable | undefined {
+    const message = messageAt(this.#board.definitionOf(slot));
+    const value = needsModules(message) ? undefined : decode(message);
+    if (typeof value !== 'function') return undefined;
+    this.#keep(this.#board.functionOf(slot), value as Runnable);
+    return value as Runnable;
+  }
+
+  #keep(id: number, fn: Runnable): void {
+    this.#functions.set(id, { fn, long: 1 });
+    if (this.#functions.size <= FUNCTIONS_KEPT) return;
+    for (const oldest of this.#functions.keys()) {
+      this.#functions.delete(oldest);
+      break;
+    }
   }
 
   // ── called off ──

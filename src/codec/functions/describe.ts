@@ -16,7 +16,14 @@ import type { ImportBinding, ModuleSyntax } from './module-syntax';
 import { commonJsFile, isEntry, moduleCache } from './modules';
 import { type Analysis, placed, remember } from './places';
 import { type ComputedMember, type Prepared, prepare } from './prepare';
-import { builtinReference, exportReference, isExported, moduleReference, startOf } from './references';
+import {
+  builtinReference,
+  exportReference,
+  isExported,
+  moduleReference,
+  readQuietly,
+  startOf,
+} from './references';
 import { resolveImport } from './resolve';
 import { syntaxOf } from './scripts';
 import { fits, namesOf } from './shells';
@@ -24,6 +31,9 @@ import { originalPositions } from './source-maps';
 
 /** How the text of a function without any ends. */
 const NATIVE = '{ [native code] }';
+/** For each script, by its id, the scopes around all that stands in it. */
+export type Neighbours = Map<string, readonly ScopeLevel[]>;
+
 const NONE: readonly ScopeLevel[] = [];
 const analyses = new WeakMap<AnyFunction, Reference | Analysis>();
 
@@ -34,8 +44,10 @@ const analyses = new WeakMap<AnyFunction, Reference | Analysis>();
  * What can be imported is: exports (and their members) of modules other than the entry module, and functions of Node.
  * @throws {SerializationError} It cannot be had elsewhere: native or bound, a proxy, bound to a `this` or to private
  *   names of its surroundings, or one of its variables has no value yet. `path` starts at the function.
+ *
+ * `neighbours`: the same object for all functions of a message, which need their module's variables read only once.
  */
-export function describeFunction(fn: AnyFunction): FunctionDescription {
+export function describeFunction(fn: AnyFunction, neighbours?: Neighbours): FunctionDescription {
   const definition = definitions.get(fn);
   if (definition) {
     const captures = definition.captures();
@@ -48,10 +60,31 @@ export function describeFunction(fn: AnyFunction): FunctionDescription {
   }
   const known = analyses.get(fn);
   if (known?.kind === 'reference') return known;
-  if (known) return withCaptures(fn, known, known.names.length > 0 ? inspect(fn).scopes : NONE);
+  if (known) return withCaptures(fn, known, scopesOf(fn, known, neighbours));
   const { analysis, scopes } = analyze(fn);
   analyses.set(fn, analysis);
-  return analysis.kind === 'reference' ? analysis : withCaptures(fn, analysis, scopes);
+  if (analysis.kind === 'reference') return analysis;
+  if (neighbours) noteModule(neighbours, analysis, scopes);
+  return withCaptures(fn, analysis, scopes);
+}
+
+/** A function's scopes as they are now, in as far as it has variables in them. */
+function scopesOf(fn: AnyFunction, analysis: Analysis, neighbours?: Neighbours): readonly ScopeLevel[] {
+  if (analysis.names.length === 0) return NONE;
+  const { topLevel, scriptId } = analysis;
+  const near = topLevel === undefined ? undefined : neighbours?.get(scriptId);
+  // It is the function that this very module has declared, which is nowhere but in the module's own scope.
+  if (topLevel !== undefined && near?.[0] && readQuietly(near[0].variables, topLevel) === fn) return near;
+  const { scopes } = inspect(fn);
+  if (neighbours) noteModule(neighbours, analysis, scopes);
+  return scopes;
+}
+
+/** Keeps what is around everything in the script: the scope of the module, and those outside of it. */
+function noteModule(neighbours: Neighbours, { scriptId }: Analysis, scopes: readonly ScopeLevel[]): void {
+  if (neighbours.has(scriptId)) return;
+  const outermost = scopes.findLastIndex(({ type }) => type === 'Module' || type === 'Local');
+  if (outermost >= 0) neighbours.set(scriptId, scopes.slice(outermost));
 }
 
 function analyze(fn: AnyFunction): { analysis: Reference | Analysis; scopes: readonly ScopeLevel[] } {
@@ -61,10 +94,14 @@ function analyze(fn: AnyFunction): { analysis: Reference | Analysis; scopes: rea
   if (reference) return { analysis: reference, scopes: NONE };
   const inspection = inspect(fn);
   if (inspection.bound) throw refuse(fn, 'it is bound', 'pass an arrow function instead');
-  const { location, scopes } = inspection;
+  const { location } = inspection;
+  const known = location && placed(location);
+  if (known && isAnother(known, fn, inspection, source)) {
+    return { analysis: known, scopes: known.names.length === 0 ? NONE : inspection.scopes };
+  }
+  // Whatever else is inspected for it comes after.
+  const { scopes } = inspection;
   if (!location) return { analysis: analyzeSource(fn, inspection, source), scopes };
-  const known = placed(location);
-  if (known && isAnother(known, fn, inspection, source)) return { analysis: known, scopes };
   const analysis =
     (location.script.url.startsWith('node:')
       ? builtinReference(fn)
@@ -75,12 +112,15 @@ function analyze(fn: AnyFunction): { analysis: Reference | Analysis; scopes: rea
 
 /** Whether what is known of another function of the place is true of this one. */
 function isAnother(known: Analysis, fn: AnyFunction, inspection: Inspection, source: string): boolean {
-  const { shell, free, imports, names } = known;
+  const { shell, free, imports, names, isClosed } = known;
   if (shell.source !== source || shell.name !== nameOf(fn)) return false;
-  // A direct eval may have added variables to a scope; those of scripts may have come since.
-  let held = 0;
-  for (const name of free) if (imports.has(name) || holder(inspection.scopes, name)) held++;
-  return held === names.length && !isExported(fn, inspection);
+  if (!isClosed) {
+    // A direct eval may have added variables to a scope; those of scripts may have come since.
+    let held = 0;
+    for (const name of free) if (imports.has(name) || holder(inspection.scopes, name)) held++;
+    if (held !== names.length) return false;
+  }
+  return !isExported(fn, inspection);
 }
 
 function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source: string): Analysis {
@@ -95,7 +135,8 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
   const prepared = parse(fn, source, strict, script.isModule);
   check(fn, prepared);
   const declared = prepared.form === 'expression' && start >= 0 ? syntax.declaredAt(start, end) : undefined;
-  const free = declared === undefined ? prepared.free.names : [...prepared.free.names, declared];
+  const callsItself = declared !== undefined && mentions(source, prepared, declared);
+  const free = callsItself ? [...prepared.free.names, declared] : prepared.free.names;
   const imports = importsAmong(free, script, syntax);
   const names = free.filter(name => imports.has(name) || holder(scopes, name));
   const original = start >= 0 ? originalPositions(script, syntax) : undefined;
@@ -142,9 +183,19 @@ function analyzeSource(fn: AnyFunction, { location, scopes }: Inspection, source
     initialised: new Set(names.filter(name => start >= 0 && neverUndefined(syntax, name, start, end))),
     references: prepared.free.references,
     scriptUrl: script.url,
+    scriptId: script.id,
+    topLevel: prepared.form === 'expression' && start >= 0 ? syntax.topLevelName(start, end) : undefined,
     // Its text was found where it stands, and tells the names of its members.
     isOfPlace: start >= 0 && members.length === 0,
+    isClosed:
+      free.length === 0 ||
+      (script.isModule && free.every(name => !names.includes(name) && name in globalThis)),
   };
+}
+
+/** Whether a function says its own name, but for where it is declared. */
+function mentions(source: string, { tokens }: Prepared, declared: string): boolean {
+  return tokens.filter(({ start, end }) => source.slice(start, end) === declared).length > 1;
 }
 
 function importsAmong(
@@ -292,8 +343,9 @@ function capture(fn: AnyFunction, analysis: Analysis, name: string, value: unkno
 
 /** Only the entry module's come here: other modules' exports cross as an import. */
 function isOwnExports({ scriptUrl }: Analysis, value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false;
   const file = commonJsFile(scriptUrl);
-  return file !== undefined && typeof value === 'object' && moduleCache[file]?.exports === value;
+  return file !== undefined && moduleCache[file]?.exports === value;
 }
 
 /** Compilers make `exports.limit` of an exported `limit`: of the whole object, only what is used so crosses. */

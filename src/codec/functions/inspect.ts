@@ -17,12 +17,32 @@ export interface Script {
   readonly startColumn: number;
 }
 
-/** What V8 tells of a function: nothing but scopes for native code. */
-export interface Inspection {
-  readonly location: { readonly script: Script; readonly line: number; readonly column: number } | undefined;
-  /** Innermost first. */
-  readonly scopes: readonly ScopeLevel[];
+/** Where a function stands. */
+export interface Location {
+  readonly script: Script;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** What V8 tells of a function. */
+export class Inspection {
+  /** Undefined: it is native code. */
+  readonly location: Location | undefined;
   readonly bound: boolean;
+  #scopesId: string | undefined;
+  #scopes: readonly ScopeLevel[] | undefined;
+
+  constructor(location: Location | undefined, bound: boolean, scopesId: string | undefined) {
+    this.location = location;
+    this.bound = bound;
+    this.#scopesId = scopesId;
+  }
+
+  /** Innermost first. The first look, which is what costs, must come before the next inspection. */
+  get scopes(): readonly ScopeLevel[] {
+    this.#scopes ??= this.#scopesId === undefined ? [] : readScopes(this.#scopesId);
+    return this.#scopes;
+  }
 }
 
 interface Property {
@@ -61,7 +81,7 @@ const scripts = new Map<string, Script>();
 let latest: { readonly id: string; readonly text: string } | undefined;
 
 /**
- * Asks V8 about a function: script, position, and the scopes it closes over, as they are now.
+ * Asks V8 about a function: script, position, and the scopes it closes over, as they are when they are looked at first.
  *
  * The inspector's debugger is on only while a script is unknown or its text is read, since it slows user code down;
  * everything else works without it. Another debugger attached to this process is not disturbed.
@@ -81,11 +101,8 @@ export function inspect(fn: unknown): Inspection {
     else if (name === '[[TargetFunction]]') bound = true;
   }
   const script = raw && scriptOf(raw.scriptId);
-  return {
-    location: script && raw && { script, line: raw.lineNumber, column: raw.columnNumber },
-    scopes: scopesId === undefined ? [] : readScopes(scopesId),
-    bound,
-  };
+  const location = script && raw && { script, line: raw.lineNumber, column: raw.columnNumber };
+  return new Inspection(location, bound, scopesId);
 }
 
 /**

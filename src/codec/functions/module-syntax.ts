@@ -58,6 +58,21 @@ export class ModuleSyntax {
     return node?.type === 'FunctionDeclaration' ? node.id?.name : undefined;
   }
 
+  /** The variable of the outermost scope that exactly `[start, end)` declares as a function, or initialises. */
+  topLevelName(start: number, end: number): string | undefined {
+    const isHere = (node: Node | null | undefined) => node?.start === start && node.end === end;
+    for (const statement of this.program.body) {
+      const isExport =
+        statement.type === 'ExportNamedDeclaration' || statement.type === 'ExportDefaultDeclaration';
+      const node = isExport ? (statement.declaration as AnyNode | null) : (statement as AnyNode);
+      if (node?.type === 'FunctionDeclaration' && isHere(node)) return node.id?.name;
+      if (node?.type !== 'VariableDeclaration') continue;
+      const found = node.declarations.find(({ id, init }) => id.type === 'Identifier' && isHere(init));
+      if (found?.id.type === 'Identifier') return found.id.name;
+    }
+    return undefined;
+  }
+
   /** The initialiser of the `const`, `let` or `class` that declares `name` around `[start, end)`. */
   initialiser(name: string, start: number, end: number): Node | undefined {
     for (const node of chainTo(this.program, start, end).reverse()) {

@@ -1,6 +1,6 @@
 import type { Capture, SourceShell } from './description';
 import type { FreeReference } from './free-variables';
-import type { Inspection } from './inspect';
+import type { Location } from './inspect';
 import type { ImportBinding } from './module-syntax';
 import type { ComputedMember } from './prepare';
 
@@ -23,11 +23,14 @@ export interface Analysis {
   readonly initialised: ReadonlySet<string>;
   readonly references: readonly FreeReference[];
   readonly scriptUrl: string;
+  readonly scriptId: string;
+  /** The variable of the script's outermost scope that the function is the declaration or initialiser of. */
+  readonly topLevel: string | undefined;
   /** It is true of all functions that are made at that place in the script and have the same variables. */
   readonly isOfPlace: boolean;
+  /** It uses nothing but what every program has, and no scope can have taken the place of that. */
+  readonly isClosed: boolean;
 }
-
-type Location = NonNullable<Inspection['location']>;
 
 /** How many places are remembered; the one that came first goes first. */
 const KEPT = 1024;

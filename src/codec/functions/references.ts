@@ -2,7 +2,7 @@ import { pathToFileURL } from 'node:url';
 import { isModuleNamespaceObject } from 'node:util/types';
 import { builtinPath, GLOBAL } from './builtins';
 import type { AnyFunction, Reference } from './description';
-import { type Inspection, inspect, type Script } from './inspect';
+import { type Inspection, inspect, type Location, type Script } from './inspect';
 import type { ModuleSyntax } from './module-syntax';
 import { commonJsFile, isEntry, moduleCache } from './modules';
 import { syntaxOf } from './scripts';
@@ -49,10 +49,10 @@ const files = new WeakMap<Script, { readonly file: string | undefined }>();
  * they have been given since the first time counts where it is an export itself, not where it is a member of one. (A
  * module that is imported anew has none of these.)
  */
-export function isExported(fn: AnyFunction, { location, scopes }: Inspection): boolean {
-  if (!location?.script.url.startsWith('file:') || isEntry(location.script.url)) return false;
-  const { script } = location;
-  const values = script.isModule ? exportedVariables(script, scopes) : exportedMembers(script);
+export function isExported(fn: AnyFunction, inspection: Inspection): boolean {
+  const script = inspection.location?.script;
+  if (!script?.url.startsWith('file:') || isEntry(script.url)) return false;
+  const values = script.isModule ? exportedVariables(script, inspection.scopes) : exportedMembers(script);
   if (!values) return false;
   let known = exportsOf.get(script);
   if (!known || !isSame(known.values, values)) {
@@ -71,7 +71,7 @@ function exportedVariables(script: Script, scopes: Inspection['scopes']): unknow
   const values: unknown[] = [];
   for (const { local } of exports) {
     if (local !== undefined && !imports.has(local)) {
-      values.push(readQuietly(variables as Record<string, unknown>, local));
+      values.push(readQuietly(variables, local));
     }
   }
   return values;
@@ -230,9 +230,7 @@ function membersOf(owner: unknown, callGetters: boolean): [string, unknown][] {
 
 /** By the values the module's variables have now. */
 function pathByValue(fn: AnyFunction, script: Script, scopes: Inspection['scopes']): string[] | undefined {
-  const variables = scopes.find(({ type }) => type === 'Module')?.variables as
-    | Record<string, unknown>
-    | undefined;
+  const variables = scopes.find(({ type }) => type === 'Module')?.variables;
   if (!variables) return undefined;
   const { exports, imports } = syntaxOf(script);
   const candidates: [string, unknown][] = [];
@@ -251,7 +249,7 @@ function pathByValue(fn: AnyFunction, script: Script, scopes: Inspection['scopes
 
 /** By where it stands: what V8 keeps no variable for, as `export default () => …` or a constant nobody captures. */
 function pathByPosition(
-  location: NonNullable<Inspection['location']>,
+  location: Location,
   scopes: Inspection['scopes'],
   source: string,
 ): string[] | undefined {
@@ -288,7 +286,7 @@ interface ObjectMember {
 
 /** Where a function's text starts in its script; undefined where V8's position does not lie in such a text. */
 export function startOf(
-  { script, line, column }: NonNullable<Inspection['location']>,
+  { script, line, column }: Location,
   syntax: ModuleSyntax,
   source: string,
 ): number | undefined {
@@ -298,9 +296,10 @@ export function startOf(
   return start >= 0 && start + source.length >= offset ? start : undefined;
 }
 
-function readQuietly(variables: Record<string, unknown>, name: string): unknown {
+/** A variable's value, undefined if it has none. */
+export function readQuietly(variables: object, name: string): unknown {
   try {
-    return variables[name];
+    return (variables as Record<string, unknown>)[name];
   } catch {
     return undefined; // in its dead zone
   }
