@@ -10,12 +10,22 @@ export type { Waitable } from './channel/waitable.js';
 export * from './errors/errors.js';
 export { cpuCount } from './platform/platform.js';
 export { AsyncResult } from './pool/async-result.js';
+export { asCompleted, type WaitedFutures, type WaitFuturesOptions, waitFutures } from './pool/completed.js';
 export { type Context, getContext } from './pool/context.js';
+export {
+  type ExecutorMapOptions,
+  type ExecutorOptions,
+  ProcessPoolExecutor,
+  type ShutdownOptions,
+  ThreadPoolExecutor,
+} from './pool/executor.js';
+export { Future } from './pool/future.js';
 export type { BufferedMapOptions, MappedIterator } from './pool/imap.js';
 export type { MapOptions, MapProgress } from './pool/map.js';
 export type { PoolOptions, PoolStats, TaskOptions } from './pool/options.js';
 export { type Callbacks, Pool } from './pool/pool.js';
 export { taskSignal } from './pool/task-signal.js';
+export { ThreadPool } from './pool/thread-pool.js';
 export { activeChildren, currentProcess } from './process/current-process.js';
 export {
   activeThreadCount,

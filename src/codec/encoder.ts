@@ -5,7 +5,7 @@ import { isImportable, kindOf, nameOf, nativeFailure, refuseNative } from './cla
 import { describeFunction, type Neighbours } from './functions/describe.js';
 import type { Reference, Source } from './functions/description.js';
 import { textOf } from './functions/shells.js';
-import { handleBelow, handleOf } from './handles.js';
+import { handleBelow, handleOf, refusalOf } from './handles.js';
 import { intrinsicName } from './intrinsics.js';
 import { rememberClass } from './known-classes.js';
 import { capture, Failure, index, onTheWay, property, toFailure } from './path.js';
@@ -461,6 +461,8 @@ function writeBuiltin(encoder: Encoder, type: Builtin, object: object): void {
 
 /** Finds out how to write objects of this prototype; `object` is one of them. */
 function writerFor(prototype: object, object: object): WriteObject {
+  const refusal = refusalOf(prototype);
+  if (refusal) throw refusal;
   const handle = handleOf(prototype);
   if (handle) {
     return (encoder, each) => {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode } from './decode.js';
 import { encode } from './encode.js';
-import { registerHandle } from './handles.js';
+import { registerHandle, registerRefusal } from './handles.js';
+import { Failure } from './path.js';
 
 /** As the library's own: a number that both sides can use, kept private. */
 class Latch {
@@ -100,4 +101,21 @@ test('a handle unknown to the other side is refused', () => {
     name: 'SerializationError',
     message: /"match" as it is not registered/,
   });
+});
+
+test('what can never cross is refused with its own reason, and so are objects of classes that extend it', () => {
+  class Kitchen {
+    readonly #cook = 'here';
+    get cook(): string {
+      return this.#cook;
+    }
+  }
+  class Bakery extends Kitchen {}
+  registerRefusal(Kitchen, name => new Failure(`this ${name} stays here`, 'order from it'));
+  for (const [value, message] of [
+    [new Kitchen(), 'Cannot send value as this Kitchen stays here: order from it'],
+    [{ at: [new Bakery()] }, 'Cannot send value.at[0] as this Bakery stays here: order from it'],
+  ] as const)
+    for (const _ of ['the first time', 'any other time'])
+      assert.throws(() => encode(value), { name: 'SerializationError', message });
 });

@@ -1,3 +1,6 @@
+import { nameOf } from './classes.js';
+import type { Failure } from './path.js';
+
 /** A type whose objects stand for something that both sides can reach, such as a lock in shared memory. */
 export interface HandleType {
   readonly id: string;
@@ -62,6 +65,27 @@ export function registerBase<T extends object, P>(
     },
     isReachable: () => true, // `out` decides
   });
+}
+
+type Refuse = (name: string) => Failure;
+
+const refusals = new Map<object, Refuse>();
+
+/**
+ * Says why objects of `type` and of all classes that extend it never cross, and what to do instead: better than the general reason
+ * could. `why` is given the name of the object's class.
+ */
+export function registerRefusal(type: AnyClass, why: Refuse): void {
+  refusals.set((type as { prototype: object }).prototype, why);
+}
+
+/** Why objects with this prototype never cross, if somebody has said so. */
+export function refusalOf(prototype: object): Failure | undefined {
+  for (let at: object | null = prototype; at; at = Object.getPrototypeOf(at)) {
+    const why = refusals.get(at);
+    if (why) return why(nameOf(prototype));
+  }
+  return undefined;
 }
 
 function register(handle: HandleType): void {

@@ -227,7 +227,7 @@ test('it is called off by what stands behind it, until it is over', LIMIT, async
   };
   const result = AsyncResult.pending<AsyncResult<number>>();
   assert.deepEqual([result.cancel(), result.withdraw()], [false, false], 'nothing stands behind it');
-  result.setSource({ cancel: behind(true), withdraw: behind(false) });
+  result.setSource({ cancel: behind(true), withdraw: behind(false), isRunning: () => false });
   assert.deepEqual([result.cancel(), result.withdraw()], [true, false]);
   assert.equal(reasons.length, 2);
   for (const reason of reasons) assert.ok(reason instanceof CancelledError);

@@ -1,3 +1,5 @@
+import { registerRefusal } from '../codec/handles.js';
+import { Failure } from '../codec/path.js';
 import { CancelledError, LifecycleError, TimeoutError } from '../errors/errors.js';
 import { Completion } from '../wait/completion.js';
 import { checkWait, type WaitOptions } from '../wait/options.js';
@@ -10,6 +12,8 @@ export interface Source {
   cancel(reason: unknown): boolean;
   /** The same, if nothing of it runs yet. */
   withdraw(reason: unknown): boolean;
+  /** Has a worker begun it? */
+  isRunning(): boolean;
 }
 
 /**
@@ -101,11 +105,16 @@ export class AsyncResult<R> extends Promise<R> {
    * @throws The signal's reason.
    */
   async get(options?: WaitOptions): Promise<R> {
+    await this.settled(options);
+    return await this;
+  }
+
+  /** Waits until it is over. @throws {TimeoutError} It was not when `timeout` ms had passed. */
+  protected async settled(options: WaitOptions | undefined): Promise<void> {
     if (!(await this.wait(options)))
       throw new TimeoutError(
         `Cannot give the result within ${options?.timeout} ms as it is not there yet: allow more time`,
       );
-    return await this;
   }
 
   /** True when it is there, be it a value or an error; false when the time ran out. */
@@ -120,6 +129,11 @@ export class AsyncResult<R> extends Promise<R> {
   /** Is it there, be it a value or an error? */
   ready(): boolean {
     return this.#outcome !== undefined;
+  }
+
+  /** Has a worker begun it, and is it not over? Stale as soon as it is read. */
+  isRunning(): boolean {
+    return this.#source?.isRunning() ?? false;
   }
 
   /** Is it a value? @throws {LifecycleError} It is not there yet. */
@@ -140,8 +154,8 @@ export class AsyncResult<R> extends Promise<R> {
   }
 
   /** The same for a task that waits. False: it runs, and is left to end, or it was over. */
-  withdraw(): boolean {
-    return this.#source?.withdraw(cancelled()) ?? false;
+  withdraw(reason = cancelled()): boolean {
+    return this.#source?.withdraw(reason) ?? false;
   }
 
   /** From now on its failure is not reported as unhandled. */
@@ -152,6 +166,16 @@ export class AsyncResult<R> extends Promise<R> {
   }
 }
 
-function cancelled(): CancelledError {
+registerRefusal(
+  AsyncResult,
+  name =>
+    new Failure(
+      `this ${name} settles in the thread that has it only`,
+      'await it, and send what it came to, or give the task that needs it once it is there',
+    ),
+);
+
+/** What a result rejects with that is called off. */
+export function cancelled(): CancelledError {
   return new CancelledError('The task was cancelled before it was over');
 }

@@ -14,9 +14,14 @@ export interface Carrier {
   readonly pid: number;
   /** Ends it now, whatever it does. 'exit' follows. */
   kill(): void;
+  /** The same, of a process by SIGTERM, which tasks may have it listen to. */
+  terminate(): void;
 }
 
 export type Kind = 'process' | 'thread';
+
+/** How a worker is ended. */
+export type Blow = 'kill' | 'terminate';
 
 /** Starts a worker. `ended` is called once, when it has ended, never before this returns. */
 export function startWorker(
@@ -78,6 +83,10 @@ class ProcessCarrier implements Carrier {
   kill(): void {
     this.execution.kill();
   }
+
+  terminate(): void {
+    this.execution.terminate();
+  }
 }
 
 /** Ends with the pool's thread, as threads do. */
@@ -117,6 +126,10 @@ class ThreadCarrier implements Carrier {
   }
 
   kill(): void {
+    this.terminate();
+  }
+
+  terminate(): void {
     this.execution.terminate();
   }
 }

@@ -5,7 +5,7 @@ import { cpuCount } from '../platform/platform.js';
 import { Completion } from '../wait/completion.js';
 import { ring } from '../wait/doorbell.js';
 import { type Board, PHASE } from './board.js';
-import { type Carrier, startWorker } from './carriers.js';
+import { type Blow, type Carrier, startWorker } from './carriers.js';
 import { death, type WorkerEnding } from './death.js';
 import { workerEnd, workerStart } from './diagnostics.js';
 import type { PoolOptions, Worker } from './options.js';
@@ -320,15 +320,15 @@ export class Crew implements Hands {
     for (const seat of this.#seats) if (seat) this.ring(seat.index);
   }
 
-  kill(index: number): void {
-    this.#seats[index]?.carrier?.kill();
+  kill(index: number, blow: Blow = 'kill'): void {
+    this.#seats[index]?.carrier?.[blow]();
   }
 
   /** Ends all of them, whatever they do, and starts none any more. */
-  killAll(): void {
+  killAll(blow?: Blow): void {
     this.#isOver = true;
     this.#ready.complete();
-    for (const seat of this.#seats) if (seat) this.kill(seat.index);
+    for (const seat of this.#seats) if (seat) this.kill(seat.index, blow);
     this.disown();
   }
 

@@ -116,6 +116,11 @@ class WholeMap implements FeedOwner {
     return this.#stop(reason, chunk => chunk.withdraw());
   }
 
+  isRunning(): boolean {
+    for (const { result } of this.#feed.underWay) if (result.isRunning()) return true;
+    return false;
+  }
+
   #stop(reason: unknown, callOff: (chunk: AsyncResult<unknown>) => void): boolean {
     if (this.#stopped || this.#feed.isOver) return false;
     this.#stopped = { reason };

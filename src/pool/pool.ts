@@ -1,3 +1,5 @@
+import { registerRefusal } from '../codec/handles.js';
+import { Failure } from '../codec/path.js';
 import { CancelledError, LifecycleError, TimeoutError } from '../errors/errors.js';
 import { REASON } from '../memory/layout.js';
 import { self } from '../memory/participants.js';
@@ -9,6 +11,7 @@ import { onFork } from '../wait/forks.js';
 import type { WaitOptions } from '../wait/options.js';
 import type { AsyncResult } from './async-result.js';
 import { Board, CHUNK, SPREAD } from './board.js';
+import type { Blow } from './carriers.js';
 import type { Partly } from './chunk.js';
 import { Crew } from './crew.js';
 import type { ChunkRunner, Entrant } from './feed.js';
@@ -492,6 +495,22 @@ export class Pool implements AsyncDisposable {
     await holding(this.#ended.wait());
   }
 
+  /** @internal Calls off all that waits. */
+  withdrawAll(): void {
+    this.#tasks.withdrawAll();
+  }
+
+  /**
+   * @internal close(), but what waits is called off and the workers are ended now. What they run rejects with WorkerDiedError.
+   * Resolves when they are gone: not before one that withstands SIGTERM has come to the end of its task.
+   */
+  async end(blow: Blow): Promise<void> {
+    this.close();
+    this.#tasks.giveUp();
+    this.#crew.killAll(blow);
+    await this.join();
+  }
+
   /**
    * Waits until the workers have ended. False: `timeout` ms had passed first.
    * @throws {LifecycleError} Neither close() nor terminate() was called, or the pool is another process's.
@@ -576,6 +595,16 @@ export class Pool implements AsyncDisposable {
 
 function notOpen(state: string): LifecycleError {
   return new LifecycleError(`Cannot run a task as the pool is ${state}: make a new pool`);
+}
+
+registerRefusal(Pool, staysHere);
+
+/** Why a pool, or what has one, cannot cross. */
+export function staysHere(name: string): Failure {
+  return new Failure(
+    `this ${name} gives tasks from the thread that made it only`,
+    `make a ${name} of its own over there, or return what is to be done next and give that task here`,
+  );
 }
 
 const NO_ARGS: readonly unknown[] = [];

@@ -9,8 +9,13 @@ export interface Caller {
   stack?: string;
 }
 
-/** Ends a task for a reason of the caller's. False: it is over, or it runs and is to be spared. */
-export type CallOff = (task: Task, reason: unknown, running: boolean) => boolean;
+/** Whoever has the tasks. */
+export interface Keeper {
+  /** Ends a task for a reason of the caller's. False: it is over, or it runs and is to be spared. */
+  callOff(task: Task, reason: unknown, running: boolean): boolean;
+  /** Has a worker begun it? */
+  hasBegun(task: Task): boolean;
+}
 
 /** One call. */
 export class Task implements Source, Abortable {
@@ -41,7 +46,7 @@ export class Task implements Source, Abortable {
     readonly result: AsyncResult<unknown>,
     /** Ends of pipes in its arguments: open until it has settled. */
     readonly tickets: Tickets | null,
-    private readonly callOff: CallOff,
+    private readonly keeper: Keeper,
   ) {
     this.seat = seat;
     this.timeout = options?.timeout;
@@ -52,12 +57,16 @@ export class Task implements Source, Abortable {
 
   /** Its caller wants it no more, and it ends, with its worker if it runs. False: it is over. */
   cancel(reason: unknown): boolean {
-    return this.callOff(this, reason, true);
+    return this.keeper.callOff(this, reason, true);
   }
 
   /** The same, if it does not run. */
   withdraw(reason: unknown): boolean {
-    return this.callOff(this, reason, false);
+    return this.keeper.callOff(this, reason, false);
+  }
+
+  isRunning(): boolean {
+    return this.keeper.hasBegun(this);
   }
 
   /** Its signal was aborted. */

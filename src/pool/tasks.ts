@@ -16,7 +16,7 @@ import type { Functions } from './functions.js';
 import { checkTaskOptions, type TaskOptions, type Worker } from './options.js';
 import { packArgs, packed } from './parcel.js';
 import type { Pool } from './pool.js';
-import { type Caller, type CallOff, Task } from './task.js';
+import { type Caller, type Keeper, Task } from './task.js';
 import { detach } from './transfer.js';
 
 /** What tasks need of the workers. */
@@ -64,7 +64,7 @@ const GRACE = 300;
  * They lie on the board as long as there is room, and in the backlog beyond that. The order is kept by posting the next ones of the
  * backlog, and by taking back from the board those that nobody has begun when a more urgent one comes.
  */
-export class Tasks {
+export class Tasks implements Keeper {
   readonly #pool: Pool;
   readonly #board: Board;
   readonly #functions: Functions;
@@ -176,7 +176,7 @@ export class Tasks {
       if (options || this.#refusal) this.#confirm(options);
       let told = options?.timeout !== undefined || taskStart.hasSubscribers ? flags | TELL : flags;
       if (handle !== 0 && size >= MANY_BYTES && !options?.retries) told |= UNLOAD;
-      task = new Task(++this.#count, definition, told, options, seat, caller, result, tickets, this.#callOff);
+      task = new Task(++this.#count, definition, told, options, seat, caller, result, tickets, this);
       if (handle !== 0) task.args = handle;
       else if (slot < 0) task.args = room.slice(0, length);
       else this.#board.setArgsLength(slot, length);
@@ -396,7 +396,7 @@ export class Tasks {
   /** What only the worker of this seat was to run is run by nobody: it has gone, and nobody takes its place. */
   returnMail(seat: number): void {
     for (const task of [...(this.#mail.get(seat) ?? [])])
-      this.#callOff(task, new CancelledError('Cannot run the task as its worker has left the pool'), false);
+      this.callOff(task, new CancelledError('Cannot run the task as its worker has left the pool'), false);
   }
 
   // ── off the board ──
@@ -544,7 +544,7 @@ export class Tasks {
 
   // ── called off ──
 
-  readonly #callOff: CallOff = (task, reason, running) => {
+  callOff(task: Task, reason: unknown, running: boolean): boolean {
     this.#pool.checkCreator('cancel a task of');
     if (task.result.ready() || task.doomed) return false;
     if (task.slot >= 0) {
@@ -554,7 +554,31 @@ export class Tasks {
     } else if (!this.#isWaiting(task)) return false; // its result is being read
     this.#settle(task, undefined, reason, true);
     return true;
-  };
+  }
+
+  hasBegun({ slot }: Task): boolean {
+    return slot >= 0 && (this.#board.takenBy(slot) >= 0 || this.#board.isDone(slot));
+  }
+
+  /** Calls off all that wait. */
+  withdrawAll(): void {
+    for (const task of this.#all()) task.result.withdraw();
+  }
+
+  /** The same; and of what runs nothing is run again. Who ends all of it in this way needs no telling how that ended. */
+  giveUp(): void {
+    for (const task of this.#all()) {
+      if (task.result.withdraw()) continue;
+      task.retries = 0;
+      task.result.catch(() => {});
+    }
+  }
+
+  /** Those that wait come first, the last to be posted before the others: so nothing takes the place of one that is called off. */
+  #all(): Task[] {
+    const tasks = [...this.#held, ...this.#backlog, ...this.#slotted, ...[...this.#mail.values()].flat()];
+    return tasks.filter(task => task !== undefined);
+  }
 
   #isWaiting(task: Task): boolean {
     return (
@@ -584,7 +608,7 @@ export class Tasks {
   #time(task: Task): void {
     const { timeout = 0, definition } = task;
     task.timer = setTimeout(() => {
-      this.#callOff(
+      this.callOff(
         task,
         new TimeoutError(`Cannot finish ${definition.name} within ${timeout} ms: allow more time`),
         true,
@@ -675,13 +699,7 @@ export class Tasks {
 
   /** In a fork of the process that it belongs to: does nothing for it any more. */
   disown(): void {
-    for (const task of [
-      ...this.#slotted,
-      ...this.#held,
-      ...this.#backlog,
-      ...[...this.#mail.values()].flat(),
-    ]) {
-      if (!task) continue;
+    for (const task of this.#all()) {
       clearTimeout(task.timer);
       if (task.signal) unwatchAbort(task.signal, task);
     }
