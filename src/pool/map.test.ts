@@ -191,6 +191,25 @@ for (const { carrier, options } of CARRIERS) {
         assert.ok(seen.every(({ rate, elapsed }, i) => rate > 0 && elapsed >= (seen[i - 1]?.elapsed ?? 0)));
         assert.equal(seen.filter(progress => progress.done === progress.total).length, 1);
       }
+      let end = () => {};
+      const ended = new Promise<void>(resolve => {
+        end = resolve;
+      });
+      const endsLate = async function* () {
+        yield* [1, 2];
+        await ended;
+      };
+      const steps: unknown[] = [];
+      const onProgress = ({ done, total }: MapProgress) => {
+        steps.push([done, total]);
+        if (done === 2) end();
+      };
+      assert.deepEqual(await pool.map(double, endsLate(), { chunksize: 1, onProgress }), [2, 4]);
+      assert.deepEqual(steps, [
+        [1, undefined],
+        [2, undefined],
+        [2, 2],
+      ]);
       let calls = 0;
       assert.deepEqual(await drain(pool.imap(double, range(3), { onProgress: () => calls++ })), [0, 2, 4]);
       assert.equal(calls, 3);
@@ -245,6 +264,20 @@ for (const { carrier, options } of CARRIERS) {
       assert.deepEqual([pool.stats.pending, pool.stats.busy], [0, 0]);
       assert.ok(pool.stats.failed <= 2);
       await assert.rejects(pool.map(double, [1], { signal }), { message: 'enough' });
+    });
+
+    test('map moves buffers, as all items have been given', LIMIT, async () => {
+      await using pool = new Pool(2, options);
+      const arrays = [1, 2, 3].map(length => new Uint8Array(length));
+      const map = pool.map((bytes: Uint8Array) => bytes.length, arrays, {
+        chunksize: 1,
+        transfer: arrays.map(({ buffer }) => buffer as ArrayBuffer),
+      });
+      assert.deepEqual(await map, [1, 2, 3]);
+      assert.deepEqual(
+        arrays.map(({ length }) => length),
+        [0, 0, 0],
+      );
     });
 
     test('starmap spreads arrays, and says of what is none that it is not', LIMIT, async () => {
