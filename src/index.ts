@@ -10,7 +10,13 @@ export type { Waitable } from './channel/waitable.js';
 export * from './errors/errors.js';
 export { cpuCount } from './platform/platform.js';
 export { AsyncResult } from './pool/async-result.js';
-export { asCompleted, type WaitedFutures, type WaitFuturesOptions, waitFutures } from './pool/completed.js';
+export {
+  asCompleted,
+  type CompletedIterator,
+  type WaitedFutures,
+  type WaitFuturesOptions,
+  waitFutures,
+} from './pool/completed.js';
 export { type Context, getContext } from './pool/context.js';
 export {
   type ExecutorMapOptions,

@@ -17,6 +17,17 @@ function distinct<F extends AsyncResult<unknown>>(futures: Iterable<F>): Set<F> 
 }
 
 /**
+ * Gives futures. An interface of its own, as TypeScript takes what a plain AsyncIterableIterator gives to be awaited by `for await`, which
+ * it is not.
+ */
+export interface CompletedIterator<F> extends AsyncIterableIterator<F> {
+  next(): Promise<IteratorResult<F, undefined>>;
+  /** Hears of no future any more. */
+  return(): Promise<IteratorResult<F, undefined>>;
+  [Symbol.asyncIterator](): CompletedIterator<F>;
+}
+
+/**
  * Gives each future (not its value) as soon as it is over: those that are over already first, in the order given, then the others as
  * they end. A future that is there twice comes once.
  *
@@ -29,11 +40,11 @@ function distinct<F extends AsyncResult<unknown>>(futures: Iterable<F>): Set<F> 
 export function asCompleted<R, F extends AsyncResult<R> = AsyncResult<R>>(
   futures: Iterable<F>,
   options: WaitOptions = {},
-): AsyncIterableIterator<F> {
+): CompletedIterator<F> {
   return new Completed(distinct(futures), timeoutOf(options), options.signal);
 }
 
-class Completed<F extends AsyncResult<unknown>> implements AsyncIterableIterator<F> {
+class Completed<F extends AsyncResult<unknown>> implements CompletedIterator<F> {
   readonly #count: number;
   readonly #timeout: number;
   /** `performance.now()`'s time. */
@@ -77,7 +88,7 @@ class Completed<F extends AsyncResult<unknown>> implements AsyncIterableIterator
     return this;
   }
 
-  async next(): Promise<IteratorResult<F>> {
+  async next(): Promise<IteratorResult<F, undefined>> {
     try {
       for (;;) {
         const isThere = this.#given < this.#over.length;
@@ -107,7 +118,7 @@ class Completed<F extends AsyncResult<unknown>> implements AsyncIterableIterator
       );
   }
 
-  async return(): Promise<IteratorResult<F>> {
+  async return(): Promise<IteratorResult<F, undefined>> {
     this.#stop();
     return { done: true, value: undefined };
   }

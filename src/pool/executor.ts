@@ -5,6 +5,7 @@ import { timeoutOf } from '../wait/options.js';
 import type { Blow, Kind } from './carriers.js';
 import { ExecutorMap } from './executor-map.js';
 import { Future } from './future.js';
+import type { Items } from './intake.js';
 import type { MapOptions } from './map.js';
 import { checkCount, type PoolOptions, poolOptions } from './options.js';
 import { Pool, staysHere } from './pool.js';
@@ -60,9 +61,12 @@ export class ProcessPoolExecutor implements AsyncDisposable {
    * SerializationError when something cannot cross, the error of the initializer when there can be no workers.
    * @throws {LifecycleError} The executor was shut down.
    */
-  submit<A extends readonly unknown[], R>(fn: Target<A, R>, ...args: A): Future<Awaited<R>> {
+  submit<A extends readonly unknown[], R>(fn: (...args: A) => R, ...args: A): Future<Awaited<R>>;
+  /** The same, of a function or of what a module exports. */
+  submit<A extends readonly unknown[], R>(fn: Target<A, R>, ...args: A): Future<Awaited<R>>;
+  submit(fn: unknown, ...args: readonly unknown[]): Future<any> {
     this.#checkOpen();
-    const future = Future.pending<Future<Awaited<R>>>();
+    const future = Future.pending<Future<unknown>>();
     this.#pool.submitInto(future, fn, args, undefined, this.submit);
     return future;
   }
@@ -76,10 +80,20 @@ export class ProcessPoolExecutor implements AsyncDisposable {
    * @throws {RangeError | TypeError} An option is wrong.
    */
   map<T, R>(
+    fn: (item: T) => R,
+    items: Iterable<T> | AsyncIterable<T>,
+    options?: ExecutorMapOptions,
+  ): AsyncIterableIterator<Awaited<R>>;
+  map<T, R>(
     fn: Target<[T], R>,
     items: Iterable<T> | AsyncIterable<T>,
+    options?: ExecutorMapOptions,
+  ): AsyncIterableIterator<Awaited<R>>;
+  map(
+    fn: Target<[unknown], unknown>,
+    items: Items,
     { timeout, buffersize, ...options }: ExecutorMapOptions = {},
-  ): AsyncIterableIterator<Awaited<R>> {
+  ): AsyncIterableIterator<any> {
     this.#checkOpen();
     timeoutOf({ timeout });
     checkCount('buffersize', buffersize);
