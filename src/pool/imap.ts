@@ -48,13 +48,18 @@ export function mapUnordered<R>(
   return new Mapped<R>(runner, items, options, false);
 }
 
+/** So many batches that have been passed keep their places at most. */
+const MOST_PASSED = 1024;
+
 class Mapped<R> implements MappedIterator<R>, FeedOwner {
   readonly #feed: Feed;
   readonly #ordered: boolean;
   readonly #buffer: number;
   readonly #chunksize: number;
   /** In the order in which they are to be taken: all batches that were given, when ordered; else those that are over. */
-  readonly #batches: Batch[] = [];
+  readonly #batches: (Batch | undefined)[] = [];
+  /** How many at its beginning have been passed. */
+  #passed = 0;
   /** How many of the first one's results have been taken. */
   #taken = 0;
   #delivered = 0;
@@ -92,13 +97,13 @@ class Mapped<R> implements MappedIterator<R>, FeedOwner {
 
   /** Is there an answer for who asks for the next result? */
   get #isNextThere(): boolean {
-    const [batch] = this.#batches;
+    const batch = this.#batches[this.#passed];
     return batch ? batch.values !== undefined : this.#feed.isOver || this.#ending !== undefined;
   }
 
   /** That answer. Throws what is in the place of the result. */
   #step(): IteratorResult<R> {
-    const [batch] = this.#batches;
+    const batch = this.#batches[this.#passed];
     if (!batch) {
       const { failure } = this.#feed;
       if (failure && !this.#ending && !this.#hasToldFailure) {
@@ -110,13 +115,21 @@ class Mapped<R> implements MappedIterator<R>, FeedOwner {
     const index = this.#taken++;
     const { values = [], errors } = batch;
     if (this.#taken === batch.length) {
-      this.#batches.shift();
+      this.#pass();
       this.#taken = 0;
     }
     this.#delivered++;
     this.#feed.look();
     if (errors?.has(index)) throw errors.get(index);
     return { done: false, value: values[index] as R };
+  }
+
+  /** To take each off the beginning at once would move all of many thousands, as an executor's map may have. */
+  #pass(): void {
+    this.#batches[this.#passed++] = undefined;
+    if (this.#passed < MOST_PASSED && this.#passed < this.#batches.length) return;
+    this.#batches.splice(0, this.#passed);
+    this.#passed = 0;
   }
 
   /** Serves those who wait, as far as that goes. */
@@ -135,6 +148,7 @@ class Mapped<R> implements MappedIterator<R>, FeedOwner {
   return(): Promise<IteratorResult<R>> {
     if (!this.#ending) {
       this.#batches.length = 0;
+      this.#passed = 0;
       this.#ending = this.#feed.stop(chunk => chunk.withdraw());
       this.#serve();
     }
