@@ -22,7 +22,8 @@ export interface EncodeIntoOptions extends EncodeOptions {
 /** From here on bytes that need not be copied twice are not. */
 const MANY = 64 * 1024;
 
-const spillToOwn: Spill = bytes => (bytes < MANY ? undefined : Buffer.allocUnsafeSlow(bytes));
+const spillToOwn: Spill = bytes =>
+  bytes < MANY ? undefined : new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
 const OWN = { spill: spillToOwn };
 const OWN_ABROAD = { abroad: true, spill: spillToOwn };
 

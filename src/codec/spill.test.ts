@@ -99,6 +99,7 @@ test('what encode() returns is the caller’s own, however long', () => {
   for (const length of [10, MANY, 5_000_000]) {
     const bytes = new Uint8Array(length).fill(1);
     const message = encode([bytes]);
+    assert.equal(Object.getPrototypeOf(message), Uint8Array.prototype);
     encode([new Uint8Array(length).fill(2)]);
     bytes.fill(3);
     assert.deepEqual(decode(message), [new Uint8Array(length).fill(1)]);
