@@ -3,6 +3,7 @@ import { afterEach, test } from 'node:test';
 import { attach } from '../memory/commons.js';
 import { storeMessage } from '../memory/message.js';
 import { indexOf, self } from '../memory/participants.js';
+import { countInUse } from '../testing/blocks.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { Board, RETURNED } from './board.js';
@@ -115,4 +116,20 @@ test('a board that ends frees what its slots hold, finished or not', () => {
   board.claim(1);
   board.setResultBlock(1, storeMessage(LARGE, self()));
   board.finish(1, 1, RETURNED, 1);
+});
+
+test('arguments that have been read are freed, once, and those of the next use are not', () => {
+  running();
+  assert.equal(board.unload(0), false);
+  const before = countInUse();
+  board.setRead(0);
+  assert.equal(board.unload(0), true);
+  assert.equal(countInUse(), before - 1);
+  board.finish(0, 0, RETURNED, 1);
+  board.clear(0);
+  board.fill(0, 1, 0, 0);
+  board.setArgsBlock(0, storeMessage(LARGE, self()));
+  board.post(0);
+  assert.equal(board.claim(0), 0);
+  assert.equal(board.unload(0), false);
 });

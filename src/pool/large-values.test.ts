@@ -49,6 +49,18 @@ test('shared memory is packed as it is: a long array takes no more than a number
   packed.tickets?.release();
 });
 
+test('what is packed is copied into its block and nowhere else', () => {
+  const value = [{ bytes: new Uint8Array(16 * MIB) }];
+  for (const pack of [packArgs, packResult]) {
+    pack([new Uint8Array(MIB)], new Uint8Array(ROOM));
+    free(packed.handle);
+    const before = process.memoryUsage().arrayBuffers;
+    pack(value, new Uint8Array(ROOM));
+    assert.ok(process.memoryUsage().arrayBuffers - before < MIB);
+    free(packed.handle);
+  }
+});
+
 test('what cannot be packed leaves no block, also where there is no memory for one', () => {
   const { parent, child } = open();
   const bytes = new Uint8Array(4 * MIB);
