@@ -432,11 +432,6 @@ export class Board {
     return this.#words[idle] === 1 && Atomics.compareExchange(this.#words, idle, 1, 0) === 1;
   }
 
-  /** Does the worker wait to be rung? */
-  rests(worker: number): boolean {
-    return Atomics.load(this.#words, this.#worker(worker) + WORKER.IDLE) === 1;
-  }
-
   // ── a worker's side ──
 
   introduce(worker: number, participant: number, tag: number): void {
@@ -460,18 +455,19 @@ export class Board {
   /** Is there nothing for this worker to see to? */
   isQuiet(worker: number): boolean {
     const at = this.#worker(worker);
-    return (
-      this.isEmpty &&
-      Atomics.load(this.#words, at + WORKER.MAIL) === 0 &&
-      Atomics.load(this.#words, at + WORKER.LEAVE) === 0
-    );
+    return this.isEmpty && Atomics.load(this.#words, at + WORKER.MAIL) === 0 && !this.isDismissed(worker);
+  }
+
+  /** Is this worker to take no more than its mail? */
+  isDismissed(worker: number): boolean {
+    return Atomics.load(this.#words, this.#worker(worker) + WORKER.LEAVE) !== 0;
   }
 
   /** Is this worker to leave now? Not as long as it has mail. */
   isOver(worker: number): boolean {
     const at = this.#worker(worker);
     if (Atomics.load(this.#words, at + WORKER.MAIL) !== 0) return false;
-    return Atomics.load(this.#words, at + WORKER.LEAVE) !== 0 || (this.closing && this.isEmpty);
+    return this.isDismissed(worker) || (this.closing && this.isEmpty);
   }
 
   /** Takes the next ready slot for `worker`; −1: there is none, or it is to leave. */

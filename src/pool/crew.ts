@@ -32,6 +32,8 @@ interface Seat {
 export interface CrewEvents {
   /** The worker in this seat has ended: decide what becomes of its task. */
   ended(index: number, end: WorkerEnding): void;
+  /** Seats whose workers run a task. */
+  busy(): Set<number>;
   /** Is there anything that only the worker in this seat is to run? */
   hasMail(index: number): boolean;
   /** Is a worker that has ended to be replaced? */
@@ -154,10 +156,11 @@ export class Crew implements Hands {
     this.#start(seat, { isFirst: true });
   }
 
-  /** Those that rest first, then those that came last. */
+  /** Those that are not up yet first, then those that have nothing to do; of the same kind those that came last. */
   #leastBusy(seats: number[]): number[] {
-    const rests = (index: number) => (this.#board.rests(index) ? 0 : 1);
-    return [...seats].sort((a, b) => rests(a) - rests(b) || b - a);
+    const busy = this.#events.busy();
+    const use = (index: number) => (!this.#seats[index]?.up ? 0 : !busy.has(index) ? 1 : 2);
+    return [...seats].sort((a, b) => use(a) - use(b) || b - a);
   }
 
   #dismiss(seat: Seat): void {

@@ -101,6 +101,7 @@ export class Pool implements AsyncDisposable {
         this.#drain();
         this.#tasks.bereave(index, end);
       },
+      busy: () => this.#tasks.busy,
       hasMail: index => this.#tasks.hasMail(index),
       goesOn: () => this.#state === 'open' || (this.#state === 'closed' && !this.#isDone),
       settled: (index, vacant) => {

@@ -134,9 +134,16 @@ export class Tasks implements Keeper {
     return this.#reading.size > 0;
   }
 
+  /** Seats whose workers run a task. */
+  get busy(): Set<number> {
+    const seats = new Set<number>();
+    for (const task of this.#slotted) if (task) seats.add(this.#board.takenBy(task.slot));
+    seats.delete(-1);
+    return seats;
+  }
+
   get stats() {
-    let busy = 0;
-    for (const task of this.#slotted) if (task && this.#board.takenBy(task.slot) >= 0) busy++;
+    const busy = this.busy.size;
     return {
       busy,
       pending: this.#outstanding - busy,

@@ -165,7 +165,7 @@ class Worker {
       const slot = board.claim(this.#index);
       if (slot < 0) {
         if (this.#news) this.#tell();
-        if (this.#lingers && this.#linger()) continue;
+        if (this.#lingers && !board.isDismissed(this.#index) && this.#linger()) continue;
         if (this.#memory?.isPassedUnseen()) {
           void this.#end();
           return;
