@@ -23,6 +23,8 @@ leavesNoBlocks();
 const fixtures = path.resolve(__dirname, '../../src/pool/fixtures');
 const LIMIT = { timeout: 30_000 };
 
+const doubled = (n: number) => 2 * n;
+
 (globalThis as { manyhandsTestIsHere?: boolean }).manyhandsTestIsHere = true;
 
 for (const { carrier, options } of CARRIERS) {
@@ -61,6 +63,21 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(await pool.run({ module: pathToFileURL(module) }, ['/a/b.txt']), 'b.txt');
       assert.equal(await pool.run({ module: 'node:path', export: 'extname' }, ['b.txt']), '.txt');
       await assert.rejects(pool.run({ module, export: 'quadruple' }), /"quadruple" .* as it is not there/);
+    });
+
+    test('runs a new closure for each task, with what it captured when it was given', LIMIT, async () => {
+      await using pool = new Pool(2, options);
+      const answers: Promise<unknown>[] = [];
+      const box = { n: -1 };
+      for (const i of Array(600).keys()) {
+        box.n = i;
+        answers.push(pool.run((x: number) => [doubled(i), box.n, x], [i]));
+      }
+      box.n = -1;
+      assert.deepEqual(
+        await Promise.all(answers),
+        Array.from({ length: 600 }, (_, i) => [2 * i, i, i]),
+      );
     });
 
     test('keeps apart more functions than it remembers, all of them outstanding', LIMIT, async () => {

@@ -77,6 +77,8 @@ let trayId: string | undefined;
 /** Inspections of which it keeps handles. */
 let held = 0;
 const scripts = new Map<string, Script>();
+/** The ids of those that V8 has named since the debugger was turned on. */
+const announced = new Set<string>();
 /** The text of the script met last: it will be asked for next, most likely. */
 let latest: { readonly id: string; readonly text: string } | undefined;
 
@@ -199,7 +201,11 @@ function fetchSource(scriptId: string): string {
 
 /** Runs `action` with the debugger on; turning it on makes V8 announce every script it holds. */
 function debugging<T>(action: () => T): T {
+  announced.clear();
   post('Debugger.enable');
+  // Others are gone, and with them what is known of them.
+  for (const id of scripts.keys()) if (!announced.has(id)) scripts.delete(id);
+  announced.clear();
   try {
     return action();
   } finally {
@@ -226,6 +232,7 @@ function openSession(): Session {
   opened.on('Debugger.scriptParsed', ({ params }: { params: ParsedScript }) => {
     // Only these five: a source map inlined by a compiler would be megabytes to keep.
     const { scriptId, url, startLine, startColumn, isModule = false } = params;
+    announced.add(scriptId);
     if (!scripts.has(scriptId))
       // announced anew each time; others remember what they know of it by this object
       scripts.set(scriptId, { id: scriptId, url, startLine, startColumn, isModule });

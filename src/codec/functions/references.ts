@@ -139,9 +139,13 @@ function commonJsExports(value: object): ModuleReference | undefined {
  * module's exports, or with those as `default` (tsc's `__importDefault` and `__importStar`, esbuild's `__toESM`).
  */
 function interopWrapper(value: object): ModuleReference | undefined {
-  const descriptors = Object.getOwnPropertyDescriptors(value) as Record<string, PropertyDescriptor>;
-  const names = Object.keys(descriptors).filter(name => name !== '__esModule');
-  if (names.some(name => name !== 'default' && !descriptors[name]?.get)) return undefined;
+  if (Array.isArray(value) || ArrayBuffer.isView(value)) return undefined; // millions of names, maybe
+  const names: string[] = [];
+  for (const name of Object.getOwnPropertyNames(value)) {
+    if (name === '__esModule') continue;
+    if (name !== 'default' && !Object.getOwnPropertyDescriptor(value, name)?.get) return undefined;
+    names.push(name);
+  }
   const wrapped = value as Record<string, unknown>;
   const { default: whole } = wrapped;
   if (typeof whole === 'object' && whole !== null && !isModuleNamespaceObject(whole)) {
