@@ -8,7 +8,7 @@ import vm from 'node:vm';
 import { decode } from './decode.js';
 import { encode } from './encode.js';
 import { describeFunction } from './functions/describe.js';
-import type { AnyFunction } from './functions/description.js';
+import type { AnyFunction, Source } from './functions/description.js';
 import { fixture } from './functions/fixtures/run-elsewhere.js';
 import { shellOf, textOf } from './functions/shells.js';
 
@@ -145,6 +145,16 @@ describe('functions that are made at one place', () => {
     assert.match(crossed(() => inUnits(1))(), /^1 /);
   });
 
+  test('see the functions of another run of their module as what they are', () => {
+    const text = 'function read() { return state; } return { read, both: other => () => [other(), read()] };';
+    const load = vm.compileFunction(text, ['state']) as (state: number) => {
+      read(): number;
+      both(other: () => number): () => number[];
+    };
+    const [one, two] = [load(1), load(2)];
+    for (let i = 0; i < 2; i++) assert.deepEqual(crossed(two.both(one.read))(), [1, 2]);
+  });
+
   test('may hold modules and require, or other values in the same variable', () => {
     const holding = (value: unknown) => () => value;
     const require = createRequire(__filename);
@@ -198,6 +208,11 @@ describe('functions that are made at one place', () => {
       ) => () => number;
       for (const n of [1, 2]) assert.equal(crossed(make(n))(), make(n)());
     }
+    const [one, two] = ['one.js', 'two.js'].map(filename => {
+      const make = vm.runInThisContext('n => () => n', { filename }) as (n: number) => AnyFunction;
+      return (describeFunction(make(1)) as Source).shell.url;
+    });
+    assert.deepEqual([one, two], ['one.js', 'two.js']);
     const script = new vm.Script('let base = 10; n => () => base + n', { filename: 'same.js' });
     for (const n of [1, 2]) {
       const make = script.runInNewContext() as (n: number) => () => number;
@@ -236,9 +251,12 @@ describe('functions that are made at one place', () => {
   });
 });
 
-test('a source is compiled once, and each function of it has its own variables', () => {
+test('a source is compiled once, as long as it is one of those that came last', context => {
   const make = (n: number) => () => n;
-  const { shell } = describeFunction(make(1)) as { shell: Parameters<typeof textOf>[0] };
+  const { shell } = describeFunction(make(1)) as Source;
+  const compile = context.mock.method(vm, 'Script');
+  for (const n of [1, 2, 3]) assert.equal(crossed(make(n))(), n);
+  assert.equal(compile.mock.callCount(), 1);
   const text = textOf(shell);
   const known = shellOf(text);
   assert.deepEqual(known, shell);
