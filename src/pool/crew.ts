@@ -176,7 +176,9 @@ export class Crew implements Hands {
 
   /** Those who wait for all workers to be up go on, if they are, and wait for new ones if not. */
   #noteReady(): void {
-    const isComplete = this.#seats.every(seat => !seat?.carrier || seat.dismissed || seat.up);
+    const isComplete = this.#seats.every(
+      seat => !seat || seat.dismissed || (seat.carrier || seat.retry ? seat.up : true),
+    );
     if (isComplete) this.#ready.complete();
     else if (this.#ready.outcome && !this.#isOver) this.#ready = new Completion<void>();
   }
@@ -225,6 +227,7 @@ export class Crew implements Hands {
       const vacant = seat.dismissed || !this.#events.goesOn();
       if (seat.dismissed) this.#seats[seat.index] = undefined;
       else if (!vacant) this.#start(seat, { isFirst });
+      if (vacant && !this.#ready.outcome) this.#noteReady();
       this.#events.settled(seat.index, vacant);
     }, delay).unref();
   }

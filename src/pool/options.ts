@@ -82,6 +82,10 @@ export function poolOptions(size?: number | PoolOptions, more?: PoolOptions): Po
     throw new TypeError(
       `Cannot make a pool of ${size === null ? 'null' : typeof size}: give a size, or options`,
     );
+  if (more !== undefined && (typeof more !== 'object' || more === null))
+    throw new TypeError(
+      `Cannot use ${more === null ? 'null' : typeof more} as options of a pool: give an object`,
+    );
   const options = {
     ...(typeof size === 'object' ? size : { ...(size === undefined ? {} : { size }) }),
     ...more,
@@ -107,7 +111,7 @@ function checkOptions(options: PoolOptions): void {
     throw new TypeError(`Cannot use ${typeof initargs} as "initargs": give an array`);
   checkCount('maxTasksPerChild', options.maxTasksPerChild);
   checkCount('maxPending', options.maxPending);
-  if (maxMemoryPerChild !== undefined && !(maxMemoryPerChild > 0))
+  if (maxMemoryPerChild !== undefined && !(typeof maxMemoryPerChild === 'number' && maxMemoryPerChild > 0))
     throw new RangeError(`Cannot use ${String(maxMemoryPerChild)} as "maxMemoryPerChild": give bytes`);
   if (preload !== undefined) checkPreload(preload);
 }

@@ -55,6 +55,8 @@ const LEAST_AHEAD = 64;
 const MANY_BYTES = 2 ** 23;
 /** Tasks with more arguments than this, bytes, are announced at once: until the next has been written, a worker may have done much. */
 const LARGE = 16_384;
+/** The longest delay that setTimeout takes. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 /** How long a task that wants to be told of it may go on after it has been called off, ms. */
 const GRACE = 300;
 
@@ -612,15 +614,19 @@ export class Tasks implements Keeper {
     return true;
   }
 
-  #time(task: Task): void {
-    const { timeout = 0, definition } = task;
-    task.timer = setTimeout(() => {
-      this.callOff(
-        task,
-        new TimeoutError(`Cannot finish ${definition.name} within ${timeout} ms: allow more time`),
-        true,
-      );
-    }, timeout);
+  #time(task: Task, left = task.timeout as number): void {
+    if (left === Number.POSITIVE_INFINITY) return;
+    const { timeout, definition } = task;
+    const over = () => {
+      if (left > LONGEST_TIMER) this.#time(task, left - LONGEST_TIMER);
+      else {
+        const error = new TimeoutError(
+          `Cannot finish ${definition.name} within ${timeout} ms: allow more time`,
+        );
+        this.callOff(task, error, true);
+      }
+    };
+    task.timer = setTimeout(over, Math.min(left, LONGEST_TIMER));
   }
 
   // ── endings ──
