@@ -75,7 +75,7 @@ export class AsyncResult<R> extends Promise<R> {
 
   /** @internal For who settles it: the call failed. */
   fail(error: unknown): void {
-    if (error instanceof CancelledError) this.#tell(); // whoever called it off knows
+    if (error instanceof CancelledError) this.tell(); // whoever called it off knows
     this.#conclude('threw', error);
     this.#reject?.(error);
   }
@@ -120,7 +120,7 @@ export class AsyncResult<R> extends Promise<R> {
   /** True when it is there, be it a value or an error; false when the time ran out. */
   async wait(options?: WaitOptions): Promise<boolean> {
     checkWait(options);
-    this.#tell();
+    this.tell();
     if (this.#outcome) return true;
     this.#done ??= new Completion<void>();
     return (await this.#done.wait(options)) !== undefined;
@@ -158,8 +158,8 @@ export class AsyncResult<R> extends Promise<R> {
     return this.#source?.withdraw(reason) ?? false;
   }
 
-  /** From now on its failure is not reported as unhandled. */
-  #tell(): void {
+  /** @internal From now on its failure is not reported as unhandled. */
+  tell(): void {
     if (this.#isTold) return;
     this.#isTold = true;
     this.catch(() => {});

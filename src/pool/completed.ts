@@ -12,7 +12,7 @@ function distinct<F extends AsyncResult<unknown>>(futures: Iterable<F>): Set<F> 
       throw new TypeError(
         'Cannot wait for that: give futures of an executor, or what run() of a pool returns; for other promises, there is Promise.race()',
       );
-  for (const future of all) future.catch(() => {});
+  for (const future of all) future.tell();
   return all;
 }
 

@@ -41,9 +41,7 @@ export class Future<R> extends AsyncResult<R> {
   override withdraw(): boolean {
     if (this.ready()) return false;
     this.#cancellation = cancelled(); // whoever is told of its end may ask at once
-    if (!super.withdraw(this.#cancellation)) return false;
-    this.catch(() => {}); // who cancels it knows
-    return true;
+    return super.withdraw(this.#cancellation);
   }
 
   /** The value: get() by Python's name. @throws {TimeoutError} It was not there when `timeout` ms had passed; it may still come. */
@@ -74,7 +72,7 @@ export class Future<R> extends AsyncResult<R> {
       throw new TypeError(
         `Cannot call ${fn === null ? 'null' : typeof fn} when the future is over: give a function`,
       );
-    this.catch(() => {}); // `fn` is told
+    this.tell();
     const call = () => queueMicrotask(() => fn(this));
     if (this.ready()) call();
     else this.watch(call);
