@@ -65,6 +65,8 @@ class PoolProcess extends Process {
   }
 }
 
+const FROM_OUTSIDE: readonly unknown[] = ['SIGKILL', 'SIGINT', 'SIGTERM', 'SIGHUP'];
+
 class ProcessCarrier implements Carrier {
   readonly execution: Process;
   readonly pid: number;
@@ -75,9 +77,11 @@ class ProcessCarrier implements Carrier {
     const who = `${execution.name} (process ${pid})`;
     this.execution = execution;
     this.pid = pid;
-    execution.on('exit', (exitCode, signalCode) =>
-      ended({ who, pid, exitCode, signalCode, cause: causeOf(execution.failure, signalCode) }),
-    );
+    execution.on('exit', (exitCode, signalCode) => {
+      const isFromOutside = FROM_OUTSIDE.includes(signalCode);
+      const cause = causeOf(execution.failure, signalCode);
+      ended({ who, pid, exitCode, signalCode, isFromOutside, cause });
+    });
   }
 
   kill(): void {
@@ -92,6 +96,7 @@ class ProcessCarrier implements Carrier {
 /** Ends with the pool's thread, as threads do. */
 class PoolThread extends Thread {
   static #hasAnyEnded = false;
+  wasTerminated = false;
 
   constructor(options: WorkerOptions) {
     super({ target: LIFE, args: [options], daemon: true });
@@ -104,6 +109,11 @@ class PoolThread extends Thread {
   /** Most programs have one pool, for long: to boot more Workers would take CPU time from its first tasks, for nothing. */
   protected override get foretellsMore(): boolean {
     return PoolThread.#hasAnyEnded;
+  }
+
+  override terminate(): void {
+    super.terminate();
+    this.wasTerminated = true;
   }
 
   override get failure(): unknown {
@@ -120,9 +130,11 @@ class ThreadCarrier implements Carrier {
     const { pid } = this;
     const who = `${execution.name} (a thread)`;
     this.execution = execution;
-    execution.on('exit', (exitCode, signalCode) =>
-      ended({ who, pid, exitCode, signalCode, cause: causeOf(execution.failure, signalCode) }),
-    );
+    execution.on('exit', (exitCode, signalCode) => {
+      const isFromOutside = execution.wasTerminated;
+      const cause = causeOf(execution.failure, signalCode);
+      ended({ who, pid, exitCode, signalCode, isFromOutside, cause });
+    });
   }
 
   kill(): void {

@@ -45,11 +45,10 @@ export interface CrewEvents {
 }
 
 /**
- * Workers that end one after the other before they are ready, after which the pool gives up. Some signals come from outside, so
- * it may be chance that they hit those that start, and Ctrl-C hits all of them: ten of such count as one.
+ * Workers that end one after the other before they are ready, after which the pool gives up. What comes from outside, as some
+ * signals do and terminate() of a thread, may hit those that start by chance, and Ctrl-C hits all of them: ten of it count as one.
  */
 const FAILED_STARTS = 3;
-const FROM_OUTSIDE: readonly unknown[] = ['SIGKILL', 'SIGINT', 'SIGTERM', 'SIGHUP'];
 const KILLED = 0.1;
 
 /** Where the system has nothing left to start a worker with, that is tried again: after so many ms, then after twice as many each time. */
@@ -271,7 +270,7 @@ export class Crew implements Hands {
       const { exitCode, signalCode } = end;
       workerEnd.publish({ pool: this.#pool, worker, exitCode, signalCode });
     }
-    if (phase === PHASE.STARTING) this.#failedStarts += FROM_OUTSIDE.includes(end.signalCode) ? KILLED : 1;
+    if (phase === PHASE.STARTING) this.#failedStarts += end.isFromOutside ? KILLED : 1;
     const isBroken = this.#failedStarts >= FAILED_STARTS;
     const vacant = seat.dismissed || isBroken || this.#isOver || !this.#events.goesOn();
     if (seat.dismissed) this.#seats[index] = undefined;

@@ -4,6 +4,8 @@ import { type Ending, WorkerDiedError } from '../errors/errors.js';
 export interface WorkerEnding extends Ending {
   /** Which it was, for messages. */
   readonly who: string;
+  /** By which somebody may have ended it from outside, whatever it was doing. */
+  readonly isFromOutside: boolean;
   /** What it threw where nobody caught it, or what else is known of why it ended. */
   readonly cause: unknown;
 }
@@ -11,9 +13,13 @@ export interface WorkerEnding extends Ending {
 /** What a task rejects with whose worker ended under it. */
 export function death(
   what: string,
-  { who, pid, exitCode, signalCode, cause }: WorkerEnding,
+  { who, pid, exitCode, signalCode, isFromOutside, cause }: WorkerEnding,
 ): WorkerDiedError {
-  const how = signalCode ? `was killed by ${signalCode}` : `exited with code ${exitCode}`;
+  const how = signalCode
+    ? `was killed by ${signalCode}`
+    : isFromOutside
+      ? 'was terminated'
+      : `exited with code ${exitCode}`;
   return new WorkerDiedError(`Cannot finish ${what} as ${who} ${how}: run it again, or set "retries"`, {
     pid,
     exitCode,

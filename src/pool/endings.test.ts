@@ -306,7 +306,7 @@ for (const { carrier, options } of CARRIERS) {
               assert.match(
                 error.message,
                 isThread
-                  ? /^Cannot finish .* as PoolWorker-\d+ \(a thread\) exited with code \d: run it again/
+                  ? /^Cannot finish .* as PoolWorker-\d+ \(a thread\) (exited with code 5|was terminated): run it again/
                   : /^Cannot finish .* as PoolWorker-\d+ \(process \d+\) (exited with code 5|was killed by SIGKILL): run it again/,
               );
             }
