@@ -579,7 +579,7 @@ export class Tasks implements Keeper {
     for (const task of this.#all()) {
       if (task.result.withdraw()) continue;
       task.retries = 0;
-      task.result.catch(() => {});
+      task.result.tell();
     }
   }
 
