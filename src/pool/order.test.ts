@@ -45,7 +45,8 @@ async function blocked(pool: Pool): Promise<() => Promise<void>> {
 const sorted = (given: { id: number; priority: number }[]) =>
   [...given].sort((a, b) => a.priority - b.priority || a.id - b.id).map(({ id }) => id);
 
-for (const { carrier, options } of CARRIERS) {
+// How its processes start makes no difference here.
+for (const { carrier, options } of CARRIERS.filter(({ options }) => options.context?.method !== 'spawn')) {
   describe(`tasks of a pool of ${carrier}`, () => {
     test('run by priority, those of equal priority as they were given', LIMIT, async () => {
       await using pool = new Pool(1, options);
