@@ -18,7 +18,7 @@ import { CARRIERS } from './fixtures/carriers.js';
  */
 leavesNothing();
 
-const DURATION = Number(process.env.MANYHANDS_CHAOS_MS ?? 2_000);
+const DURATION = Number(process.env.MANYHANDS_CHAOS_MS ?? 1_000);
 const SEED = Number(process.env.MANYHANDS_CHAOS_SEED ?? Math.floor(Math.random() * 2 ** 32));
 const PROGRAM = path.join(__dirname, 'fixtures', 'chaos.js');
 const MARK = 'MANYHANDS_TEST_CHAOS';

@@ -55,7 +55,7 @@ for (const [kind, Carrier] of [
     const [buffer, objects, seen, all] = await carrier.result();
     await carrier.join();
     const told = `${[buffer, objects, seen, all]} MiB beside ${here.length / MIB}`;
-    assert.ok(buffer >= 30 && buffer < 45, told);
+    assert.ok(buffer >= 20 && buffer < 60, told); // 32, and what V8 takes or gives back meanwhile
     assert.ok(objects >= 25 && objects < 150, told);
     assert.ok(Math.abs(seen) < 10, told);
     assert.ok(all > buffer + objects && all < 300, told);
