@@ -57,7 +57,7 @@ const NEWS = 0.1;
  */
 const WARY = 32;
 /** How long a worker looks out for the next task before it sleeps, ms; how often it looks between looks at the clock. */
-const LINGER = 0.05;
+const LINGER = 0.1;
 const LOOKS = 64;
 /** How often lingering may fail in a row at most; once it has, it is tried every so many times. */
 const MOST_CREDIT = 4;
