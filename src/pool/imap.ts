@@ -1,5 +1,6 @@
 import { TimeoutError } from '../errors/errors.js';
 import { type Abortable, unwatchAbort, watchAbort } from '../wait/abort.js';
+import { atDeadline } from '../wait/deadlines.js';
 import { checkWait, type WaitOptions } from '../wait/options.js';
 import { type Batch, type ChunkRunner, Feed, type FeedOwner } from './feed.js';
 import type { Items } from './intake.js';
@@ -186,12 +187,9 @@ class Mapped<R> implements MappedIterator<R>, FeedOwner {
   }
 }
 
-/** Longer than a timer can be set for is as good as for ever. */
-const LONGEST_TIMER = 2 ** 31 - 1;
-
 /** Somebody who waits for a result. */
 class Waiter<R> implements Abortable {
-  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #cancelTimer: (() => void) | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #all: Set<Waiter<R>>;
 
@@ -204,8 +202,8 @@ class Waiter<R> implements Abortable {
     this.#all = all;
     if (!options) return;
     const { timeout, signal } = options;
-    if (timeout !== undefined && timeout <= LONGEST_TIMER)
-      this.#timer = setTimeout(() => this.abort(tooLate(timeout)), timeout);
+    if (timeout !== undefined && timeout !== Number.POSITIVE_INFINITY)
+      this.#cancelTimer = atDeadline(performance.now() + timeout, () => this.abort(tooLate(timeout)), true);
     this.#signal = signal;
     if (signal) watchAbort(signal, this);
   }
@@ -217,7 +215,7 @@ class Waiter<R> implements Abortable {
 
   leave(): void {
     this.#all.delete(this);
-    clearTimeout(this.#timer);
+    this.#cancelTimer?.();
     if (this.#signal) unwatchAbort(this.#signal, this);
   }
 }

@@ -31,7 +31,8 @@ export class Task implements Source, Abortable {
   readonly signal: AbortSignal | undefined;
   readonly priority: number;
   retries: number;
-  timer: NodeJS.Timeout | undefined;
+  /** Of its time limit, or of its grace. */
+  cancelTimer: (() => void) | undefined;
   /** Why it has been called off while it ran. */
   doomed: { reason: unknown } | undefined;
 

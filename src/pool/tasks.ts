@@ -4,6 +4,7 @@ import { CancelledError, OutOfMemoryError, TimeoutError } from '../errors/errors
 import { free } from '../memory/allocator.js';
 import { unwatchAbort, watchAbort } from '../wait/abort.js';
 import { Completion } from '../wait/completion.js';
+import { atDeadline } from '../wait/deadlines.js';
 import { hold, unhold } from '../wait/doorbell.js';
 import { AsyncResult } from './async-result.js';
 import { Backlog } from './backlog.js';
@@ -55,8 +56,6 @@ const LEAST_AHEAD = 64;
 const MANY_BYTES = 2 ** 23;
 /** Tasks with more arguments than this, bytes, are announced at once: until the next has been written, a worker may have done much. */
 const LARGE = 16_384;
-/** The longest delay that setTimeout takes. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 /** How long a task that wants to be told of it may go on after it has been called off, ms. */
 const GRACE = 300;
 
@@ -513,7 +512,7 @@ export class Tasks implements Keeper {
   }
 
   #settle(task: Task, value: unknown, error: unknown, failed: boolean): void {
-    clearTimeout(task.timer);
+    task.cancelTimer?.();
     if (task.signal) unwatchAbort(task.signal, task);
     if (typeof task.args === 'number') free(task.args);
     task.args = undefined;
@@ -603,10 +602,11 @@ export class Tasks implements Keeper {
     const seat = this.#board.takenBy(slot);
     if (this.#board.callOff(slot, reason instanceof TimeoutError ? TIMED_OUT : CANCELLED)) {
       this.#hands.ring(seat);
-      clearTimeout(task.timer);
-      task.timer = setTimeout(() => {
+      task.cancelTimer?.();
+      const end = () => {
         if (task.slot === slot && this.#board.confirm(slot)) this.#hands.kill(seat);
-      }, GRACE);
+      };
+      task.cancelTimer = atDeadline(performance.now() + GRACE, end, true);
     } else if (this.#board.seize(slot)) this.#hands.kill(seat);
     else return false; // it is finished
     task.doomed = { reason };
@@ -614,19 +614,16 @@ export class Tasks implements Keeper {
     return true;
   }
 
-  #time(task: Task, left = task.timeout as number): void {
-    if (left === Number.POSITIVE_INFINITY) return;
-    const { timeout, definition } = task;
+  #time(task: Task): void {
+    const { timeout = Number.POSITIVE_INFINITY, definition } = task;
+    if (timeout === Number.POSITIVE_INFINITY) return;
     const over = () => {
-      if (left > LONGEST_TIMER) this.#time(task, left - LONGEST_TIMER);
-      else {
-        const error = new TimeoutError(
-          `Cannot finish ${definition.name} within ${timeout} ms: allow more time`,
-        );
-        this.callOff(task, error, true);
-      }
+      const error = new TimeoutError(
+        `Cannot finish ${definition.name} within ${timeout} ms: allow more time`,
+      );
+      this.callOff(task, error, true);
     };
-    task.timer = setTimeout(over, Math.min(left, LONGEST_TIMER));
+    task.cancelTimer = atDeadline(performance.now() + timeout, over, true);
   }
 
   // ── endings ──
@@ -642,7 +639,7 @@ export class Tasks implements Keeper {
 
   #lose(task: Task, seat: number, end: WorkerEnding): void {
     if (this.#isWatched) this.#note(task, seat);
-    clearTimeout(task.timer);
+    task.cancelTimer?.();
     if (!task.doomed && task.retries > 0) {
       task.retries--;
       this.#board.abandon(task.slot);
@@ -713,7 +710,7 @@ export class Tasks implements Keeper {
   /** In a fork of the process that it belongs to: does nothing for it any more. */
   disown(): void {
     for (const task of this.#all()) {
-      clearTimeout(task.timer);
+      task.cancelTimer?.();
       if (task.signal) unwatchAbort(task.signal, task);
     }
   }
