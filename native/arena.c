@@ -28,6 +28,7 @@ int mh_arena_create(uint64_t bytes) {
   uint32_t pages = (uint32_t)(bytes / MH_PAGE_BYTES);
   struct mh_header header = {
       .magic = MH_MAGIC,
+      .root = (uint32_t)getpid(),
       .pages = pages,
       .first_page = (uint32_t)((MH_PAGES_OFFSET + (uint64_t)MH_PAGE_RECORD_BYTES * pages + MH_PAGE_BYTES - 1) / MH_PAGE_BYTES),
       .participants_used = 1,

@@ -154,7 +154,9 @@ struct mh_birth {
 extern struct mh_birth mh_births[MH_MAX_PROCESSES];
 pid_t mh_reap(bool wait, int *status, bool *known);
 void mh_finish_endings(void);
+void mh_have_all_look(void);
 void mh_bury(pid_t pid);
+void mh_tell_end(pid_t pid);
 bool mh_orphaned(const struct mh_process *p);
 void mh_end_daemons(uint32_t tag);
 int mh_request(int client, uint32_t process, const int *fds, size_t count);

@@ -26,11 +26,14 @@ void mh_end_daemons(uint32_t tag) {
   }
 }
 
-/*
- * What follows from the end of process `pid`, from however it ended and whoever reaped it: its threads are dead,
- * its daemons end with it, and all who wait for something of it must look again.
- */
-void mh_bury(pid_t pid) {
+/* Has all who wait for something look whether it can still come. */
+void mh_have_all_look(void) {
+  __atomic_fetch_add(&mh_header()->deaths, 1, __ATOMIC_SEQ_CST);
+  mh_ring_all(MH_REASON_DEATH);
+}
+
+/* Marks the threads of `pid` as dead, and ends what is to end with them. Had any things in hand? */
+static bool mark_dead(pid_t pid) {
   uint32_t participants = mh_load(&mh_header()->participants_used);
   bool died = false;
   for (uint32_t i = 1; i < participants && i < MH_MAX_PARTICIPANTS; i++) {
@@ -40,17 +43,31 @@ void mh_bury(pid_t pid) {
     if (mh_load(&dead->pid) != (uint32_t)pid) continue;
     /* SYNC POINT with mh_orphaned(): first its death, then the children that have told their pid; the others see it. */
     if (state == MH_PARTICIPANT_LIVE) mh_store(&dead->state, MH_PARTICIPANT_DEAD);
-    mh_end_daemons(tag);
-    if (state == MH_PARTICIPANT_DEAD) continue; /* again, in case that who buried it died over it */
-    if (state != MH_PARTICIPANT_LIVE) { /* it never came to anything, or left in order */
-      mh_store(&dead->state, MH_PARTICIPANT_FREE);
-      mh_store(&dead->pid, 0);
-      continue;
-    }
-    __atomic_fetch_add(&mh_header()->deaths, 1, __ATOMIC_SEQ_CST);
-    died = true;
+    mh_end_daemons(tag); /* also of one that is DEAD, in case that who marked it died over it */
+    died |= state == MH_PARTICIPANT_LIVE;
+    if (state == MH_PARTICIPANT_LIVE || state == MH_PARTICIPANT_DEAD) continue;
+    /* It never came to anything, or left in order. Others may be freeing it too, and the next have it already. */
+    mh_swap_if(&dead->state, MH_PARTICIPANT_LEFT, MH_PARTICIPANT_FREE);
+    mh_swap_if(&dead->pid, (uint32_t)pid, 0);
   }
-  if (died) mh_ring_all(MH_REASON_DEATH);
+  return died;
+}
+
+/*
+ * What follows from the end of process `pid`, from however it ended and whoever reaped it: its threads are dead,
+ * its daemons end with it, and all who wait for something of it must look again.
+ */
+void mh_bury(pid_t pid) {
+  if (mark_dead(pid)) mh_have_all_look();
+}
+
+/*
+ * The same by one that may not be the first to learn of it, and lives on: who learnt of it before may have been killed by it,
+ * or with it, before all were told.
+ */
+void mh_tell_end(pid_t pid) {
+  mark_dead(pid);
+  mh_have_all_look();
 }
 
 /* Is it to end with its starter, and that is gone? A child asks, once it has told its pid. */

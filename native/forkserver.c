@@ -114,7 +114,8 @@ static void guard(pid_t server) {
     over = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (over) continue;
     mh_finish_endings();
-    mh_ring_all(MH_REASON_CHILD); /* it may have died before it rang for somebody's end */
+    mh_ring_all(MH_REASON_CHILD); /* it may have died before it told of somebody's end */
+    mh_have_all_look();
     __atomic_fetch_add(&mh_header()->server_epoch, 1, __ATOMIC_SEQ_CST);
     server = fork();
     if (server == 0) return;
@@ -377,12 +378,13 @@ int mh_serve(int requests, int lifeline, pid_t root, bool counted) {
     }
     if (p[2].revents) {
       rooted = false;
-      mh_bury(root);
+      mh_tell_end(root);
     }
     if (p[3].revents) {
       guarding = false;
       __atomic_fetch_add(&mh_header()->guardian_deaths, 1, __ATOMIC_SEQ_CST);
       mh_ring_all(MH_REASON_CHILD);
+      mh_have_all_look();
     }
     if (rooted && guarding) continue;
     orphans = !rooted && mh_look_after_orphans() > 0;

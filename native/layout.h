@@ -40,7 +40,7 @@ struct mh_header {
   uint32_t participants_used; /* high-water mark: records from here on were never used */
   uint32_t processes_used;    /* the same for processes */
   uint32_t server_epoch;      /* +1 each time the guardian had to make a new fork server */
-  uint32_t deaths;            /* +1 for each participant found dead with its record not given back */
+  uint32_t deaths;            /* +1 whenever somebody may have died with things in hand */
   uint32_t server_births;     /* +1 for each server that came to serve */
   uint32_t guardian_deaths;   /* +1 for each guardian that its server found gone */
   uint32_t server_pairs;      /* +1 for each pair of guardian and server that was begun */
@@ -48,6 +48,7 @@ struct mh_header {
   uint32_t waiting[32];       /* belongs to src/wait */
   uint32_t sync[32];          /* belongs to src/sync */
   uint32_t authkey[8];        /* the program's key; 0: that word has not been drawn yet */
+  uint32_t root;              /* pid of the program itself */
 };
 
 enum mh_participant_state {

@@ -5,9 +5,9 @@
  *
  * One thread a process, as long as there is something to watch, sleeps on the descriptors (pidfd) of all orphans there are,
  * whosoever they are: it writes down their end, buries them, and takes those that are this process's own off the process
- * table. In a spawned process it watches the parent too, of whose end nobody tells either if that is the program itself. To do any of this
- * twice, in several processes at a time, does no harm. It watches guardians, too, that a thread has spawned: they outlive
- * the thread.
+ * table. In a spawned process it watches the parent too, and when that has ended, the program itself, of whose end nobody
+ * tells either. To do any of this twice, in several processes at a time, does no harm, and must be done: who was first may
+ * have ended over it, with the others that end. It watches guardians, too, that a thread has spawned: they outlive the thread.
  */
 #include <errno.h>
 #include <poll.h>
@@ -43,8 +43,9 @@ static pid_t orphan(const struct mh_process *p) {
 
 static void end_orphan(struct mh_process *p, pid_t pid) {
   waitpid(pid, NULL, WNOHANG); /* if it is a child of this process */
+  mh_tell_end(pid);
+  /* Last: whoever finds it running tells all again, as who told before may have been killed over it. */
   if (!mh_move(p, MH_PROCESS_RUNNING, MH_PROCESS_EXITED)) mh_move(p, MH_PROCESS_ENDING, MH_PROCESS_EXITED);
-  mh_bury(pid);
 }
 
 /*
@@ -106,7 +107,7 @@ static struct {
   pthread_mutex_t mutex;
   pid_t process; /* in which the watch runs; not the parent's, in a fork */
   int wake;      /* eventfd: there is more to watch */
-  pid_t parent;  /* to watch too; 0: none */
+  pid_t parent;  /* to watch too, or the program itself when that has ended; 0: none */
 } watch = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* Sleeps until one of these, or the parent, may have ended. */
@@ -139,9 +140,10 @@ static void *run(void *nothing) {
   for (;;) {
     uint64_t rings;
     if (read(watch.wake, &rings, sizeof rings) < 0) rings = 0;
-    if (watch.parent != 0 && has_ended(watch.parent)) {
-      mh_bury(watch.parent);
-      watch.parent = 0;
+    while (watch.parent != 0 && has_ended(watch.parent)) {
+      pid_t root = (pid_t)mh_load(&mh_header()->root);
+      mh_tell_end(watch.parent);
+      watch.parent = watch.parent == root ? 0 : root;
     }
     uint32_t left = look_after(pids, MOST_WATCHED);
     if (left > MOST_WATCHED) left = MOST_WATCHED;

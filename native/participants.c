@@ -42,7 +42,5 @@ void mh_mourn(uint32_t tag) {
   bool untold = mh_tag(mh_tagged(tag)) == tag && mh_swap_if(&p->state, MH_PARTICIPANT_LIVE, MH_PARTICIPANT_DEAD);
   mh_end_daemons(tag);
   mh_watch_orphans();
-  if (!untold) return;
-  __atomic_fetch_add(&mh_header()->deaths, 1, __ATOMIC_SEQ_CST);
-  mh_ring_all(MH_REASON_DEATH);
+  if (untold) mh_have_all_look();
 }

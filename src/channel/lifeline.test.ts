@@ -4,21 +4,13 @@ import { isAllocated } from '../memory/allocator.js';
 import { carriers } from '../testing/carriers.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { waitUntil } from '../testing/processes.js';
 import { ended, killed, LIMIT, warmCarriers } from '../testing/sharing.js';
 import { Queue } from './queue.js';
+import { untilFreed } from './testing/queues.js';
 
 /* How long a queue is there. For pipes see connection.test.ts. */
 leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
-
-async function untilFreed(queue: Queue): Promise<void> {
-  const [block] = queue.cell.blocks;
-  await waitUntil(
-    () => !isAllocated(block),
-    () => 'the queue to be freed',
-  );
-}
 
 for (const carrier of carriers) {
   const stay = async (theirs: Queue, up: Queue) => {

@@ -10,6 +10,9 @@ import { native } from '../native/native.js';
  */
 type Listener = () => void;
 
+/** What a thread that blocks is to answer, too. */
+const PRESSING = REASON.DEATH | REASON.WAKE;
+
 const listeners: { reason: number; listener: Listener }[] = [];
 /** Those who are rung by programs of other families too, which cannot say why. */
 const others: Listener[] = [];
@@ -125,14 +128,17 @@ function answer(asked: number): void {
 export function answerBlocked(): number {
   let again = Number.POSITIVE_INFINITY;
   if (bell === undefined) return again;
-  const reasons = heard & (REASON.DEATH | REASON.WAKE);
   do {
-    answer(reasons);
+    answer(heard & PRESSING);
     if (others.length > 0) for (const listener of others.slice()) listener();
     for (const listener of uneasy) again = Math.min(again, listener() ?? again);
     // What they do may wake other waits of this thread, which ringSelf() would have the event loop see to.
-  } while ((Atomics.load(words, bell + PARTICIPANT.REASONS) & reasons) !== 0);
+  } while (isToAnswer(bell));
   return again;
+}
+
+function isToAnswer(at: number): boolean {
+  return (Atomics.load(words, at + PARTICIPANT.REASONS) & heard & PRESSING) !== 0;
 }
 
 /**
@@ -150,6 +156,7 @@ export function blockUntil(done: () => boolean, timeout = Number.POSITIVE_INFINI
       const again = answerBlocked();
       Atomics.store(words, at + PARTICIPANT.SLEEPING, 1); // each time, as a listener may have blocked in between
       if (done()) return true;
+      if (isToAnswer(at)) continue; // done() has woken a wait of this thread, perhaps this one: nobody else rings for that
       const left = deadline - performance.now();
       if (left <= 0) return false;
       const sleep = Math.min(left, again);

@@ -8,6 +8,7 @@ import { self } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { BUCKET, bucketOf } from './buckets.js';
+import { haveAllLook } from './deaths.js';
 import { openDoorbell } from './doorbell.js';
 import { type Waiter, waiting, wake, wakeAll } from './line.js';
 import { park, parkSync, watch } from './park.js';
@@ -215,6 +216,15 @@ test('looks come while a thread is blocked, each in its time, and may end the wa
     throw new Error('too late');
   };
   assert.equal(parkSync(at, 0, { looks: [{ after: 1, look: wakes }] }).outcome, 'woken');
+});
+
+test('a blocking wait that, asked after a death, wakes itself, sleeps no longer', () => {
+  const at = word();
+  const recheck = () => wake(at) === 1; // as one that finds that it is the heir
+  const begun = performance.now();
+  const parked = parkSync(at, 0, { timeout: 10_000, recheck, looks: [{ after: 1, look: haveAllLook }] });
+  assert.equal(parked.outcome, 'woken');
+  assert.ok(performance.now() - begun < 9_000);
 });
 
 test('queued() runs in line; when it throws, nothing of the wait is left', async () => {

@@ -1,3 +1,4 @@
+import { isAllocated } from '../../memory/allocator.js';
 import { waitUntil } from '../../testing/processes.js';
 import { waiting } from '../../wait/line.js';
 import { EXCHANGE } from '../exchange.js';
@@ -63,4 +64,10 @@ export async function outcomes(promises: readonly Promise<unknown>[]): Promise<u
   return (await Promise.allSettled(promises)).map(end =>
     end.status === 'fulfilled' ? end.value : (end.reason?.code ?? end.reason?.name ?? end.reason),
   );
+}
+
+/** Until the memory of one that this thread has let go of is free. */
+export async function untilFreed(queue: Queue): Promise<void> {
+  const [block] = queue.cell.blocks;
+  await waitUntil(() => !isAllocated(block), 'the queue to be freed');
 }
