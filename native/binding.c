@@ -153,6 +153,12 @@ static napi_value ring_all(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+static napi_value tell_death(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  mh_tell_death((uint32_t)number(&c, 0));
+  return NULL;
+}
+
 static napi_value drop_bells(napi_env env, napi_callback_info info) {
   (void)env, (void)info;
   mh_drop_bells();
@@ -684,6 +690,7 @@ NAPI_MODULE_INIT() {
       FUNCTION("futexWake", futex_wake),
       FUNCTION("ring", ring),
       FUNCTION("ringAll", ring_all),
+      FUNCTION("tellDeath", tell_death),
       FUNCTION("dropBells", drop_bells),
       FUNCTION("bellOpen", bell_open),
       FUNCTION("bellClose", bell_close),

@@ -42,24 +42,24 @@ static inline void mh_store(uint32_t *word, uint32_t value) { __atomic_store_n(w
 static inline bool mh_swap_if(uint32_t *word, uint32_t expected, uint32_t next) {
   return __atomic_compare_exchange_n(word, &expected, next, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
+/* Two neighbours as one, as they stand in memory. The first is at a multiple of 8. */
+static inline uint64_t mh_two_words(uint32_t first, uint32_t second) {
+  uint32_t words[2] = {first, second};
+  uint64_t both;
+  memcpy(&both, words, sizeof both);
+  return both;
+}
+static inline bool mh_swap_two_if(uint32_t *first, uint64_t expected, uint64_t next) {
+  return __atomic_compare_exchange_n((uint64_t *)(void *)first, &expected, next, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
 
 /* The state of a process record, and the attempt that it is about. */
 #define MH_STATE(word) ((word) & 0xffu)
 #define MH_ATTEMPT(word) ((word) >> 8)
 static inline uint32_t mh_process_state(const struct mh_process *p) { return MH_STATE(mh_load(&p->state)); }
-/* State and pid of a process record in one, as they stand in memory. */
-static inline uint64_t mh_state_and_pid(uint32_t state, uint32_t pid) {
-  uint32_t words[2] = {state, pid};
-  uint64_t both;
-  memcpy(&both, words, sizeof both);
-  return both;
-}
 /* Moves the state of one attempt and lets the record name its process, in one step: nothing dies in between. */
 static inline bool mh_move_with_pid(struct mh_process *p, uint32_t attempt, uint32_t from, uint32_t to, pid_t pid) {
-  uint64_t expected = mh_state_and_pid(attempt << 8 | from, 0);
-  return __atomic_compare_exchange_n((uint64_t *)(void *)&p->state, &expected,
-                                     mh_state_and_pid(attempt << 8 | to, (uint32_t)pid), false, __ATOMIC_SEQ_CST,
-                                     __ATOMIC_SEQ_CST);
+  return mh_swap_two_if(&p->state, mh_two_words(attempt << 8 | from, 0), mh_two_words(attempt << 8 | to, (uint32_t)pid));
 }
 /* Moves the state, whichever attempt it is about. False: it was not `from`. */
 static inline bool mh_move(struct mh_process *p, uint32_t from, uint32_t to) {
@@ -83,6 +83,8 @@ void mh_drop_bells(void);
 
 /* participants.c: how a thread comes to use the commons, and what is told when it ends without a word. */
 int mh_join(uint32_t *tag);
+bool mh_mark_dead(uint32_t tag);
+void mh_tell_death(uint32_t tag);
 void mh_mourn(uint32_t tag);
 
 /* process.c: what the kernel knows about processes. */

@@ -38,14 +38,13 @@ static bool mark_dead(pid_t pid) {
   bool died = false;
   for (uint32_t i = 1; i < participants && i < MH_MAX_PARTICIPANTS; i++) {
     struct mh_participant *dead = mh_participant(i);
-    uint32_t state = mh_load(&dead->state);
     uint32_t tag = mh_tag(i);
     if (mh_load(&dead->pid) != (uint32_t)pid) continue;
     /* SYNC POINT with mh_orphaned(): first its death, then the children that have told their pid; the others see it. */
-    if (state == MH_PARTICIPANT_LIVE) mh_store(&dead->state, MH_PARTICIPANT_DEAD);
+    bool was_alive = mh_mark_dead(tag);
     mh_end_daemons(tag); /* also of one that is DEAD, in case that who marked it died over it */
-    died |= state == MH_PARTICIPANT_LIVE;
-    if (state == MH_PARTICIPANT_LIVE || state == MH_PARTICIPANT_DEAD) continue;
+    died |= was_alive;
+    if (was_alive || mh_load(&dead->state) == MH_PARTICIPANT_DEAD) continue;
     /* It never came to anything, or left in order. Others may be freeing it too, and the next have it already. */
     mh_swap_if(&dead->state, MH_PARTICIPANT_LEFT, MH_PARTICIPANT_FREE);
     mh_swap_if(&dead->pid, (uint32_t)pid, 0);

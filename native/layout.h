@@ -61,7 +61,7 @@ enum mh_participant_state {
 /* A thread (with an event loop of its own) that uses the commons. Index 0 is never used: 0 means nobody. */
 struct mh_participant {
   uint32_t state;
-  uint32_t generation; /* +1 each time the record is filled in: tells its users apart */
+  uint32_t generation; /* after `state`, as mh_mark_dead() takes both at once; +1 each time the record is filled in: tells its users apart */
   uint32_t pid; /* the record is claimed by setting it from 0, and given back by setting it to 0, last */
   uint32_t start_low; /* kernel start time of the thread in clock ticks: tells recycled ids apart */
   uint32_t start_high;

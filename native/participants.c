@@ -34,12 +34,28 @@ int mh_join(uint32_t *tag) {
 }
 
 /*
+ * The thread with this tag lives no more. False: it was known, or it has left in order. State and generation go in one step, as
+ * others who learnt of it may have cleared its record since, and the next user have it.
+ */
+bool mh_mark_dead(uint32_t tag) {
+  struct mh_participant *p = mh_participant(mh_tagged(tag));
+  uint32_t generation = mh_load(&p->generation);
+  if (mh_tag(mh_tagged(tag)) != tag) return false;
+  uint64_t live = mh_two_words(MH_PARTICIPANT_LIVE, generation);
+  return mh_swap_two_if(&p->state, live, mh_two_words(MH_PARTICIPANT_DEAD, generation));
+}
+
+/* The same, and all others are told. */
+void mh_tell_death(uint32_t tag) {
+  if (mh_mark_dead(tag)) mh_have_all_look();
+}
+
+/*
  * The thread with this tag has ended, while its process lives on: so do its daemons end; its other processes live on. Unless it has
  * left in order, all others are told.
  */
 void mh_mourn(uint32_t tag) {
-  struct mh_participant *p = mh_participant(mh_tagged(tag));
-  bool untold = mh_tag(mh_tagged(tag)) == tag && mh_swap_if(&p->state, MH_PARTICIPANT_LIVE, MH_PARTICIPANT_DEAD);
+  bool untold = mh_mark_dead(tag);
   mh_end_daemons(tag);
   mh_watch_orphans();
   if (untold) mh_have_all_look();

@@ -87,8 +87,11 @@ export function leave({ last }: { last: boolean }): void {
 
 /** Gives back a record whose user is gone and has nothing left. */
 export function giveBack(index: number): void {
-  Atomics.store(words, record(index) + PARTICIPANT.STATE, PARTICIPANT_STATE.FREE);
-  Atomics.store(words, record(index) + PARTICIPANT.PID, 0);
+  const at = record(index);
+  const pid = Atomics.load(words, at + PARTICIPANT.PID);
+  Atomics.store(words, at + PARTICIPANT.STATE, PARTICIPANT_STATE.FREE);
+  // Others may be giving it back, too (native/endings.c), and the next have claimed it already.
+  Atomics.compareExchange(words, at + PARTICIPANT.PID, pid, 0);
 }
 
 /** In a forked child: what was copied of the parent's identity is not ours. */

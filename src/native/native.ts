@@ -58,6 +58,8 @@ export interface Native {
   /** Wakes a participant wherever it sleeps. Negative: it is gone. */
   ring(participant: number, reasons: number): number;
   ringAll(reasons: number): void;
+  /** The thread with this tag has ended without saying so: all others are told. */
+  tellDeath(tag: number): void;
   /** Closes what this process keeps for ringing participants that are gone. */
   dropBells(): void;
   /** Opens this thread's doorbell: `listener` runs on its event loop at each ring. It does not keep the loop alive. */

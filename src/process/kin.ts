@@ -2,7 +2,7 @@ import { words } from '../memory/commons.js';
 import { HEADER, PARTICIPANT, PARTICIPANT_STATE, REASON } from '../memory/layout.js';
 import { giveBack, indexOf, isAlive, isKnownDead, record, self, tagOf } from '../memory/participants.js';
 import { native } from '../native/native.js';
-import { afterDeaths, markDead, watchDeaths } from '../wait/deaths.js';
+import { afterDeaths, watchDeaths } from '../wait/deaths.js';
 import { onBlock, ring } from '../wait/doorbell.js';
 import { onFork } from '../wait/forks.js';
 
@@ -56,7 +56,7 @@ function noteEnd(pid: number): void {
     const at = record(index);
     if (Atomics.load(words, at + PARTICIPANT.PID) !== pid) continue;
     const state = Atomics.load(words, at + PARTICIPANT.STATE);
-    if (state === PARTICIPANT_STATE.LIVE && !isAlive(tagOf(index))) markDead(tagOf(index));
+    if (state === PARTICIPANT_STATE.LIVE && !isAlive(tagOf(index))) native.tellDeath(tagOf(index));
     if (state === PARTICIPANT_STATE.LEFT && native.processStat(pid) === undefined) giveBack(index);
   }
 }

@@ -1,7 +1,7 @@
 import { freeAllOf } from '../memory/allocator.js';
 import { words } from '../memory/commons.js';
 import { HEADER, PARTICIPANT, PARTICIPANT_STATE, REASON, WAITING } from '../memory/layout.js';
-import { giveBack, indexOf, record, tagOf } from '../memory/participants.js';
+import { giveBack, record, tagOf } from '../memory/participants.js';
 import { tryLock, unlock } from '../memory/robust-lock.js';
 import { native } from '../native/native.js';
 import { onRing } from './doorbell.js';
@@ -74,18 +74,6 @@ export function sweep(tag: number): void {
   clearLines(tag);
   for (const sweeper of sweepers) sweeper(tag);
   freeAllOf(tag);
-}
-
-/**
- * The thread with this tag has ended without saying so, while its process lives on. To be called once it no longer runs:
- * a worker's after its 'exit' event. All others are told.
- */
-export function markDead(tag: number): void {
-  const state = record(indexOf(tag)) + PARTICIPANT.STATE;
-  if (tagOf(indexOf(tag)) !== tag) return;
-  const { LIVE, DEAD } = PARTICIPANT_STATE;
-  if (Atomics.compareExchange(words, state, LIVE, DEAD) !== LIVE) return;
-  haveAllLook();
 }
 
 /** Has all who wait, in all threads, look whether it can still come, as after a death: something else was lost. */

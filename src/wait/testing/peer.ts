@@ -4,7 +4,6 @@ import { Worker } from 'node:worker_threads';
 import { join } from '../../memory/commons.js';
 import { indexOf, self } from '../../memory/participants.js';
 import { native } from '../../native/native.js';
-import { markDead } from '../deaths.js';
 import { ring } from '../doorbell.js';
 
 /* Peers for tests: a process or a thread of the family that does what a compiled file, told what by JSON, says. */
@@ -44,7 +43,7 @@ export function startThread(
       const terminated = worker.terminate();
       ring(indexOf(tag), 0); // it may be blocked, where it does not hear of it
       await terminated;
-      markDead(tag);
+      native.tellDeath(tag);
     },
   };
 }
