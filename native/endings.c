@@ -41,10 +41,10 @@ static bool mark_dead(pid_t pid) {
     uint32_t tag = mh_tag(i);
     if (mh_load(&dead->pid) != (uint32_t)pid) continue;
     /* SYNC POINT with mh_orphaned(): first its death, then the children that have told their pid; the others see it. */
-    bool was_alive = mh_mark_dead(tag);
+    died |= mh_mark_dead(tag);
     mh_end_daemons(tag); /* also of one that is DEAD, in case that who marked it died over it */
-    died |= was_alive;
-    if (was_alive || mh_load(&dead->state) == MH_PARTICIPANT_DEAD) continue;
+    uint32_t state = mh_load(&dead->state);
+    if (state == MH_PARTICIPANT_DEAD || state == MH_PARTICIPANT_LIVE) continue; /* a LIVE one is the next already */
     /* It never came to anything, or left in order. Others may be freeing it too, and the next have it already. */
     mh_swap_if(&dead->state, MH_PARTICIPANT_LEFT, MH_PARTICIPANT_FREE);
     mh_swap_if(&dead->pid, (uint32_t)pid, 0);
