@@ -1,18 +1,13 @@
-import * as v8 from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { getHeapCodeStatistics } from 'node:v8';
+import { native } from '../native/native.js';
 
 /** Collects all garbage and finishes sweeping. */
 export function settleHeap(): void {
-  // It walks the heap, for which all of it must be swept; what it counts is of no interest.
-  const { queryObjects } = v8 as { queryObjects?: (of: unknown) => number };
-  if (queryObjects) {
-    const { emitWarning } = process;
-    process.emitWarning = () => {}; // that it is experimental: each child would print it
-    queryObjects(class Nothing {});
-    process.emitWarning = emitWarning;
-  } else {
-    v8.setFlagsFromString('--expose-gc');
-    runInNewContext('gc')();
-    v8.setFlagsFromString('--no-expose-gc');
+  try {
+    native.collectGarbage();
+  } catch {
+    return; // this Node does not let us: it is done later, bit by bit
   }
+  // It walks the heap, for which all of it must be swept; what it counts is of no interest.
+  getHeapCodeStatistics();
 }
