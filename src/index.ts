@@ -1,3 +1,5 @@
+import { endQuickImports } from './platform/quick-imports.js'; // first
+
 export { Connection } from './channel/connection.js';
 export { JoinableQueue } from './channel/joinable-queue.js';
 export { LifoQueue } from './channel/lifo-queue.js';
@@ -70,3 +72,5 @@ export { RWLock } from './sync/rw-lock.js';
 export { BoundedSemaphore, Semaphore } from './sync/semaphore.js';
 export { TableLock, type TableOptions } from './sync/table-lock.js';
 export type { WaitOptions } from './wait/options.js';
+
+endQuickImports();

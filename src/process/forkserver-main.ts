@@ -2,10 +2,13 @@
  * The fork server's main script: loads all that children need, then sleeps in native code for ever. What runs after
  * serve() returns, runs in a child.
  */
+import '../platform/quick-imports.js'; // first
+
 import { loadModule, setEntry } from '../codec/functions/modules.js';
 import { hooksStayedBehind } from '../codec/functions/typescript.js';
 import * as commons from '../memory/commons.js';
 import { native } from '../native/native.js';
+import { endQuickImports } from '../platform/quick-imports.js';
 import { becomeChild } from './after-fork.js';
 import { prepareToRun, runForked } from './child.js';
 import { setStartFolder } from './command.js';
@@ -31,6 +34,7 @@ process.title = 'manyhands fork server';
 
 // Children have what a thread loads on first use only.
 for (const file of ['acorn', 'node:child_process', 'node:crypto', ...options.warm]) require(file);
+endQuickImports();
 
 void prepare().then(serve);
 

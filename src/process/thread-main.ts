@@ -1,10 +1,13 @@
 /* The main script of a Thread's Worker. */
+import '../platform/quick-imports.js'; // first
+
 import { type MessagePort, receiveMessageOnPort, threadId, workerData } from 'node:worker_threads';
 import { setEntry } from '../codec/functions/modules.js';
 import { hooksStayedBehind } from '../codec/functions/typescript.js';
 import { REASON } from '../memory/layout.js';
 import { indexOf, isAlive, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
+import { endQuickImports } from '../platform/quick-imports.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { onRing, ring } from '../wait/doorbell.js';
 import { seeToTheEnd } from './children.js';
@@ -20,6 +23,7 @@ import { ENDING, WORD } from './thread-words.js';
 import { shareWords } from './timer-run.js';
 import { carryOut, catchErrors, takeOn } from './work.js';
 
+endQuickImports();
 const { words, port, ahead } = workerData as Bedding;
 const tid = native.threadId();
 Atomics.store(words, WORD.TID, tid);
