@@ -123,10 +123,15 @@ static int ring(uint32_t index, uint32_t reasons, bool force) {
   __atomic_fetch_or(&p->reasons, reasons, __ATOMIC_SEQ_CST);
   __atomic_fetch_add(&p->signal, 1, __ATOMIC_SEQ_CST);
   if (mh_load(&p->sleeping)) mh_futex_wake(&p->signal, INT_MAX);
-  if (__atomic_exchange_n(&p->rung, 1, __ATOMIC_SEQ_CST) != 0 && !force) return 0;
-  int result = strike(index, !force);
-  if (result < 0) mh_store(&p->rung, 0);
-  return result;
+  for (;;) {
+    uint32_t bell = mh_load(&p->doorbell_fd);
+    if (__atomic_exchange_n(&p->rung, 1, __ATOMIC_SEQ_CST) != 0 && !force) return 0;
+    int result = strike(index, !force);
+    if (result >= 0) return result;
+    mh_store(&p->rung, 0);
+    /* Others may have relied on this byte. If it was in vain as there was no bell yet, they may have come when there was. */
+    if (mh_load(&p->doorbell_fd) == bell) return result;
+  }
 }
 
 int mh_ring(uint32_t participant, uint32_t reasons) { return ring(participant, reasons, false); }
