@@ -19,7 +19,8 @@ import { leavesNothing } from './testing/leaks.js';
 
 /*
  * Runs what README.md and docs/ show, so that none of it can be wrong. CONTRIBUTING.md tells how blocks are tagged. The
- * programs run in folders that are ES module packages with manyhands installed, as a reader's would be.
+ * programs run in folders that are ES module packages with manyhands installed, as a reader's would be: those of a document
+ * one after the other in one process, which keeps its fork server. MANYHANDS_DOCS=apart gives each a process of its own.
  */
 
 leavesNothing();
@@ -29,6 +30,22 @@ const LIMIT = 60_000;
 
 const workplace = mkdtempSync(path.join(tmpdir(), 'docs-'));
 after(() => rmSync(workplace, { recursive: true }));
+
+/** The programs as they run, those in TypeScript compiled. */
+const compiled = path.join(workplace, 'compiled');
+
+/** Programs that have to be the first in their process: they settle something for all of it, or count from 1. */
+const ALONE = /\bset(StartMethod|ForkserverPreload)\(|'Process-1'/;
+
+/** Imports the programs it is given, in order. Says so of each, that a failure has a place. */
+const IN_TURN = `
+  process.exitCode = 1; // one that ends early takes the others with it
+  for (const program of process.argv.slice(1)) {
+    console.error('>', program);
+    await import(program);
+  }
+  process.exitCode = 0;
+`;
 
 /** Commands of the documents find the package as a user who installed it does. */
 const bin = path.join(workplace, 'bin');
@@ -48,10 +65,26 @@ const documents = ['README.md', ...listed('docs').map(name => path.join('docs', 
   name => name.endsWith('.md') && existsSync(path.join(root, name)),
 );
 const programs: string[] = [];
+let typed: string | undefined;
+
+test('the programs of the documents have no type errors', () => {
+  const config = path.join(workplace, 'tsconfig.json');
+  const { strict, target, lib, module, moduleResolution, types, skipLibCheck } = JSON.parse(
+    readFileSync(path.join(root, 'tsconfig.json'), 'utf8'),
+  ).compilerOptions;
+  const compilerOptions = {
+    ...{ strict, target, lib, module, moduleResolution, types, skipLibCheck },
+    ...{ allowJs: true, rewriteRelativeImportExtensions: true, rootDir: workplace, outDir: compiled },
+    typeRoots: [path.join(root, 'node_modules', '@types')],
+  };
+  writeFileSync(config, JSON.stringify({ compilerOptions, files: programs }));
+  succeeded(run([require.resolve('typescript/bin/tsc'), '-p', config], root));
+});
 
 for (const name of documents) {
   const folder = path.join(workplace, name.replace(/\W/g, '-'));
   mkdirSync(folder);
+  const together: string[] = [];
   for (const block of blocksOf(readFileSync(path.join(root, name), 'utf8'))) {
     const title = `${name}:${block.line}`;
     if (block.language === 'console' || block.language === 'sh') {
@@ -62,24 +95,20 @@ for (const name of documents) {
       const file = path.join(folder, fileOf(block));
       writeFileSync(file, block.text);
       programs.push(file);
-      const kept = block.tags.some(tag => tag === 'no-run' || tag.startsWith('file='));
-      if (!kept) test(`${title} runs`, () => runProgram(file));
+      if (block.language === 'ts') typed ??= file;
+      if (block.tags.some(tag => tag === 'no-run' || tag.startsWith('file='))) continue;
+      if (ALONE.test(block.text) || process.env.MANYHANDS_DOCS === 'apart')
+        test(`${title} runs`, () => runPrograms([file], folder));
+      else together.push(file);
     }
   }
+  if (together.length > 0) test(`the programs of ${name} run`, () => runPrograms(together, folder));
 }
 
-test('the programs of the documents have no type errors', { skip: programs.length === 0 }, () => {
-  const config = path.join(workplace, 'tsconfig.json');
-  const { strict, target, lib, module, moduleResolution, types, skipLibCheck } = JSON.parse(
-    readFileSync(path.join(root, 'tsconfig.json'), 'utf8'),
-  ).compilerOptions;
-  const compilerOptions = {
-    ...{ strict, target, lib, module, moduleResolution, types, skipLibCheck },
-    ...{ noEmit: true, allowJs: true, allowImportingTsExtensions: true },
-    typeRoots: [path.join(root, 'node_modules', '@types')],
-  };
-  writeFileSync(config, JSON.stringify({ compilerOptions, files: programs }));
-  succeeded(run([require.resolve('typescript/bin/tsc'), '-p', config], root));
+test('a program in TypeScript runs as it is', () => {
+  assert.ok(typed);
+  const tsx = pathToFileURL(require.resolve('tsx')).href;
+  succeeded(run(['--import', tsx, typed], path.dirname(typed)));
 });
 
 /** The name a block is kept under: its own, or one that makes it an ES module. */
@@ -88,13 +117,11 @@ function fileOf(block: Block): string {
   return own ?? `line-${block.line}.m${block.language}`;
 }
 
-function runProgram(file: string): void {
-  succeeded(
-    run(
-      [...(file.endsWith('ts') ? ['--import', pathToFileURL(require.resolve('tsx')).href] : []), file],
-      path.dirname(file),
-    ),
+function runPrograms(files: readonly string[], cwd: string): void {
+  const runnable = files.map(file =>
+    path.join(compiled, path.relative(workplace, file)).replace(/\.mts$/, '.mjs'),
   );
+  succeeded(run(['--input-type=module', '--eval', IN_TURN, ...runnable], cwd));
 }
 
 function runConsole(block: Block, folder: string): void {
