@@ -1,4 +1,4 @@
-import { createReadStream, fstatSync } from 'node:fs';
+import { closeSync, createReadStream, fstatSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { openFile } from './open-file.js';
@@ -73,7 +73,10 @@ export class Inputs {
     const file = from.file;
     const fd = await openFile(file, 'r', 'read inputs from');
     const stat = fstatSync(fd);
-    if (stat.isDirectory()) throw new UsageError(`Cannot read inputs from ${file} as it is a directory`);
+    if (stat.isDirectory()) {
+      closeSync(fd);
+      throw new UsageError(`Cannot read inputs from ${file} as it is a directory`);
+    }
     if (stat.isFile()) {
       const stream = createReadStream('', { fd, highWaterMark: READ_SIZE });
       return new Inputs(stream, separator, stat.size, () => stream.destroy());

@@ -3,10 +3,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { CommanderError } from 'commander';
+import { warmUp } from '../pool/fixtures/carriers.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { fixture, linesOf, map } from './fixtures/cli.js';
+import { fixture, linesOf, map, mapHere } from './fixtures/cli.js';
+import { mapCommand } from './map.js';
+import { UsageError } from './usage-error.js';
 
-leavesNothing();
+leavesNothing({ warm: warmUp });
 const folder = mkdtempSync(join(tmpdir(), 'map-'));
 after(() => rmSync(folder, { recursive: true }));
 
@@ -21,27 +25,30 @@ test('arguments are inputs, and the default export is called', async () => {
 
 test('results come in the order of inputs, however long each takes', async () => {
   const waits = ['120', '1', '60', '0', '30', '2'];
-  const { status, results } = await map([fixture('tasks.mjs#waits'), '-j', '3', ...waits]);
+  const { status, results } = await mapHere([fixture('tasks.mjs#waits'), '-j', '3', ...waits]);
   assert.deepEqual(results, waits);
   assert.equal(status, 0);
 });
 
 test('--unordered results come as they are ready', async () => {
-  const { results } = await map([fixture('tasks.mjs#waits'), '-j', '2', '--unordered', '1500', '1', '2']);
+  const { results } = await mapHere([fixture('tasks.mjs#waits'), '-j', '2', '--unordered', '1500', '1', '2']);
   assert.deepEqual(results, ['1', '2', '1500']);
 });
 
-test('20,000 lines of stdin keep their order through chunks of all sizes', async () => {
+test('20,000 lines keep their order through chunks of all sizes', async () => {
   const lines = numbers(20_000);
-  for (const options of [[], ['--chunksize', '7'], ['--threads']]) {
-    const { status, results, stderr } = await map([fixture('tasks.mjs#identity'), ...options], text(lines));
-    assert.deepEqual(results, lines, stderr);
+  const { status, results, stderr } = await map([fixture('tasks.mjs#identity')], text(lines));
+  assert.deepEqual(results, lines, stderr);
+  assert.equal(status, 0);
+  for (const options of [['--chunksize', '7'], ['--threads']]) {
+    const { status, results } = await mapHere([fixture('tasks.mjs#identity'), ...options], text(lines));
+    assert.deepEqual(results, lines);
     assert.equal(status, 0);
   }
 });
 
 test('lines end with newline alone; empty ones, and a last one without newline, are inputs', async () => {
-  const { results } = await map([fixture('tasks.mjs#identity')], 'a\r\n\n\u2028b\n\u00e9');
+  const { results } = await mapHere([fixture('tasks.mjs#identity')], 'a\r\n\n\u2028b\n\u00e9');
   assert.deepEqual(results, ['a\r', '', '\u2028b', '\u00e9']);
 });
 
@@ -52,17 +59,17 @@ test('no input is no result', async () => {
 });
 
 test('a line longer than any buffer is one input', async () => {
-  const { results } = await map([fixture('tasks.mjs#length')], `${'é'.repeat(3_000_000)}\nx`);
+  const { results } = await mapHere([fixture('tasks.mjs#length')], `${'é'.repeat(3_000_000)}\nx`);
   assert.deepEqual(results, [3_000_000, 1]);
 });
 
 test('-0 takes inputs with anything in them', async () => {
-  const { results } = await map([fixture('tasks.mjs#identity'), '-0'], 'a\nb\0c d\0');
+  const { results } = await mapHere([fixture('tasks.mjs#identity'), '-0'], 'a\nb\0c d\0');
   assert.deepEqual(results, ['a\nb', 'c d']);
 });
 
 test('--json parses inputs; one that is no JSON fails alone', async () => {
-  const { status, results, failures } = await map(
+  const { status, results, failures } = await mapHere(
     [fixture('tasks.mjs#identity'), '--json'],
     '{"a":[1]}\r\n{oops\n"x"\n',
   );
@@ -72,7 +79,7 @@ test('--json parses inputs; one that is no JSON fails alone', async () => {
     [['{oops', 'SyntaxError']],
   );
   assert.equal(status, 1);
-  assert.deepEqual((await map([fixture('tasks.mjs#double'), '--json', '1', '2.5'])).results, [2, 5]);
+  assert.deepEqual((await mapHere([fixture('tasks.mjs#double'), '--json', '1', '2.5'])).results, [2, 5]);
 });
 
 test('--input and --output name files; --raw writes strings as they are', async () => {
@@ -84,17 +91,17 @@ test('--input and --output name files; --raw writes strings as they are', async 
   assert.equal(status, 0);
   assert.equal(stdout, '');
   assert.equal(readFileSync(output, 'utf8'), 'X\nY "Z"\n');
-  assert.equal((await map([fixture('tasks.mjs#length'), '--raw', 'abc'])).stdout, '3\n');
+  assert.equal((await mapHere([fixture('tasks.mjs#length'), '--raw', 'abc'])).output, '3\n');
 });
 
 test('undefined is printed as null', async () => {
-  assert.equal((await map([fixture('tasks.mjs#nothing'), 'a'])).stdout, 'null\n');
+  assert.equal((await mapHere([fixture('tasks.mjs#nothing'), 'a'])).output, 'null\n');
 });
 
 test('a result that JSON cannot say is a failure of its input', async () => {
   for (const name of ['big', 'cycle']) {
-    const { status, stdout, failures } = await map([fixture(`tasks.mjs#${name}`), '1']);
-    assert.equal(stdout, '');
+    const { status, output, failures } = await mapHere([fixture(`tasks.mjs#${name}`), '1']);
+    assert.equal(output, '');
     assert.deepEqual(
       failures.map(failure => [failure.input, failure.name]),
       [['1', 'TypeError']],
@@ -126,12 +133,12 @@ test('a failure is a line of JSON with input, name, message and stack; the other
 });
 
 test('what is thrown need not be an error', async () => {
-  const { failures } = await map([fixture('tasks.mjs#throwsText'), 'a']);
+  const { failures } = await mapHere([fixture('tasks.mjs#throwsText'), 'a']);
   assert.deepEqual(failures, [{ input: 'a', name: 'Thrown', message: 'just a', stack: null }]);
 });
 
 test('--fail-fast ends with the first failure', async () => {
-  const { status, results, failures } = await map(
+  const { status, results, failures } = await mapHere(
     [fixture('tasks.mjs#failsAt3'), '--fail-fast', '-j', '1'],
     text(numbers(100_000)),
   );
@@ -145,7 +152,7 @@ test('--fail-fast ends with the first failure', async () => {
 
 test('what the function prints does not get among the results', async () => {
   for (const options of [[], ['--threads']]) {
-    const { stdout, stderr } = await map([fixture('tasks.mjs#prints'), ...options, 'a']);
+    const { stdout, stderr } = await map([fixture('tasks.mjs#prints'), '-j', '1', ...options, 'a']);
     assert.equal(stdout, '"a"\n');
     assert.match(stderr, /^printed a$/m);
   }
@@ -154,7 +161,7 @@ test('what the function prints does not get among the results', async () => {
 test('a worker that dies fails its input and no other', async () => {
   const lines = numbers(3000);
   lines[2000] = 'die';
-  const { status, results, failures } = await map([fixture('tasks.mjs#dies')], text(lines));
+  const { status, results, failures } = await mapHere([fixture('tasks.mjs#dies')], text(lines));
   assert.equal(status, 1);
   assert.deepEqual(results, lines.toSpliced(2000, 1));
   assert.deepEqual(
@@ -165,15 +172,15 @@ test('a worker that dies fails its input and no other', async () => {
 
 test('--retries runs an input again when its worker died', async () => {
   const path = join(folder, 'died');
-  const { status, results, stderr } = await map([fixture('tasks.mjs#diesOnce'), '--retries', '1', path]);
-  assert.deepEqual(results, [path], stderr);
+  const { status, results } = await mapHere([fixture('tasks.mjs#diesOnce'), '--retries', '1', path]);
+  assert.deepEqual(results, [path]);
   assert.equal(status, 0);
 });
 
 test('--timeout is for one input', async () => {
   for (const options of [[], ['--threads']]) {
     const args = [fixture('tasks.mjs#works'), '--timeout', '400', '-j', '2', ...options];
-    const { status, results, failures } = await map([...args, '1', '100000', '2', '3']);
+    const { status, results, failures } = await mapHere([...args, '1', '100000', '2', '3']);
     assert.deepEqual(results, ['1', '2', '3']);
     assert.deepEqual(
       failures.map(({ input, name }) => [input, name]),
@@ -186,31 +193,34 @@ test('--timeout is for one input', async () => {
 test('-j sets the number of workers, --threads has them in this process', async () => {
   const inputs = numbers(40);
   const args = ['--chunksize', '1', ...inputs];
-  const { results: processes } = await map([fixture('tasks.mjs#pid'), '-j', '1', ...args]);
+  const { results: processes } = await mapHere([fixture('tasks.mjs#pid'), '-j', '1', ...args]);
   assert.equal(new Set(processes).size, 1);
-  const { results: threads } = await map([fixture('tasks.mjs#pid'), '-j', '2', '--threads', ...args]);
+  const { results: threads } = await mapHere([fixture('tasks.mjs#pid'), '-j', '2', '--threads', ...args]);
   assert.equal(new Set(threads).size, 1);
 });
 
 test('--max-memory takes sizes with suffixes and replaces workers that pass them', async () => {
-  const args = [fixture('tasks.mjs#pid'), '-j', '1', '--chunksize', '1', ...numbers(20)];
-  const { results: same } = await map(['--max-memory', '8G', ...args]);
+  const args = [fixture('tasks.mjs#pid'), '-j', '1', '--chunksize', '1', ...numbers(6)];
+  const { results: same } = await mapHere(['--max-memory', '8G', ...args]);
   assert.equal(new Set(same).size, 1);
-  const { results: others } = await map(['--max-memory', '100K', ...args]);
+  const { results: others } = await mapHere(['--max-memory', '100K', ...args]);
   assert.ok(new Set(others).size > 1);
 });
 
 test('functions in TypeScript are run as they are', async () => {
-  for (const options of [[], ['--threads']]) {
+  for (const options of [
+    ['-j', '1'],
+    ['-j', '1', '--threads'],
+  ]) {
     const { results, stderr } = await map([fixture('typed.mts'), '--json', ...options, '{"x":3,"y":4}']);
     assert.deepEqual(results, [5], stderr);
-    assert.deepEqual((await map([fixture('typed.mts#shout'), ...options, 'a'])).results, ['A!']);
   }
+  assert.deepEqual((await mapHere([fixture('typed.mts#shout'), '-j', '1', 'a'])).results, ['A!']);
 });
 
 test('CommonJS compiled from ES modules has the exports of its source', async () => {
-  assert.deepEqual((await map([fixture('compiled.cjs'), 'a'])).results, ['default of a']);
-  assert.deepEqual((await map([fixture('compiled.cjs#other'), 'a'])).results, ['other of a']);
+  assert.deepEqual((await mapHere([fixture('compiled.cjs'), 'a'])).results, ['default of a']);
+  assert.deepEqual((await mapHere([fixture('compiled.cjs#other'), 'a'])).results, ['other of a']);
 });
 
 test('wrong usage ends with 2 and says what to do', async () => {
@@ -242,19 +252,30 @@ test('wrong usage ends with 2 and says what to do', async () => {
     [[tasks, '--timeout', '5', '--chunksize', '2', 'a'], /Cannot keep --timeout/],
     [[tasks, '--resume', join(folder, 'journal'), 'a'], /give --output FILE/],
   ];
-  for (const [args, message] of cases) {
+  // One of which the parser tells, and one of which the command does.
+  for (const [args, message] of cases.slice(1, 3)) {
     const { status, stderr, stdout } = await map(args);
     assert.match(stderr, message);
     assert.equal(status, 2, stderr);
     assert.equal(stdout, '');
+  }
+  for (const [args, message] of cases) {
+    const silent = mapCommand(() => assert.fail('it has run'))
+      .exitOverride()
+      .configureOutput({ writeErr: () => undefined });
+    await assert.rejects(silent.parseAsync(args, { from: 'user' }), (error: Error) => {
+      assert.ok(error instanceof UsageError || error instanceof CommanderError, error.stack);
+      assert.match(error.message, message);
+      return true;
+    });
   }
 });
 
 test('an input file that is also the output is refused before it is lost', async () => {
   const path = join(folder, 'precious');
   writeFileSync(path, 'precious\n');
-  const { status } = await map([fixture('tasks.mjs'), '--input', path, '--output', path]);
-  assert.equal(status, 2);
+  const run = mapHere([fixture('tasks.mjs'), '--input', path, '--output', path]);
+  await assert.rejects(run, { name: 'UsageError' });
   assert.equal(readFileSync(path, 'utf8'), 'precious\n');
 });
 
