@@ -8,11 +8,10 @@ import { EventFlag } from './sync/event-flag.js';
 import { Lock } from './sync/lock.js';
 import { RLock } from './sync/rlock.js';
 import { LIMIT, outcomeOf } from './sync/testing/tools.js';
-import { type Carrier, carriers, mixed } from './testing/carriers.js';
 import { collect } from './testing/collect.js';
 import { leavesNoBlocks } from './testing/commons.js';
 import { leavesNothing } from './testing/leaks.js';
-import { warmCarriers } from './testing/sharing.js';
+import { crowds, warmCarriers } from './testing/sharing.js';
 
 /* How objects get to other threads and processes, and what becomes of them. */
 leavesNothing({
@@ -23,14 +22,12 @@ leavesNothing({
 });
 leavesNoBlocks();
 
-const over: readonly Carrier[] = [...carriers, mixed()];
-
 /** Is it the lock that the caller holds? */
 function isHeld(lock: Lock): boolean {
   return lock.locked() && lock.tryAcquire() === null;
 }
 
-for (const carrier of over) {
+for (const carrier of crowds) {
   describe(`over ${carrier.name}`, () => {
     const run = async <A extends readonly unknown[], R>(target: (...args: A) => R, ...args: A) => {
       const peer = carrier.start(target, ...args);

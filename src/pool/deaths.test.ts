@@ -11,7 +11,7 @@ import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { waitUntil } from '../testing/processes.js';
 import { ring } from '../wait/doorbell.js';
-import { CARRIERS, forever, spin, warmUp } from './fixtures/carriers.js';
+import { CARRIERS, forever, quickTest, spin, warmUp } from './fixtures/carriers.js';
 import { double, later, until, who } from './fixtures/tasks.js';
 import { Pool } from './pool.js';
 
@@ -49,6 +49,7 @@ function dieOnce(file: string, value: string): string {
 }
 
 for (const { carrier, options } of CARRIERS) {
+  const quick = quickTest(options);
   describe(`a pool of ${carrier}`, () => {
     test('process.exit() in a task fails that task alone, and its worker is replaced', LIMIT, async () => {
       await using pool = new Pool(2, options);
@@ -65,7 +66,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(pool.stats.restarts, 1);
     });
 
-    test('a large result is safe from what its worker does next', LIMIT, async () => {
+    quick('a large result is safe from what its worker does next', LIMIT, async () => {
       await using pool = new Pool(1, options);
       const large = pool.run(() => new Uint8Array(1_000_000).fill(4));
       const died = pool.run(() => process.exit(1));
@@ -75,7 +76,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.ok((await after).every(byte => byte === 5));
     });
 
-    test('a task is run again as often as "retries" says when its worker dies', LIMIT, async () => {
+    quick('a task is run again as often as "retries" says when its worker dies', LIMIT, async () => {
       await using pool = new Pool(1, options);
       const file = path.join(tmpdir(), 'died-once');
       const retried = pool.run(dieOnce, [file, 'x'.repeat(5000)], { retries: 1 });
@@ -90,7 +91,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(pool.stats.restarts, 5);
     });
 
-    test('a task that throws is not run again', LIMIT, async () => {
+    quick('a task that throws is not run again', LIMIT, async () => {
       await using pool = new Pool(1, options);
       const file = path.join(tmpdir(), 'threw-once');
       const throwOnce = (name: string) => {
@@ -103,7 +104,7 @@ for (const { carrier, options } of CARRIERS) {
       rmSync(file);
     });
 
-    test('a task that runs out of time dies alone', LIMIT, async () => {
+    quick('a task that runs out of time dies alone', LIMIT, async () => {
       await using pool = new Pool(2, options);
       await pool.ready();
       const file = path.join(tmpdir(), 'neighbour');
@@ -121,7 +122,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(pool.stats.restarts, 2);
     });
 
-    test('time counts from the start of the run, not while a task waits', LIMIT, async () => {
+    quick('time counts from the start of the run, not while a task waits', LIMIT, async () => {
       await using pool = new Pool(1, options);
       await pool.ready();
       const file = path.join(tmpdir(), 'go-on');
@@ -136,7 +137,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(pool.stats.restarts, 0);
     });
 
-    test('a signal ends a task before, while it waits and while it runs, and not after', LIMIT, async () => {
+    quick('a signal ends a task before, while it waits and while it runs, and not after', LIMIT, async () => {
       await using pool = new Pool(1, options);
       const reason = { why: 'enough' };
       const aborted = (promise: Promise<unknown>) =>
@@ -165,27 +166,31 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(pool.stats.restarts, 1);
     });
 
-    test('cancel() ends a task that waits or runs, and is too late for one that is over', LIMIT, async () => {
-      await using pool = new Pool(1, options);
-      const runs = pool.run(forever, [], { retries: 5 });
-      const waits = pool.run(double, [1]);
-      const last = pool.run(double, [2]);
-      await running(pool, 1);
-      assert.equal(waits.cancel(), true);
-      await assert.rejects(waits, CancelledError);
-      assert.equal(runs.cancel(), true);
-      assert.equal(runs.cancel(), false);
-      await assert.rejects(runs, CancelledError);
-      assert.equal(await last, 4);
-      assert.equal(last.cancel(), false);
-      const all = pool.map(forever, [1, 2, 3], { chunksize: 1 });
-      await running(pool, 1);
-      assert.equal(all.cancel(), true);
-      await assert.rejects(all, CancelledError);
-      assert.equal(await pool.run(double, [3]), 6);
-    });
+    quick(
+      'cancel() ends a task that waits or runs, and is too late for one that is over',
+      LIMIT,
+      async () => {
+        await using pool = new Pool(1, options);
+        const runs = pool.run(forever, [], { retries: 5 });
+        const waits = pool.run(double, [1]);
+        const last = pool.run(double, [2]);
+        await running(pool, 1);
+        assert.equal(waits.cancel(), true);
+        await assert.rejects(waits, CancelledError);
+        assert.equal(runs.cancel(), true);
+        assert.equal(runs.cancel(), false);
+        await assert.rejects(runs, CancelledError);
+        assert.equal(await last, 4);
+        assert.equal(last.cancel(), false);
+        const all = pool.map(forever, [1, 2, 3], { chunksize: 1 });
+        await running(pool, 1);
+        assert.equal(all.cancel(), true);
+        await assert.rejects(all, CancelledError);
+        assert.equal(await pool.run(double, [3]), 6);
+      },
+    );
 
-    test('a task that is called off at any moment of its life takes no other with it', LIMIT, async () => {
+    quick('a task that is called off at any moment of its life takes no other with it', LIMIT, async () => {
       await using pool = new Pool(2, options);
       await pool.map(later, [1, 2, 3, 4]);
       for (let round = 0; round < 40; round++) {
@@ -203,7 +208,7 @@ for (const { carrier, options } of CARRIERS) {
       }
     });
 
-    test(
+    quick(
       'what a worker threw where nobody catches it ends the worker, and its task fails',
       LIMIT,
       async () => {
@@ -223,6 +228,7 @@ for (const { carrier, options } of CARRIERS) {
 }
 
 for (const { carrier, options } of CARRIERS.filter(({ options }) => options.kind === 'process')) {
+  const quick = quickTest(options);
   describe(`a pool of ${carrier}`, () => {
     test('SIGKILL fails the task that ran, alone', LIMIT, async () => {
       await using pool = new Pool(2, options);
@@ -237,7 +243,7 @@ for (const { carrier, options } of CARRIERS.filter(({ options }) => options.kind
       assert.equal(await pool.run(double, [1]), 2);
     });
 
-    test('an idle worker that is killed is replaced', LIMIT, async () => {
+    quick('an idle worker that is killed is replaced', LIMIT, async () => {
       await using pool = new Pool(1, options);
       const before = await pool.run(who);
       process.kill(Number.parseInt(before, 10), 'SIGKILL');
@@ -249,7 +255,7 @@ for (const { carrier, options } of CARRIERS.filter(({ options }) => options.kind
       assert.notEqual(await next, String(killed), 'a task given to the dead is run by the living');
     });
 
-    test('a worker that is killed at any moment costs no task but its own', LIMIT, async () => {
+    quick('a worker that is killed at any moment costs no task but its own', LIMIT, async () => {
       await using pool = new Pool(2, options);
       let died = 0;
       const rounds = Number(process.env.MANYHANDS_KILLS ?? (options.context?.method === 'spawn' ? 12 : 40));

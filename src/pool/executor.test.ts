@@ -11,7 +11,7 @@ import { waitUntil } from '../testing/processes.js';
 import { getContext } from './context.js';
 import { type ExecutorOptions, ProcessPoolExecutor, ThreadPoolExecutor } from './executor.js';
 import { ExecutorMap } from './executor-map.js';
-import { CARRIERS, spin, warmUp } from './fixtures/carriers.js';
+import { CARRIERS, quickTest, spin, warmUp } from './fixtures/carriers.js';
 import { double, gated, Refusal, refuse } from './fixtures/tasks.js';
 import type { MappedIterator } from './imap.js';
 import { Pool } from './pool.js';
@@ -32,6 +32,7 @@ for (const { carrier, options } of CARRIERS) {
   const make = (more: ExecutorOptions = {}) =>
     new ProcessPoolExecutor({ ...options, maxWorkers: 1, ...more });
 
+  const quick = quickTest(options);
   describe(`an executor of ${carrier}`, () => {
     test('runs what it is given; one whose worker died goes on', LIMIT, async () => {
       await using executor = make();
@@ -46,7 +47,7 @@ for (const { carrier, options } of CARRIERS) {
       await assert.rejects(executor.submit('double' as never), TypeError);
     });
 
-    test('map() starts at once, takes all items at once, and gives results in order', LIMIT, async () => {
+    quick('map() starts at once, takes all items at once, and gives results in order', LIMIT, async () => {
       await using executor = make();
       using started = new EventFlag();
       let taken = 0;
@@ -75,7 +76,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.throws(() => executor.map(double, 5 as never), TypeError);
     });
 
-    test('map() goes `buffersize` ahead; left, failed or late, it calls off what waits', LIMIT, async () => {
+    quick('map() goes `buffersize` ahead; left, failed or late, it calls off what waits', LIMIT, async () => {
       await using executor = make();
       let taken = 0;
       let isClosed = false;
@@ -125,7 +126,7 @@ for (const { carrier, options } of CARRIERS) {
       }
     });
 
-    test('shutdown() lets all that was given finish', LIMIT, async () => {
+    quick('shutdown() lets all that was given finish', LIMIT, async () => {
       const executor = make();
       using flag = new EventFlag();
       const futures = [executor.submit(gated, flag, 1), ...[1, 2, 3].map(n => executor.submit(double, n))];
@@ -143,7 +144,7 @@ for (const { carrier, options } of CARRIERS) {
       await executor.shutdown();
     });
 
-    test('shutdown() cancels what waits, if it is to', LIMIT, async () => {
+    quick('shutdown() cancels what waits, if it is to', LIMIT, async () => {
       const executor = make();
       using flag = new EventFlag();
       const running = executor.submit(gated, flag, 'value');
@@ -159,7 +160,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(await running, 'value');
     });
 
-    test('workers are ended with what they run; what waits is cancelled', LIMIT, async () => {
+    quick('workers are ended with what they run; what waits is cancelled', LIMIT, async () => {
       for (const act of ['terminateWorkers', 'killWorkers'] as const) {
         const executor = make({ maxWorkers: 2 });
         using started = new EventFlag();
@@ -201,7 +202,7 @@ for (const { carrier, options } of CARRIERS) {
       await idle.killWorkers();
     });
 
-    test('an initializer that fails fails every future', LIMIT, async () => {
+    quick('an initializer that fails fails every future', LIMIT, async () => {
       await using executor = make({
         initializer: () => {
           throw new RangeError('not today');

@@ -7,7 +7,7 @@ import { Process } from '../process/process.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { alive, descendants, waitUntil } from '../testing/processes.js';
-import { CARRIERS, forever, spin, warmUp } from './fixtures/carriers.js';
+import { CARRIERS, forever, quickTest, spin, warmUp } from './fixtures/carriers.js';
 import { double, later } from './fixtures/tasks.js';
 import { Pool } from './pool.js';
 import { Program } from './testing/programs.js';
@@ -19,6 +19,7 @@ const LIMIT = { timeout: 30_000 };
 const PROGRAM = path.resolve(__dirname, '../../src/pool/fixtures/program.cjs');
 
 for (const { carrier, options } of CARRIERS) {
+  const quick = quickTest(options);
   describe(`a pool of ${carrier}`, () => {
     test('close() and join() let all that was given finish', LIMIT, async () => {
       const pool = new Pool(2, options);
@@ -46,7 +47,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(await idle.join(), true);
     });
 
-    test('terminate() rejects all with CancelledError and leaves no process', LIMIT, async () => {
+    quick('terminate() rejects all with CancelledError and leaves no process', LIMIT, async () => {
       const pool = new Pool(2, options);
       await pool.ready();
       const before = pool.workers;
@@ -87,7 +88,7 @@ for (const { carrier, options } of CARRIERS) {
       }
     });
 
-    test('terminate() hastens a pool that closes', LIMIT, async () => {
+    quick('terminate() hastens a pool that closes', LIMIT, async () => {
       const pool = new Pool(1, options);
       const cancelled = assert.rejects(pool.run(forever), CancelledError);
       pool.close();
@@ -97,13 +98,13 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(await pool.join(), true);
     });
 
-    test('join() wants the pool closed', LIMIT, async () => {
+    quick('join() wants the pool closed', LIMIT, async () => {
       await using pool = new Pool(1, options);
       await assert.rejects(pool.join(), LifecycleError);
       assert.equal(await pool.run(double, [2]), 4);
     });
 
-    test('leaving its scope terminates it, unless it was closed', LIMIT, async () => {
+    quick('leaving its scope terminates it, unless it was closed', LIMIT, async () => {
       let lost: Promise<unknown>;
       {
         await using pool = new Pool(1, options);
@@ -120,7 +121,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal((await Promise.all(kept)).length, 100);
     });
 
-    test('a death while it closes does not keep it from ending', LIMIT, async () => {
+    quick('a death while it closes does not keep it from ending', LIMIT, async () => {
       const pool = new Pool(2, options);
       const all = [
         ...Array.from({ length: 20 }, (_, i) => pool.run(later, [i])),
@@ -133,7 +134,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal((await outcomes).filter(({ status }) => status === 'fulfilled').length, 40);
     });
 
-    test('pools work inside its workers', LIMIT, async () => {
+    quick('pools work inside its workers', LIMIT, async () => {
       await using pool = new Pool(2, options);
       const library = path.resolve(__dirname, 'pool.js');
       const nest = async (n: number) => {
@@ -150,7 +151,7 @@ for (const { carrier, options } of CARRIERS) {
       ]);
     });
 
-    test(
+    quick(
       'a pool that was never closed neither keeps its program from ending nor leaves a worker',
       LIMIT,
       async () => {
@@ -187,7 +188,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.ok(Math.min(...times) < 100, `it took ${times} ms`);
     });
 
-    test('Ctrl-C ends its program and all workers', LIMIT, async () => {
+    quick('Ctrl-C ends its program and all workers', LIMIT, async () => {
       const program = new Program(PROGRAM, options, 'stay');
       await program.up;
       program.signalGroup('SIGINT');
@@ -196,7 +197,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(await program.errors, '');
     });
 
-    test('pools inside its workers end with its program, however that ends', LIMIT, async () => {
+    quick('pools inside its workers end with its program, however that ends', LIMIT, async () => {
       for (const signal of ['SIGKILL', 'SIGTERM', 'SIGINT'] as const) {
         const program = new Program(PROGRAM, options, 'nest');
         await program.up;
@@ -225,7 +226,7 @@ for (const { carrier, options } of CARRIERS) {
       }
     });
 
-    test('pools inside its workers end when it is terminated', LIMIT, async () => {
+    quick('pools inside its workers end when it is terminated', LIMIT, async () => {
       const before = new Set(descendants().map(({ pid }) => pid));
       const pool = new Pool(1, options);
       const library = path.resolve(__dirname, 'pool.js');

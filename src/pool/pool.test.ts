@@ -12,7 +12,7 @@ import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { waitUntil } from '../testing/processes.js';
 import { AsyncResult } from './async-result.js';
-import { CARRIERS, forever, warmUp } from './fixtures/carriers.js';
+import { CARRIERS, forever, quickTest, warmUp } from './fixtures/carriers.js';
 import greet, { double, later, laterOn, Refusal, refuse, until, who } from './fixtures/tasks.js';
 import { Pool } from './pool.js';
 
@@ -28,6 +28,7 @@ const doubled = (n: number) => 2 * n;
 (globalThis as { manyhandsTestIsHere?: boolean }).manyhandsTestIsHere = true;
 
 for (const { carrier, options } of CARRIERS) {
+  const quick = quickTest(options);
   describe(`a pool of ${carrier}`, () => {
     test('runs functions that return, that are async and that return a thenable', LIMIT, async () => {
       await using pool = new Pool(2, options);
@@ -43,7 +44,7 @@ for (const { carrier, options } of CARRIERS) {
       );
     });
 
-    test('runs closures, with what they capture as it was at the first task', LIMIT, async () => {
+    quick('runs closures, with what they capture as it was at the first task', LIMIT, async () => {
       await using pool = new Pool(2, options);
       let factor = 3;
       const helper = (n: number) => n * factor;
@@ -65,7 +66,7 @@ for (const { carrier, options } of CARRIERS) {
       await assert.rejects(pool.run({ module, export: 'quadruple' }), /"quadruple" .* as it is not there/);
     });
 
-    test('runs a new closure for each task, with what it captured when it was given', LIMIT, async () => {
+    quick('runs a new closure for each task, with what it captured when it was given', LIMIT, async () => {
       await using pool = new Pool(2, options);
       const answers: Promise<unknown>[] = [];
       const box = { n: -1 };
@@ -80,7 +81,7 @@ for (const { carrier, options } of CARRIERS) {
       );
     });
 
-    test('keeps apart more functions than it remembers, all of them outstanding', LIMIT, async () => {
+    quick('keeps apart more functions than it remembers, all of them outstanding', LIMIT, async () => {
       await using pool = new Pool(1, options);
       const url = pathToFileURL(path.join(fixtures, 'tasks.mjs'));
       for (let round = 0; round < 2; round++) {
@@ -91,7 +92,7 @@ for (const { carrier, options } of CARRIERS) {
       }
     });
 
-    test('gives back errors as themselves, with the stacks of both sides', LIMIT, async () => {
+    quick('gives back errors as themselves, with the stacks of both sides', LIMIT, async () => {
       await using pool = new Pool(1, options);
       const thrown = await pool
         .run(function overThere() {
@@ -109,14 +110,14 @@ for (const { carrier, options } of CARRIERS) {
       assert.match(stack.slice(stack.indexOf('(called from)')), /pool\.test/);
     });
 
-    test('gives back errors of classes that can be imported', LIMIT, async () => {
+    quick('gives back errors of classes that can be imported', LIMIT, async () => {
       await using pool = new Pool(1, options);
       const thrown = await pool.run(refuse, [7]).catch(error => error);
       assert.ok(thrown instanceof Refusal);
       assert.equal(thrown.amount, 7);
     });
 
-    test('gives back thrown values that are no errors', LIMIT, async () => {
+    quick('gives back thrown values that are no errors', LIMIT, async () => {
       await using pool = new Pool(1, options);
       for (const value of ['text', 0, null, undefined, { code: 4 }]) {
         const outcome = await pool
@@ -134,7 +135,7 @@ for (const { carrier, options } of CARRIERS) {
       }
     });
 
-    test('an argument that cannot cross fails its task alone, and is named', LIMIT, async () => {
+    quick('an argument that cannot cross fails its task alone, and is named', LIMIT, async () => {
       await using pool = new Pool(2, options);
       const before = pool.run(later, [1]);
       const failed = await pool.run(later, [{ list: [0, new WeakMap()] }]).catch(error => error);
@@ -148,7 +149,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.deepEqual(await Promise.all([before, pool.run(later, [2])]), [1, 2]);
     });
 
-    test('a result that cannot cross fails its task alone, and is named', LIMIT, async () => {
+    quick('a result that cannot cross fails its task alone, and is named', LIMIT, async () => {
       await using pool = new Pool(2, options);
       const before = pool.run(later, [1]);
       const failed = await pool.run(() => ({ deep: [new WeakMap()] })).catch(error => error);
@@ -158,7 +159,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(pool.stats.restarts, 0);
     });
 
-    test('arguments and functions that cannot be read over there fail their task alone', LIMIT, async () => {
+    quick('arguments and functions that cannot be read over there fail their task alone', LIMIT, async () => {
       await using pool = new Pool(1, options);
       const here = require(path.join(fixtures, 'only-here.cjs'));
       await assert.rejects(pool.run(later, [new here.Thing()]), /works only here/);
@@ -168,7 +169,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(pool.stats.restarts, 0);
     });
 
-    test('results and errors that cannot be read here fail their task alone', LIMIT, async () => {
+    quick('results and errors that cannot be read here fail their task alone', LIMIT, async () => {
       await using pool = new Pool(1, options);
       const module = path.join(fixtures, 'only-there.cjs');
       await assert.rejects(pool.run({ module, export: 'make' }), /works only there/);
@@ -177,7 +178,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.equal(pool.stats.restarts, 0);
     });
 
-    test('moves from nothing to 50 MiB, both ways', LIMIT, async () => {
+    quick('moves from nothing to 50 MiB, both ways', LIMIT, async () => {
       await using pool = new Pool(2, options);
       for (const size of [0, 1, 200, 230, 5_000, 70_000, 3 << 20, 50 << 20]) {
         const bytes = new Uint8Array(size).fill(size & 0xff);
@@ -194,13 +195,13 @@ for (const { carrier, options } of CARRIERS) {
       }
     });
 
-    test(
-      'settles 100,000 tasks that were given in one go, in the order given when one worker runs them',
+    quick(
+      'settles 50,000 tasks that were given in one go, in the order given when one worker runs them',
       LIMIT,
       async () => {
         await using pool = new Pool(1, options);
         const order: number[] = [];
-        const all = Array.from({ length: 100_000 }, (_, i) =>
+        const all = Array.from({ length: 50_000 }, (_, i) =>
           pool.run(double, [i]).then(value => {
             order.push(i);
             return value;
@@ -209,11 +210,11 @@ for (const { carrier, options } of CARRIERS) {
         const values = await Promise.all(all);
         assert.ok(values.every((value, i) => value === i * 2));
         assert.ok(order.every((value, i) => value === i));
-        assert.equal(pool.stats.completed, 100_000);
+        assert.equal(pool.stats.completed, 50_000);
       },
     );
 
-    test('an idle worker takes what waits, however long the others are busy', LIMIT, async () => {
+    quick('an idle worker takes what waits, however long the others are busy', LIMIT, async () => {
       await using pool = new Pool(2, options);
       await pool.ready();
       const long = pool.run(forever);
@@ -226,7 +227,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.deepEqual([pool.stats.busy, pool.stats.pending, pool.stats.completed], [1, 0, 500]);
     });
 
-    test('runs each task once, however many workers reach for it', LIMIT, async () => {
+    quick('runs each task once, however many workers reach for it', LIMIT, async () => {
       await using pool = new Pool(3, options);
       const count = () => {
         const state = globalThis as { manyhandsTestRuns?: number };
@@ -243,13 +244,13 @@ for (const { carrier, options } of CARRIERS) {
       );
     });
 
-    test('wakes workers that sleep, again and again', LIMIT, async () => {
+    quick('wakes workers that sleep, again and again', LIMIT, async () => {
       await using pool = new Pool(3, options);
       for (let i = 0; i < 300; i++)
         assert.deepEqual(await Promise.all([1, 2, 3].map(n => pool.run(double, [n]))), [2, 4, 6]);
     });
 
-    test('says what it is doing', LIMIT, async () => {
+    quick('says what it is doing', LIMIT, async () => {
       await using pool = new Pool(2, options);
       await pool.ready();
       assert.equal(pool.size, 2);
@@ -277,7 +278,7 @@ for (const { carrier, options } of CARRIERS) {
       assert.ok(taskTime.mean > 0 && taskTime.p99 >= taskTime.p50, JSON.stringify(taskTime));
     });
 
-    test('its results can be asked', LIMIT, async () => {
+    quick('its results can be asked', LIMIT, async () => {
       await using pool = new Pool(1, options);
       const file = path.join(tmpdir(), 'asked');
       const result = pool.run(until, [file, 'there']);
@@ -317,7 +318,7 @@ for (const { carrier, options } of CARRIERS) {
         assert.deepEqual(words, ['ready', [1, 2]]);
     });
 
-    test('an initializer that fails breaks the pool, with its error', LIMIT, async () => {
+    quick('an initializer that fails breaks the pool, with its error', LIMIT, async () => {
       const pool = new Pool(2, {
         ...options,
         initializer: (amount: number) => {
@@ -374,7 +375,7 @@ for (const { carrier, options } of CARRIERS) {
       for (const one of ours) assert.equal(theirs.has(one), false);
     });
 
-    test('gives back all memory when it has ended', LIMIT, async () => {
+    quick('gives back all memory when it has ended', LIMIT, async () => {
       const block = new Uint8Array(300_000);
       const before = memoryStats().used;
       for (let i = 0; i < 3; i++) {
@@ -407,12 +408,12 @@ for (const { carrier, options } of CARRIERS.filter(({ options }) => options.kind
       };
       const results = await pool.map(
         grow,
-        Array.from({ length: 40 }, (_, i) => i),
+        Array.from({ length: 28 }, (_, i) => i),
         { chunksize: 1 },
       );
       assert.deepEqual(
         results.map(([i]) => i),
-        Array.from({ length: 40 }, (_, i) => i),
+        Array.from({ length: 28 }, (_, i) => i),
       );
       assert.ok(new Set(results.map(([, pid]) => pid)).size >= 4);
       assert.equal(pool.stats.restarts, 0, 'nobody died');

@@ -19,12 +19,11 @@ symlinkSync(path.resolve(__dirname, '..', '..'), path.join(folder, 'node_modules
 
 const BODY = `
   console.log('once');
-  const tell = () => [globalThis.set ?? 0, process.argv, process.execArgv, process.env.NODE_OPTIONS, process.cwd()];
-  const [, ...own] = tell();
+  const tell = given => [given(4), globalThis.set ?? 0, process.argv, process.execArgv, process.env.NODE_OPTIONS, process.cwd()];
+  const [, , ...own] = tell(half);
   for (const method of mp.getAllStartMethods().filter(name => name !== 'fork')) {
     const { Process } = mp.getContext(method);
-    const [set, ...told] = await new Process({ target: tell }).start().result();
-    const exported = await new Process({ target: half, args: [4] }).start().result();
+    const [exported, set, ...told] = await new Process({ target: tell, args: [half] }).start().result();
     console.log(method, JSON.stringify(told) === JSON.stringify(own) ? 'same' : JSON.stringify(told), exported, set);
   }`;
 const MODULE = `import * as mp from 'manyhands';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ClosedError, LockError } from '../errors/errors.js';
-import { type Carrier, carriers, mixed, type Peer } from '../testing/carriers.js';
+import { type Peer, threads } from '../testing/carriers.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { warmCarriers } from '../testing/sharing.js';
+import { crowds, warmCarriers } from '../testing/sharing.js';
 import { Condition } from './condition.js';
 import { EventFlag } from './event-flag.js';
 import { Lock } from './lock.js';
@@ -13,8 +13,6 @@ import { FORMS, type Form, inLine, LIMIT, outcomeOf } from './testing/tools.js';
 
 leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
-
-const over: readonly Carrier[] = [...carriers, mixed()];
 
 /** Waits once. What came of it, and whether it had the lock then. */
 async function waitOnce(condition: Condition, form: Form, timeout?: number): Promise<[boolean, boolean]> {
@@ -189,7 +187,7 @@ test('a condition gives up all levels of its RLock, and takes all back', LIMIT, 
     using condition = new Condition();
     const { lock } = condition;
     using done = new EventFlag();
-    const peer = carriers[0].start(
+    const peer = threads.start(
       async (it: Condition, flag: EventFlag) => {
         using _ = it.lock.acquireSync();
         it.notify();
@@ -231,7 +229,7 @@ test('wrong arguments are refused', LIMIT, async () => {
   assert.equal(await condition.wait({ timeout: 0 }), false);
 });
 
-for (const carrier of over) {
+for (const carrier of crowds) {
   describe(`a condition among ${carrier.name}`, () => {
     for (const form of FORMS) {
       test(`those that wait (${form}) are notified, as many as asked for`, LIMIT, async () => {

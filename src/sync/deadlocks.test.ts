@@ -4,10 +4,10 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DeadlockError, TimeoutError } from '../errors/errors.js';
-import { type Carrier, carriers, mixed, type Peer } from '../testing/carriers.js';
+import type { Peer } from '../testing/carriers.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { warmCarriers } from '../testing/sharing.js';
+import { crowds, warmCarriers } from '../testing/sharing.js';
 import { EventFlag } from './event-flag.js';
 import { Lock } from './lock.js';
 import { RLock } from './rlock.js';
@@ -21,7 +21,6 @@ leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
 
 const DURATION = Number(process.env.MANYHANDS_SOAK ?? 500);
-const over: readonly Carrier[] = [...carriers, mixed()];
 
 /** How it ended for one, who waited for a lock with another in hand. */
 type End = 'had both' | 'ERR_DEADLOCK' | 'ERR_TIMEOUT';
@@ -183,7 +182,7 @@ describe('in one thread', () => {
   );
 });
 
-for (const carrier of over) {
+for (const carrier of crowds) {
   describe(`among ${carrier.name}`, () => {
     for (const [first, second] of [
       ['async', 'async'],

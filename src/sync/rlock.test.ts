@@ -3,10 +3,9 @@ import { EventEmitter } from 'node:events';
 import { describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { LockError, TimeoutError } from '../errors/errors.js';
-import { type Carrier, carriers, mixed } from '../testing/carriers.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { warmCarriers } from '../testing/sharing.js';
+import { crowds, warmCarriers } from '../testing/sharing.js';
 import { EventFlag } from './event-flag.js';
 import { Lock } from './lock.js';
 import { RLock } from './rlock.js';
@@ -15,8 +14,6 @@ import { count, FORMS, type Form, faults, increment, inLine, LIMIT, outcomeOf } 
 /* What an RLock promises beyond a Lock: who its owner is, and its levels. */
 leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
-
-const over: readonly Carrier[] = [...carriers, mixed()];
 
 describe('an RLock in one thread', () => {
   test('is acquired again by its owner in all forms, and held until released as often', LIMIT, async () => {
@@ -169,7 +166,7 @@ describe('an RLock in one thread', () => {
   });
 });
 
-for (const carrier of over) {
+for (const carrier of crowds) {
   describe(`an RLock among ${carrier.name}`, () => {
     test('is released by its owner alone', LIMIT, async () => {
       using lock = new RLock();

@@ -35,9 +35,9 @@ export const threads: Carrier = {
 export const forked: Carrier = processes('forkserver');
 export const spawned: Carrier = processes('spawn');
 
-/** Every other one a thread, a forked, a spawned process. */
+/** Every other one a thread, of the processes the third a spawned one: these take their time. */
 export function mixed(): Carrier {
-  const all = [threads, forked, spawned];
+  const all = [threads, forked, threads, forked, threads, spawned];
   let next = 0;
   return { name: 'threads and processes mixed', start: (...args) => all[next++ % all.length].start(...args) };
 }
