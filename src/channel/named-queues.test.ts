@@ -26,7 +26,7 @@ leavesNoBlocks();
 
 const PROGRAM = path.join(__dirname, 'testing', 'queue-program.js');
 /** With three programs killed in each. */
-const ROUNDS = Number(process.env.MANYHANDS_KILLS ?? 2);
+const ROUNDS = Number(process.env.MANYHANDS_KILLS ?? 1);
 const KINDS = [Queue, SimpleQueue, JoinableQueue, LifoQueue, PriorityQueue] as const;
 
 let names = 0;

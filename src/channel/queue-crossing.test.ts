@@ -15,10 +15,10 @@ leavesNoBlocks();
 for (const crowd of crowds) {
   describe(`a queue among ${crowd.name}`, () => {
     for (const [maxsize, most, count] of [
-      [0, 20, 2000],
-      [1, 20, 300],
-      [10, 6000, 600],
-      [0, 9000, 500],
+      [0, 20, 1000],
+      [1, 20, 150],
+      [10, 6000, 300],
+      [0, 9000, 250],
     ])
       test(
         `of ${maxsize || 'any number of'} items up to ${most} bytes: each comes once, in its producer’s order`,

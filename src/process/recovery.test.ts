@@ -83,7 +83,7 @@ test('every start() and join() ends while the servers are being killed', limit, 
       const guardian = children(pid).find(child => nameOf(child.pid) === 'mh-guardian');
       const server = guardian && children(guardian.pid).find(child => nameOf(child.pid) === 'mh-forkserver');
       const victim = kills % 4 === 3 ? guardian : server;
-      if (!victim || kills >= 20) return false;
+      if (!victim || kills >= 12) return false;
       kills++;
       try {
         process.kill(victim.pid, 'SIGKILL');
@@ -97,8 +97,8 @@ test('every start() and join() ends while the servers are being killed', limit, 
   );
   const { right, wrong, refused } = await told;
   assert.equal(wrong, 0);
-  assert.equal(right + refused, 120);
-  assert.ok(right > 80, `${right} ran, ${refused} were refused`);
+  assert.equal(right + refused, 80);
+  assert.ok(right > 50, `${right} ran, ${refused} were refused`);
   assert.ok(kills > 3, `${kills} kills`);
   root.stdin.end();
   assert.deepEqual(await ended, [0, null]);

@@ -264,7 +264,7 @@ test('a Value that nobody refers to goes, but not as long as its lock is there',
   while (isAllocated(block)) await collect();
 });
 
-const STEPS = 30_000;
+const STEPS = 10_000;
 
 for (const { crew, run } of CREWS) {
   describe(`Values in ${crew}`, () => {

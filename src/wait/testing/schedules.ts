@@ -17,7 +17,7 @@ import { CELL, CELL_WORDS, COMMAND, type Role, STATUS, wakeAsleep, wakeListener 
 const THREADS = 5;
 /** How long a thread may take for one step, ms. */
 const STUCK = 20_000;
-const SCHEDULES = Number(process.env.MANYHANDS_SCHEDULES ?? 40);
+const SCHEDULES = Number(process.env.MANYHANDS_SCHEDULES ?? 20);
 const SEED = process.env.MANYHANDS_SEED;
 
 export const board: Int32Array = new Int32Array(new SharedArrayBuffer(THREADS * CELL_WORDS * 4));
