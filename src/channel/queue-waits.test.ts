@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { forked, spawned } from '../testing/carriers.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { waitGone, waitUntil } from '../testing/processes.js';
@@ -130,8 +131,6 @@ for (const crowd of crowds) {
 }
 
 describe('processes', () => {
-  const [, forked, spawned] = crowds;
-
   for (const crowd of [forked, spawned]) {
     test(`a stopped consumer holds up nobody: ${crowd.name}`, LIMIT, async () => {
       using queue = new Queue<Item>(50);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ClosedError, LockError, TimeoutError } from '../errors/errors.js';
 import { stats } from '../memory/allocator.js';
-import type { Peer } from '../testing/carriers.js';
+import { forked, type Peer } from '../testing/carriers.js';
 import { collect } from '../testing/collect.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
@@ -580,7 +580,7 @@ test('10,000 permits of one that is killed come back, each with word of its deat
 }, async () => {
   using semaphore = new Semaphore(10_000);
   using count = numbers();
-  const peer = crowds[1].start(
+  const peer = forked.start(
     (there: Semaphore, seen: Numbers) => {
       for (let i = 0; i < 10_000; i++) there.acquireSync();
       Atomics.store(seen.view, 0, 1);
