@@ -414,11 +414,6 @@ static napi_value limit_cpu(napi_env env, napi_callback_info info) {
   return result_or_throw(env, "timer_create", mh_limit_cpu((uint32_t)number(&c, 0), number(&c, 1)));
 }
 
-static napi_value collect_garbage(napi_env env, napi_callback_info info) {
-  (void)info;
-  return result_or_throw(env, "dlsym", mh_collect_garbage());
-}
-
 /* (pid, timeout, reap) → raw wait status, or −1 when it still runs. */
 static napi_value await_exit(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
@@ -729,7 +724,6 @@ NAPI_MODULE_INIT() {
       FUNCTION("getAffinity", get_affinity),
       FUNCTION("limitHeap", limit_heap),
       FUNCTION("limitCpu", limit_cpu),
-      FUNCTION("collectGarbage", collect_garbage),
       FUNCTION("awaitExit", await_exit),
       FUNCTION("endedChild", ended_child),
       FUNCTION("awaitAny", await_any),

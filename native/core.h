@@ -128,9 +128,6 @@ int mh_name_holder(const char *name, struct mh_holder *holder);
 int mh_limit_heap(uint32_t process, uint64_t bytes);
 int mh_limit_cpu(uint32_t process, double ms);
 
-/* heap.c */
-int mh_collect_garbage(void);
-
 /* output.c */
 int mh_write_all(int fd, const void *bytes, size_t length);
 

@@ -134,8 +134,6 @@ export interface Native {
   limitHeap(process: number, bytes: number): void;
   /** The same for CPU time, in ms from now on: SIGXCPU at the limit, SIGKILL a second of CPU time later. */
   limitCpu(process: number, ms: number): void;
-  /** Collects all garbage of this thread's heap, but does not sweep. ENOSYS: this Node does not let us. */
-  collectGarbage(): void;
   /** Blocks until child `pid` has ended: its raw wait status, or −1 when `timeout` has passed. Reaps it only if asked. */
   awaitExit(pid: number, timeout: number, reap: 0 | 1): number;
   /** Some child of this process that has ended and has not been waited for, whoever made it; 0: there is none now. */
