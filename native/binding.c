@@ -644,6 +644,112 @@ static napi_value futex_wake_in(napi_env env, napi_callback_info info) {
   return result_or_throw(env, "futex", at ? mh_futex_wake(at, (int)number(&c, 2)) : -EFAULT);
 }
 
+/* ── sockets ── */
+
+/* Bytes are the path of a Unix socket, or an abstract name after a NUL; a string is an IP address, and the port follows it. */
+static int address(const struct call *c, size_t i, struct mh_address *address) {
+  void *path = NULL;
+  size_t length = 0;
+  char host[MAX_STRING];
+  if (napi_get_typedarray_info(c->env, c->args[i], NULL, &length, &path, NULL, NULL) == napi_ok)
+    return mh_address_unix(path, length, address);
+  return mh_address_ip(string(c, i, host), (unsigned)number(c, i + 1), address);
+}
+
+/* (address, port, backlog) → descriptor */
+static napi_value socket_listen(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  struct mh_address at;
+  int result = address(&c, 0, &at);
+  if (result == 0) result = mh_socket_listen(&at, (int)number(&c, 2));
+  return result_or_throw(env, "bind", result);
+}
+
+/* (address, port) → descriptor */
+static napi_value socket_connect(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  struct mh_address at;
+  int result = address(&c, 0, &at);
+  if (result == 0) result = mh_socket_connect(&at);
+  return result_or_throw(env, "connect", result);
+}
+
+/* fd → nothing; throws what became of connecting */
+static napi_value socket_check(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "connect", mh_socket_error((int)number(&c, 0)));
+}
+
+/* fd → descriptor, or negative */
+static napi_value socket_accept(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_number(env, mh_socket_accept((int)number(&c, 0)));
+}
+
+/* (fd, peer) → [host, port], or undefined for a Unix socket, and when there is none any more */
+static napi_value socket_address(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  char host[MH_HOST_BYTES];
+  unsigned port = 0;
+  napi_value array, text;
+  if (mh_socket_address((int)number(&c, 0), number(&c, 1) != 0, host, &port) < 0) return NULL;
+  napi_create_array_with_length(env, 2, &array);
+  napi_create_string_utf8(env, host, NAPI_AUTO_LENGTH, &text);
+  napi_set_element(env, array, 0, text);
+  napi_set_element(env, array, 1, result_number(env, port));
+  return array;
+}
+
+/* (fd, bytes, from, to): the part of the bytes that is meant. NULL: there is none. */
+static uint8_t *part(const struct call *c, size_t *length) {
+  void *data = NULL;
+  size_t all = 0, from = (size_t)number(c, 2), to = (size_t)number(c, 3);
+  if (napi_get_typedarray_info(c->env, c->args[1], NULL, &all, &data, NULL, NULL) != napi_ok || to > all || from > to) return NULL;
+  *length = to - from;
+  return (uint8_t *)data + from;
+}
+
+/* (fd, bytes, from, to) → how many, or negative */
+static napi_value socket_send(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  size_t length = 0;
+  uint8_t *bytes = part(&c, &length);
+  return result_number(env, bytes ? (double)mh_socket_send((int)number(&c, 0), bytes, length) : -EFAULT);
+}
+
+/* (fd, bytes, from, to) → how many, or negative */
+static napi_value socket_receive(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  size_t length = 0;
+  uint8_t *bytes = part(&c, &length);
+  return result_number(env, bytes ? (double)mh_socket_receive((int)number(&c, 0), bytes, length) : -EFAULT);
+}
+
+/* (fd, wanted, timeout) → what it is, or negative */
+static napi_value socket_await(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  double timeout = number(&c, 2), longest = is_main_thread() ? INT_MAX : LONGEST_SLEEP;
+  int whole = timeout >= 0 && timeout < longest ? (int)ceil(timeout) : (int)longest;
+  return result_number(env, mh_loop_await_socket(loop_of(env), (int)number(&c, 0), (int)number(&c, 1), whole));
+}
+
+/* (fd, listener) */
+static napi_value socket_watch(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "uv_poll_init", mh_loop_watch_socket(loop_of(env), (int)number(&c, 0), c.args[1]));
+}
+
+/* (fd, wanted, hold) */
+static napi_value socket_want(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "uv_poll_start", mh_loop_want(loop_of(env), (int)number(&c, 0), (int)number(&c, 1), number(&c, 2) != 0));
+}
+
+static napi_value socket_close(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "close", mh_loop_close_socket(loop_of(env), (int)number(&c, 0)));
+}
+
 /* ── the module ── */
 
 static void set_number(napi_env env, napi_value object, const char *name, double value) {
@@ -745,6 +851,17 @@ NAPI_MODULE_INIT() {
       FUNCTION("nameHolder", name_holder),
       FUNCTION("futexWaitIn", futex_wait_in),
       FUNCTION("futexWakeIn", futex_wake_in),
+      FUNCTION("socketListen", socket_listen),
+      FUNCTION("socketConnect", socket_connect),
+      FUNCTION("socketCheck", socket_check),
+      FUNCTION("socketAccept", socket_accept),
+      FUNCTION("socketAddress", socket_address),
+      FUNCTION("socketSend", socket_send),
+      FUNCTION("socketReceive", socket_receive),
+      FUNCTION("socketAwait", socket_await),
+      FUNCTION("socketWatch", socket_watch),
+      FUNCTION("socketWant", socket_want),
+      FUNCTION("socketClose", socket_close),
   };
   struct mh_loop *loop = mh_loop_new(env);
   if (!loop || napi_set_instance_data(env, loop, NULL, NULL) != napi_ok) {

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "layout.h"
@@ -123,6 +124,24 @@ int mh_memory_map(int fd, uint64_t size, uint64_t offset, size_t bytes, void **b
 int mh_memory_punch(int fd, uint64_t offset, uint64_t bytes);
 int mh_name_bind(const char *name);
 int mh_name_holder(const char *name, struct mh_holder *holder);
+
+/* sockets.c: stream sockets that do not block. */
+struct mh_address {
+  struct sockaddr_storage storage;
+  socklen_t length;
+};
+#define MH_HOST_BYTES 128
+enum { MH_SOCKET_READABLE = 1, MH_SOCKET_WRITABLE = 2, MH_SOCKET_RUNG = 4, MH_SOCKET_UNWATCHED = 8 };
+int mh_address_unix(const void *path, size_t length, struct mh_address *address);
+int mh_address_ip(const char *host, unsigned port, struct mh_address *address);
+int mh_socket_listen(const struct mh_address *address, int backlog);
+int mh_socket_connect(const struct mh_address *address);
+int mh_socket_accept(int listener);
+int mh_socket_error(int fd);
+int mh_socket_address(int fd, bool peer, char host[MH_HOST_BYTES], unsigned *port);
+int64_t mh_socket_send(int fd, const void *bytes, size_t length);
+int64_t mh_socket_receive(int fd, void *bytes, size_t length);
+int mh_socket_poll(int fd, int wanted, int bell, int timeout);
 
 /* limits.c: what a process may use. */
 int mh_limit_heap(uint32_t process, uint64_t bytes);

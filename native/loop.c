@@ -36,6 +36,8 @@ struct mh_loop {
   struct watcher *end;
   struct watcher *children;
   struct watcher *processes;
+  struct watcher **sockets; /* by descriptor */
+  int socket_limit;
   uv_idle_t idle;
   uint32_t tag; /* of the participant that this thread is, or was; 0: none yet */
 };
@@ -59,6 +61,8 @@ static void close_all(void *data) {
   close_watcher(&loop->end);
   close_watcher(&loop->children);
   mh_loop_drop_watches(loop);
+  for (int fd = 0; fd < loop->socket_limit; fd++) close_watcher(&loop->sockets[fd]);
+  free(loop->sockets);
   /* A main thread ends with its process, and who reaps that tells of it. */
   if (loop->tag != 0 && syscall(SYS_gettid) != getpid()) mh_mourn(loop->tag);
   free(loop);
@@ -110,14 +114,18 @@ static void call(struct watcher *w, double argument) {
   napi_close_handle_scope(env, scope);
 }
 
+static void note_ring(struct watcher *w) {
+  char bytes[64];
+  while (read(w->fds[0], bytes, sizeof bytes) == (ssize_t)sizeof bytes) continue;
+  /* SYNC POINT with ring(): from here on the next ring writes again, and what this one stands for is seen after this. */
+  mh_store(&mh_participant(w->participant)->rung, 0);
+}
+
 static void on_ring(uv_poll_t *poll, int status, int events) {
   struct watcher *w = poll->data;
-  char bytes[64];
   (void)status;
   (void)events;
-  while (read(w->fds[0], bytes, sizeof bytes) == (ssize_t)sizeof bytes) continue;
-  /* SYNC POINT with ring(): from here on the next ring writes again, and what this one stands for is seen below. */
-  mh_store(&mh_participant(w->participant)->rung, 0);
+  note_ring(w);
   call(w, 0);
 }
 
@@ -224,6 +232,75 @@ int mh_loop_watch(struct mh_loop *loop, pid_t pid, napi_value listener) {
   uv_poll_init(loop->uv, &w->handle.poll, fd);
   uv_unref(&w->handle.any);
   return uv_poll_start(&w->handle.poll, UV_READABLE, on_process_end);
+}
+
+/* Room for a descriptor of this number: they are small, as the kernel gives the smallest that is free. */
+static int make_room(struct mh_loop *loop, int fd) {
+  if (fd < loop->socket_limit) return 0;
+  int limit = loop->socket_limit > 0 ? loop->socket_limit : 64;
+  while (limit <= fd) limit *= 2;
+  struct watcher **sockets = realloc(loop->sockets, (size_t)limit * sizeof *sockets);
+  if (!sockets) return -ENOMEM;
+  for (int i = loop->socket_limit; i < limit; i++) sockets[i] = NULL;
+  loop->sockets = sockets;
+  loop->socket_limit = limit;
+  return 0;
+}
+
+static struct watcher *socket_watcher(const struct mh_loop *loop, int fd) {
+  return fd >= 0 && fd < loop->socket_limit ? loop->sockets[fd] : NULL;
+}
+
+static void on_socket(uv_poll_t *poll, int status, int events) {
+  int is = 0;
+  if (events & UV_READABLE) is |= MH_SOCKET_READABLE;
+  if (events & UV_WRITABLE) is |= MH_SOCKET_WRITABLE;
+  /* An error, which whoever reads or writes is told. What came before it can be read still, but libuv has stopped watching. */
+  if (status < 0) is = MH_SOCKET_READABLE | MH_SOCKET_WRITABLE | MH_SOCKET_UNWATCHED;
+  call(poll->data, is);
+}
+
+int mh_loop_watch_socket(struct mh_loop *loop, int fd, napi_value listener) {
+  if (fd < 0) return -EBADF;
+  if (socket_watcher(loop, fd)) return -EEXIST;
+  int result = make_room(loop, fd);
+  if (result < 0) return result;
+  struct watcher *w = new_watcher(loop, listener, "manyhands.socket");
+  if (!w) return -ENOMEM;
+  result = uv_poll_init(loop->uv, &w->handle.poll, fd);
+  if (result < 0) {
+    napi_delete_reference(loop->env, w->listener);
+    napi_async_destroy(loop->env, w->context);
+    free(w);
+    return result;
+  }
+  uv_unref(&w->handle.any);
+  w->fds[0] = fd;
+  loop->sockets[fd] = w;
+  return 0;
+}
+
+int mh_loop_want(struct mh_loop *loop, int fd, int wanted, bool hold) {
+  struct watcher *w = socket_watcher(loop, fd);
+  if (!w) return -EBADF;
+  int events = (wanted & MH_SOCKET_READABLE ? UV_READABLE : 0) | (wanted & MH_SOCKET_WRITABLE ? UV_WRITABLE : 0);
+  if (hold)
+    uv_ref(&w->handle.any);
+  else
+    uv_unref(&w->handle.any);
+  return events ? uv_poll_start(&w->handle.poll, events, on_socket) : uv_poll_stop(&w->handle.poll);
+}
+
+int mh_loop_close_socket(struct mh_loop *loop, int fd) {
+  if (!socket_watcher(loop, fd)) return -EBADF;
+  close_watcher(&loop->sockets[fd]);
+  return 0;
+}
+
+int mh_loop_await_socket(struct mh_loop *loop, int fd, int wanted, int timeout) {
+  int result = mh_socket_poll(fd, wanted, loop->bell ? loop->bell->fds[0] : -1, timeout);
+  if (result > 0 && result & MH_SOCKET_RUNG) note_ring(loop->bell);
+  return result;
 }
 
 static void on_child(uv_signal_t *signal, int number) {

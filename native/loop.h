@@ -32,6 +32,16 @@ void mh_loop_hold_children(struct mh_loop *loop, int hold);
 int mh_loop_watch(struct mh_loop *loop, pid_t pid, napi_value listener);
 /* Stops watching all of them. */
 void mh_loop_drop_watches(struct mh_loop *loop);
+/*
+ * Has `listener` called with bits of MH_SOCKET_* whenever this socket is as mh_loop_want() asks, which is nothing at first; with
+ * MH_SOCKET_UNWATCHED, it must be asked again. From then on the socket is closed by mh_loop_close_socket(), or with this thread. -EEXIST: it is watched already.
+ */
+int mh_loop_watch_socket(struct mh_loop *loop, int fd, napi_value listener);
+/* `hold`: does that keep the event loop alive? -EBADF: this thread does not watch it. */
+int mh_loop_want(struct mh_loop *loop, int fd, int wanted, bool hold);
+int mh_loop_close_socket(struct mh_loop *loop, int fd);
+/* As mh_socket_poll(), with this thread's doorbell. A ring is taken note of: it is not told to the listener any more. */
+int mh_loop_await_socket(struct mh_loop *loop, int fd, int wanted, int timeout);
 /* In a forked child: makes the inherited loop its own. */
 int mh_loop_after_fork(struct mh_loop *loop);
 uv_loop_t *mh_loop_uv(struct mh_loop *loop);

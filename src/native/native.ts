@@ -185,6 +185,31 @@ export interface Native {
   /** As futexWait() and futexWake(), for a word of memory from memoryMap(). */
   futexWaitIn(words: Int32Array, index: number, expected: number, timeout: number): 0 | 1 | 2;
   futexWakeIn(words: Int32Array, index: number, count: number): number;
+
+  /**
+   * Sockets: bytes as `address` are the path of a Unix socket, or an abstract name after a 0; a string is an IP address. What
+   * returns a number returns −errno when it fails. `wanted` and what the listener is told: 1 readable, 2 writable.
+   */
+  socketListen(address: Uint8Array | string, port: number, backlog: number): number;
+  /** It is connected once it is writable and socketCheck() does not throw. EAGAIN: the backlog of a Unix socket is full. */
+  socketConnect(address: Uint8Array | string, port: number): number;
+  socketCheck(fd: number): void;
+  socketAccept(fd: number): number;
+  /** Its own address, or its peer's. Undefined: it is a Unix socket, or not connected any more. */
+  socketAddress(fd: number, peer: 0 | 1): [host: string, port: number] | undefined;
+  socketSend(fd: number, bytes: Uint8Array, from: number, to: number): number;
+  /** 0: no more will come. */
+  socketReceive(fd: number, bytes: Uint8Array, from: number, to: number): number;
+  /**
+   * Blocks until it is as wanted, or this thread's doorbell rings (4), which the event loop does not hear of then. 0: time ran
+   * out, or it woke for no reason.
+   */
+  socketAwait(fd: number, wanted: number, timeout: number): number;
+  /** Has `listener` called on the event loop when it is as wanted: nothing at first. 8: it must be asked again. The thread's end closes it, if nobody has before. */
+  socketWatch(fd: number, listener: (is: number) => void): void;
+  /** `hold`: does that keep the event loop alive? */
+  socketWant(fd: number, wanted: number, hold: 0 | 1): void;
+  socketClose(fd: number): void;
 }
 
 /** The addon. Where it cannot be had, importing this is fine and using it throws UnsupportedPlatformError. */
