@@ -6,15 +6,11 @@ import { constants } from 'node:buffer';
  */
 const SHORT_HEAD = 4;
 const LONG_HEAD = 12;
+export const LONGEST_HEAD: number = LONG_HEAD;
 const LONGEST_SHORT = 0x7fffffff;
 
 /** The memory that a frame has at first; it grows as the bytes come, whatever length was announced. */
 const FIRST_BYTES = 256 * 1024;
-
-/** How many bytes the head of a frame of that length takes. */
-export function headBytes(length: number): number {
-  return length > LONGEST_SHORT ? LONG_HEAD : SHORT_HEAD;
-}
 
 /** Writes the head of a frame of that length to the start of `target`; how many bytes that takes. */
 export function writeFrameHead(target: Uint8Array, length: number): number {
@@ -40,7 +36,7 @@ function readInt(bytes: Uint8Array, at: number): number {
 }
 
 /** What is wrong with the bytes that came. */
-export type Fault = string;
+type Fault = string;
 
 /**
  * Puts frames together from the bytes of a stream as they come. Whoever takes frames may stop in the midst of the bytes, or have
@@ -115,22 +111,21 @@ export class FrameReader {
   next(most: number): Uint8Array | Fault | undefined {
     if (this.#frame !== undefined) return this.#more();
     const end = this.#end;
-    let at = this.#at;
-    let length: number;
-    if (this.#headLength === 0 && end - at >= SHORT_HEAD && (length = readInt(this.#input, at)) >= 0) {
-      at += SHORT_HEAD;
+    let length = -1;
+    if (this.#headLength === 0 && end - this.#at >= SHORT_HEAD) length = readInt(this.#input, this.#at);
+    if (length >= 0) {
+      this.#at += SHORT_HEAD;
     } else {
       if (!this.#headIsThere()) return undefined;
       length = this.#lengthInHead();
-      at = this.#at;
     }
+    const at = this.#at;
     if (!(length >= 0 && length <= most) || length > constants.MAX_LENGTH) return faultOf(length, most);
     if (end - at >= length) {
       this.#at = at + length;
       this.isOwn = false;
       return this.#input.subarray(at, at + length);
     }
-    this.#at = at;
     this.#begin(length);
     return undefined;
   }

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { ClosedError, EndOfFileError, SerializationError } from '../../errors/errors.js';
 import { native } from '../../native/native.js';
 import { answerBlocked, onBlock, openDoorbell, ringSelf } from '../../wait/doorbell.js';
-import { FrameReader, headBytes, writeFrameHead } from './frame-reader.js';
+import { FrameReader, LONGEST_HEAD, writeFrameHead } from './frame-reader.js';
 import { isClosed, keepFromForks } from './open-sockets.js';
 import { Outbox } from './outbox.js';
 
@@ -51,8 +51,10 @@ onBlock(() => {
   return undefined;
 });
 
-/** The memory that is read into, and written from, except while somebody is in the midst of it. */
+/** The memory that is read into, except while somebody is in the midst of it. */
 let idle: Uint8Array | undefined;
+/** Where a frame gets its head. */
+const outgoing = new Uint8Array(LONG_FRAME + LONGEST_HEAD);
 
 /**
  * Whole frames over a connected socket, framed as by CPython's multiprocessing.connection: between programs of any kind, bytes
@@ -130,32 +132,24 @@ export class FrameSocket {
   }
 
   #sendAtOnce(frame: Uint8Array): void {
-    const scratch = idle ?? new Uint8Array(SCRATCH_BYTES);
-    idle = undefined;
-    const head = writeFrameHead(scratch, frame.length);
-    scratch.set(frame, head);
+    const head = writeFrameHead(outgoing, frame.length);
+    outgoing.set(frame, head);
     const end = head + frame.length;
-    const sent = native.socketSend(this.#fd, scratch, 0, end);
-    if (sent < end) {
-      this.#outbox.copy(scratch, Math.max(sent, 0), end);
-      if (sent < 0 && sent !== INTERRUPTED) this.#cannotSend(sent);
-      else this.#flush();
-    }
-    idle = scratch;
+    const sent = native.socketSend(this.#fd, outgoing, 0, end);
+    if (sent === end) return;
+    this.#outbox.copy(outgoing, Math.max(sent, 0), end);
+    if (sent < 0 && sent !== INTERRUPTED) this.#cannotSend(sent);
+    else this.#flush();
   }
 
   #gather(frame: Uint8Array): void {
-    const head = new Uint8Array(headBytes(frame.length));
-    writeFrameHead(head, frame.length);
-    this.#outbox.copy(head, 0, head.length);
+    this.#outbox.copy(outgoing, 0, writeFrameHead(outgoing, frame.length));
     this.#outbox.copy(frame, 0, frame.length);
     if (!this.#isStuck && this.#outbox.length >= SCRATCH_BYTES) this.#flush();
   }
 
   #sendLong(frame: Uint8Array, isOwn: boolean): void {
-    const head = new Uint8Array(headBytes(frame.length));
-    writeFrameHead(head, frame.length);
-    this.#outbox.copy(head, 0, head.length);
+    this.#outbox.copy(outgoing, 0, writeFrameHead(outgoing, frame.length));
     let sent = 0;
     if (!this.#isStuck && this.#flush() && this.#outbox.length === 0) {
       sent = native.socketSend(this.#fd, frame, 0, frame.length);
