@@ -1,4 +1,5 @@
-import { Connection } from './connection.js';
+import type { Connection } from './connection.js';
+import { PipeEnd } from './pipe-end.js';
 import { Wire } from './wire.js';
 
 /**
@@ -11,5 +12,5 @@ export function Pipe<T = any>(options: { duplex?: boolean } = {}): [Connection<T
       `Cannot make a pipe with ${String(options)} as options: give an object, as { duplex }`,
     );
   const wire = Wire.make(options.duplex ?? true);
-  return [Connection.of(wire, 0), Connection.of(wire, 1)];
+  return [PipeEnd.of<T>(wire, 0), PipeEnd.of<T>(wire, 1)];
 }

@@ -104,6 +104,14 @@ export class DeadlockError extends ManyhandsError {
   }
 }
 
+/** Who is at the other end of a connection has not proved that it has the key, or takes ours for wrong. */
+export class AuthenticationError extends ManyhandsError {
+  static {
+    name(this, 'AuthenticationError');
+  }
+  override readonly code: string = 'ERR_AUTHENTICATION';
+}
+
 /** A value or function cannot cross. `path` names the culprit, as `args[0].db.socket` or `closure of task → db`. */
 export class SerializationError extends ManyhandsError {
   static {

@@ -2,15 +2,14 @@ import type { Tickets } from '../channel/tickets.js';
 import { decode } from '../codec/decode.js';
 import { encode } from '../codec/encode.js';
 import { setEntry } from '../codec/functions/modules.js';
+import { inheritAuthkey } from '../memory/authkey.js';
 import { words } from '../memory/commons.js';
 import { PARTICIPANT, PROCESS, REASON } from '../memory/layout.js';
 import { indexOf, record as participantRecord, self } from '../memory/participants.js';
 import { native } from '../native/native.js';
-
 import { selfName } from '../platform/self-name.js';
 import { watchDeaths } from '../wait/deaths.js';
 import { ring } from '../wait/doorbell.js';
-import { inheritAuthkey } from './authkey.js';
 import { forgetEnd, seeToTheEnd } from './children.js';
 import { setStartFolder } from './command.js';
 import { adoptIdentity, type Identity } from './identity.js';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { givenAuthkey, inheritAuthkey } from '../memory/authkey.js';
 import { native } from '../native/native.js';
 import { startOfRunning } from '../native/running.js';
 import { onFork } from '../wait/forks.js';
-import { givenAuthkey, inheritAuthkey } from './authkey.js';
 import type { Process } from './process.js';
 import type { Thread } from './thread.js';
 

@@ -7,11 +7,11 @@ import { collectTickets } from '../channel/tickets.js';
 import { entryModule } from '../codec/functions/modules.js';
 import { LifecycleError, WorkerDiedError } from '../errors/errors.js';
 import { free } from '../memory/allocator.js';
+import { checkedAuthkey, givenAuthkey, inheritAuthkey, programAuthkey } from '../memory/authkey.js';
 import { PROCESS, PROCESS_FLAG, PROCESS_STATE } from '../memory/layout.js';
 import { native } from '../native/native.js';
 import { haveAllLook } from '../wait/deaths.js';
 import { blockUntil } from '../wait/doorbell.js';
-import { checkedAuthkey, givenAuthkey, inheritAuthkey, programAuthkey } from './authkey.js';
 import { type Program, packPayload, type Settings } from './child.js';
 import { forgetChild, rememberChild } from './children.js';
 import {

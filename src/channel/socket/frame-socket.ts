@@ -65,7 +65,7 @@ const outgoing = new Uint8Array(LONG_FRAME + LONGEST_HEAD);
  */
 export class FrameSocket {
   #fd: number;
-  readonly #owner: FrameOwner;
+  #owner: FrameOwner;
   readonly #reader = new FrameReader();
   readonly #outbox = new Outbox();
   /** A frame that is longer ends the stream, before there is memory for it. */
@@ -79,6 +79,7 @@ export class FrameSocket {
   #isStuck = false;
   #isBroken = false;
   #isEnding = false;
+  #whenConnected: (() => void) | undefined;
   #wanted = 0;
   #holds: 0 | 1 = 0;
 
@@ -90,6 +91,11 @@ export class FrameSocket {
     this.#isPaused = true;
     native.socketWatch(fd, is => this.#onEvent(is));
     keepFromForks(this);
+  }
+
+  /** Whom it tells from now on. Give it to another while it is paused, or from within what it tells. */
+  set owner(owner: FrameOwner) {
+    this.#owner = owner;
   }
 
   get isOpen(): boolean {
@@ -109,6 +115,17 @@ export class FrameSocket {
   /** The peer's address; undefined: it is a Unix socket. */
   get peer(): [host: string, port: number] | undefined {
     return this.#fd < 0 ? undefined : native.socketAddress(this.#fd, 1);
+  }
+
+  /** Calls `then`, once, when it is connected, or has failed to be: check() throws then. Keeps the event loop alive until then. */
+  whenConnected(then: () => void): void {
+    this.#whenConnected = then;
+    this.#arm();
+  }
+
+  /** @throws It could not be connected: why, as an Error with a `code`. */
+  check(): void {
+    native.socketCheck(this.#fd);
   }
 
   /**
@@ -294,6 +311,13 @@ export class FrameSocket {
 
   #onEvent(is: number): void {
     if (is & UNWATCHED) this.#wanted = 0;
+    if (this.#whenConnected && is & WRITABLE) {
+      const connected = this.#whenConnected;
+      this.#whenConnected = undefined;
+      this.#arm();
+      connected();
+      return;
+    }
     if (is & WRITABLE && this.#outbox.length > 0) this.#flush();
     if (is & READABLE && !this.#isPaused) this.#read();
     if (is & UNWATCHED) this.#arm();
@@ -384,8 +408,9 @@ export class FrameSocket {
   /** Has the event loop watch for what matters now. */
   #arm(): void {
     if (this.#fd < 0) return;
-    const wanted = (this.#isPaused ? 0 : READABLE) | (this.#isStuck ? WRITABLE : 0);
-    const holds = this.#isHeld || this.#isStuck ? 1 : 0;
+    const isAwaited = this.#isStuck || this.#whenConnected !== undefined;
+    const wanted = (this.#isPaused ? 0 : READABLE) | (isAwaited ? WRITABLE : 0);
+    const holds = this.#isHeld || isAwaited ? 1 : 0;
     if (wanted === this.#wanted && holds === this.#holds) return;
     this.#wanted = wanted;
     this.#holds = holds;

@@ -2,22 +2,26 @@ import { waitUntil } from '../../testing/processes.js';
 import { waiting } from '../../wait/line.js';
 import type { Connection } from '../connection.js';
 import { EXCHANGE } from '../exchange.js';
+import type { PipeEnd } from '../pipe-end.js';
 import { EXCHANGES_AT } from '../wire.js';
 
 /* For tests of pipes: who waits, and what the ends are worth. */
 
 /** How many stand in line to receive at this end. */
-export function receivers({ wire, end }: Connection): number {
+export function receivers(connection: Connection): number {
+  const { wire, end } = connection as PipeEnd;
   return waiting(wire.cell.at + EXCHANGES_AT[end] + EXCHANGE.PUTS).length;
 }
 
 /** How many stand in line to send from this end. */
-export function senders({ wire, end }: Connection): number {
+export function senders(connection: Connection): number {
+  const { wire, end } = connection as PipeEnd;
   return waiting(wire.cell.at + EXCHANGES_AT[1 - end] + EXCHANGE.TAKES).length;
 }
 
 /** How many messages lie unread on their way from this end. */
-export function unread({ wire, end }: Connection): number {
+export function unread(connection: Connection): number {
+  const { wire, end } = connection as PipeEnd;
   return wire.to(1 - end).count;
 }
 

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
-import { attach, words } from '../memory/commons.js';
-import { AUTHKEY } from '../memory/layout.js';
 import { native } from '../native/native.js';
+import { attach, words } from './commons.js';
+import { AUTHKEY } from './layout.js';
 
 /*
  * The key by which processes of one program know each other. The program's own is drawn by whichever of its processes needs it
@@ -37,4 +37,9 @@ export function programAuthkey(): Uint8Array {
     key[i] = Atomics.load(words, AUTHKEY + i);
   }
   return new Uint8Array(key.buffer);
+}
+
+/** The key that this thread's connections are proved by if they are given none: the one it was given, or the program's. */
+export function ownAuthkey(): Uint8Array {
+  return given ?? programAuthkey();
 }
