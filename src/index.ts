@@ -62,6 +62,7 @@ export { type ExceptHook, Thread, type ThreadFailure, type ThreadOptions } from 
 export { Timer } from './process/timer.js';
 export type { ProcessState, ProcessUsage } from './process/usage.js';
 export { SharedArray } from './shared/shared-array.js';
+export { SharedMap } from './shared/shared-map.js';
 export type { NumberOf, TypeCode, TypedArrayOf } from './shared/types.js';
 export { Value } from './shared/value.js';
 export { Barrier, type BarrierOptions } from './sync/barrier.js';

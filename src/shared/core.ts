@@ -52,6 +52,10 @@ class CoreLock extends Lock {
   }
 }
 
+function spaceOf(cell: Cell): Space {
+  return cell.shared ? new NamedSpace(cell.home, cell.at + CORE.WORDS) : new CommonsSpace(cell);
+}
+
 export abstract class Core implements Live {
   readonly words: Int32Array;
   readonly at: number;
@@ -64,13 +68,16 @@ export abstract class Core implements Live {
   #me = 0;
   #guard: Guard | undefined;
 
-  /** `whole`: the object whose cell it is, which has CORE.WORDS words; behind them, if it has a name, those of NamedSpace. */
-  constructor(whole: SharedObject) {
+  /**
+   * `whole`: the object whose cell it is, which has CORE.WORDS words; behind them, if it has a name, those of NamedSpace. `words` and
+   * `space`: for tests that have these differ.
+   */
+  constructor(whole: SharedObject, words: Int32Array = whole.cell.words, space: Space = spaceOf(whole.cell)) {
     const { cell } = whole;
     this.cell = cell;
-    this.words = cell.words;
+    this.words = words;
     this.at = cell.at;
-    this.space = cell.shared ? new NamedSpace(cell.home, cell.at + CORE.WORDS) : new CommonsSpace(cell);
+    this.space = space;
     this.heap = new EntryHeap(this.words, this.at + CORE.HEAP, this.space, this);
     this.lock = new CoreLock(cell, whole);
     cell.attached = () => [...this.heap.blocks(), ...this.blocks()];
@@ -80,8 +87,8 @@ export abstract class Core implements Live {
   abstract entries(): Int32Array;
   /** All blocks in use, besides those of the heap. Under the lock. */
   abstract blocks(): number[];
-  /** Brings all into order from whatever step a holder of the lock died at. Can be interrupted and done again. */
-  protected abstract recover(): void;
+  /** Under the lock: brings all into order from whatever step a holder of it died at. Can be interrupted and done again. */
+  abstract recover(): void;
 
   bytesOf(entry: number): number {
     return bytesOf(this.heap, entry);
@@ -118,6 +125,14 @@ export abstract class Core implements Live {
     const guard = this.#guard;
     this.#guard = undefined;
     guard?.release();
+  }
+
+  /** The collection is about to be freed by this thread, which holds the lock: nobody reads any more what it was. */
+  close(): void {
+    Atomics.or(this.words, this.at + CORE.SEQUENCE, 1);
+    this.lock.close();
+    this.#depth = 0;
+    this.#guard = undefined;
   }
 
   /** A change begins, of which no code of the user is part. */

@@ -1,4 +1,4 @@
-import { handedOn, type Parcel } from '../channel/parcel.js';
+import type { Parcel } from '../channel/parcel.js';
 import type { Space } from '../channel/space.js';
 import { decode } from '../codec/decode.js';
 import { MESSAGE_HEAD } from '../memory/message.js';
@@ -31,8 +31,11 @@ const TWO_32 = 2 ** 32;
 /** A lock-free reader orders its loads by this word of its own, which only processors with weakly ordered loads need. */
 const fence = new Int32Array(new SharedArrayBuffer(4));
 
+/** An encoded value: a parcel, or what was in a short one. */
+export type Packed = Pick<Parcel, 'words' | 'length' | 'handle' | 'lead'>;
+
 /** Bytes of the entry that these are to make. */
-export function sizeOf(parcel: Parcel, key: Key | undefined): number {
+export function sizeOf(parcel: Packed, key: Key | undefined): number {
   const before = FIRST * 4 + (key === undefined ? 0 : padded(key.bytes));
   return before + (parcel.handle !== 0 ? 4 : padded(parcel.length));
 }
@@ -42,7 +45,7 @@ function padded(bytes: number): number {
 }
 
 /** An entry with what is in the parcel, whose block stays this thread's. @throws {OutOfMemoryError} Nothing has changed. */
-export function makeEntry(heap: EntryHeap, parcel: Parcel, key: Key | undefined, version: number): number {
+export function makeEntry(heap: EntryHeap, parcel: Packed, key: Key | undefined, version: number): number {
   const entry = heap.allocate(sizeOf(parcel, key));
   const segment = heap.at(entry);
   const { words } = segment;
@@ -66,11 +69,6 @@ export function makeEntry(heap: EntryHeap, parcel: Parcel, key: Key | undefined,
     else for (let i = 0; i < count; i++) words[next + i] = parcel.words[i];
   }
   return entry;
-}
-
-/** What was in the parcel is the collection's: nothing of it is to be freed. */
-export function gone(parcel: Parcel): void {
-  if (parcel.handle !== 0) handedOn(parcel);
 }
 
 /** Bytes of an entry in use, as it was allocated. */
@@ -175,15 +173,6 @@ export class Copy {
     this.#large.set(bytes.subarray(lead, lead + this.#length));
     this.#block = 0;
     Atomics.exchange(fence, 0, 0);
-  }
-
-  /** Takes over what is encoded in a parcel. */
-  takeFrom(parcel: Parcel, space: Space): void {
-    const content = parcel.waiting ?? parcel.content(space);
-    this.#length = content.length;
-    this.#block = 0;
-    this.isCarrier = parcel.lead !== 0;
-    this.#large = new Uint8Array(content);
   }
 
   /** @throws {SerializationError} It cannot be decoded here. */

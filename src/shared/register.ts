@@ -1,4 +1,5 @@
 /* Loads all that registers its objects with the codec: whoever receives one must know its class. */
 import '../channel/register.js';
 import './shared-array.js';
+import './shared-map.js';
 import './value.js';
