@@ -44,7 +44,7 @@ export class Transaction {
       this.#growth++;
     }
     const isLast = isThere ? (before?.isLast ?? false) : true;
-    this.drafts.set(key, { key, parcel: kept, version, wasThere, isLast });
+    this.drafts.set(key, { key: key === 0 ? 0 : key, parcel: kept, version, wasThere, isLast });
     this.#drop(before);
   }
 
