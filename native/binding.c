@@ -619,6 +619,94 @@ static napi_value name_holder(napi_env env, napi_callback_info info) {
   return array;
 }
 
+/* ── segments ── */
+
+/* A mapping that a buffer shows. Known to the buffer as an object and to its memory, which may be collected one after the other. */
+struct mapping {
+  void *base; /* NULL: unmapped already */
+  size_t bytes;
+  int users;
+};
+
+static void leave_mapping(struct mapping *mapping) {
+  if (--mapping->users == 0) free(mapping);
+}
+
+static void unmap_segment(struct mapping *mapping) {
+  if (mapping->base) munmap(mapping->base, mapping->bytes);
+  mapping->base = NULL;
+}
+
+static void segment_memory_gone(napi_env env, void *base, void *mapping) {
+  (void)env, (void)base;
+  unmap_segment(mapping);
+  leave_mapping(mapping);
+}
+
+static void segment_buffer_gone(napi_env env, void *mapping, void *hint) {
+  (void)env, (void)hint;
+  leave_mapping(mapping);
+}
+
+/* → [ArrayBuffer, inode] */
+static napi_value segment_or_throw(napi_env env, const char *call, int error, const struct mh_segment *segment) {
+  if (error < 0) return result_or_throw(env, call, error);
+  struct mapping *mapping = malloc(sizeof *mapping);
+  napi_value buffer, array;
+  if (!mapping) {
+    munmap(segment->base, (size_t)segment->bytes);
+    return result_or_throw(env, call, -ENOMEM);
+  }
+  *mapping = (struct mapping){segment->base, (size_t)segment->bytes, 1};
+  if (napi_create_external_arraybuffer(env, mapping->base, mapping->bytes, segment_memory_gone, mapping, &buffer) != napi_ok) {
+    unmap_segment(mapping);
+    leave_mapping(mapping);
+    napi_throw_error(env, NULL, "external ArrayBuffers are not allowed here");
+    return NULL;
+  }
+  if (napi_wrap(env, buffer, mapping, segment_buffer_gone, NULL, NULL) == napi_ok) mapping->users++;
+  napi_create_array_with_length(env, 2, &array);
+  napi_set_element(env, array, 0, buffer);
+  napi_set_element(env, array, 1, result_number(env, (double)segment->inode));
+  return array;
+}
+
+/* (name, bytes) */
+static napi_value segment_create(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  char name[MAX_STRING];
+  struct mh_segment segment = {.most = UINT64_MAX};
+  int error = mh_segment_create(string(&c, 0, name), (uint64_t)number(&c, 1), &segment);
+  return segment_or_throw(env, "open", error, &segment);
+}
+
+/* (name, most bytes) */
+static napi_value segment_open(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  char name[MAX_STRING];
+  struct mh_segment segment = {.most = (uint64_t)number(&c, 1)};
+  return segment_or_throw(env, "open", mh_segment_open(string(&c, 0, name), &segment), &segment);
+}
+
+/* (ArrayBuffer): unmaps it now. Nobody reaches the memory any more, as the buffer has no bytes from then on. */
+static napi_value segment_close(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  void *mapping = NULL;
+  if (napi_detach_arraybuffer(env, c.args[0]) != napi_ok) return result_or_throw(env, "munmap", -EBUSY);
+  if (napi_unwrap(env, c.args[0], &mapping) == napi_ok) unmap_segment(mapping);
+  return NULL;
+}
+
+/* (name, inode) */
+static napi_value segment_remove(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  char name[MAX_STRING];
+  uint64_t inode = (uint64_t)number(&c, 1);
+  int error = mh_segment_remove(string(&c, 0, name), inode);
+  if (error == 0 && mh_base) mh_janitor_tell(MH_JANITOR_DROP, inode, name);
+  return result_or_throw(env, "unlink", error);
+}
+
 /* (Int32Array, index, …): a word of mapped memory. NULL: there is none. */
 static uint32_t *word_in(const struct call *c) {
   void *data = NULL;
@@ -849,6 +937,10 @@ NAPI_MODULE_INIT() {
       FUNCTION("memoryPunch", memory_punch),
       FUNCTION("nameBind", name_bind),
       FUNCTION("nameHolder", name_holder),
+      FUNCTION("segmentCreate", segment_create),
+      FUNCTION("segmentOpen", segment_open),
+      FUNCTION("segmentClose", segment_close),
+      FUNCTION("segmentRemove", segment_remove),
       FUNCTION("futexWaitIn", futex_wait_in),
       FUNCTION("futexWakeIn", futex_wake_in),
       FUNCTION("socketListen", socket_listen),

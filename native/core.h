@@ -142,6 +142,22 @@ int mh_socket_address(int fd, bool peer, char host[MH_HOST_BYTES], unsigned *por
 int64_t mh_socket_send(int fd, const void *bytes, size_t length);
 int64_t mh_socket_receive(int fd, void *bytes, size_t length);
 int mh_socket_poll(int fd, int wanted, int bell, int timeout);
+/* segments.c: memory under names of a file system's. */
+#define MH_MAX_SEGMENT_NAME 255
+struct mh_segment {
+  void *base;
+  uint64_t bytes;
+  uint64_t inode;
+  uint64_t most; /* of bytes that may be mapped */
+};
+int mh_segment_create(const char *name, uint64_t bytes, struct mh_segment *segment);
+int mh_segment_open(const char *name, struct mh_segment *segment);
+int mh_segment_remove(const char *name, uint64_t inode);
+
+/* janitor.c: removes such names when the family has ended. */
+#define MH_JANITOR_KEEP 1
+#define MH_JANITOR_DROP 2
+int mh_janitor_tell(uint32_t what, uint64_t inode, const char *name);
 
 /* limits.c: what a process may use. */
 int mh_limit_heap(uint32_t process, uint64_t bytes);

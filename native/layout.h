@@ -49,6 +49,8 @@ struct mh_header {
   uint32_t sync[32];          /* belongs to src/sync */
   uint32_t authkey[8];        /* the program's key; 0: that word has not been drawn yet */
   uint32_t root;              /* pid of the program itself */
+  _Alignas(8) uint32_t janitor; /* its pid; set together with the next one */
+  uint32_t janitor_inode;     /* low word of the inode of its door, a pipe: proves that the pid still means it */
 };
 
 enum mh_participant_state {

@@ -42,6 +42,7 @@ export function compile({ compiler, flags, output }) {
       '-pthread',
       '-shared',
       '-fvisibility=hidden',
+      '-Wl,-z,now',
     ],
     ...['-DNAPI_VERSION=8', '-D_GNU_SOURCE', '-DNODE_GYP_MODULE_NAME=manyhands', '-DBUILDING_NODE_EXTENSION'],
     ...['-I', path.join(headers, 'include/node')],

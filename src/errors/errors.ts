@@ -189,6 +189,14 @@ export class NameInUseError extends ManyhandsError {
   override readonly code: string = 'ERR_NAME_IN_USE';
 }
 
+/** Nothing has that name, or not any more. */
+export class NameNotFoundError extends ManyhandsError {
+  static {
+    name(this, 'NameNotFoundError');
+  }
+  override readonly code: string = 'ERR_NAME_NOT_FOUND';
+}
+
 /** The commons cannot give the memory asked for. */
 export class OutOfMemoryError extends ManyhandsError {
   static {

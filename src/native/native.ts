@@ -182,6 +182,17 @@ export interface Native {
   nameBind(name: string): number;
   /** Who holds it? Undefined: nobody, or it could not be learned now. */
   nameHolder(name: string): [pid: number, uid: number] | undefined;
+  /**
+   * Makes a block of zeros under a name in /dev/shm, and maps it; its inode proves later which block that name means. It is removed
+   * at the end of the family. To be called by a participant. EEXIST: the name is taken; ENOSPC: there is no room.
+   */
+  segmentCreate(name: string, bytes: number): [buffer: ArrayBuffer, inode: number];
+  /** Maps the block of a name. ENOENT: there is none; ENODATA: it has no bytes (yet); EFBIG: it has more than `most`. */
+  segmentOpen(name: string, most: number): [buffer: ArrayBuffer, inode: number];
+  /** Unmaps what one of these two gave: the buffer is detached. */
+  segmentClose(buffer: ArrayBuffer): void;
+  /** Removes the name. ENOENT: there is none, or it means another block by now. */
+  segmentRemove(name: string, inode: number): void;
   /** As futexWait() and futexWake(), for a word of memory from memoryMap(). */
   futexWaitIn(words: Int32Array, index: number, expected: number, timeout: number): 0 | 1 | 2;
   futexWakeIn(words: Int32Array, index: number, count: number): number;
