@@ -38,13 +38,14 @@ const collected = new FinalizationRegistry((inode: number) => {
  * the last process of that program has ended, even if all were killed. Attaching never owns: what an attached program does at its end,
  * in whatever way it ends, is of no consequence for the block.
  *
- * It crosses, to threads and processes and by queues, as its name: over there it is attached to.
+ * It crosses, to threads and processes and by queues, as its name: over there it is attached to. If it was removed on the way, what
+ * brings it throws SerializationError, with the NameNotFoundError as its cause.
  *
  * Memory: that of a new block is set aside when it is made, so that none is missing later on. It lies in /dev/shm, which has a limit
  * of its own (64 MiB in many containers).
  *
- * Python: the same, but that a process there, up to Python 3.12 and unless told `track=False` since, removes at its end what it was
- * attached to. What is made here is set aside at once there not.
+ * Python: the same. But a program there that has attached to a block removes it when it ends, unless it has said `track=False`, which
+ * Python knows from 3.13 on. And the memory of a new block is not set aside there.
  */
 export class SharedMemory implements Disposable {
   readonly #name: string;
