@@ -566,6 +566,11 @@ static napi_value close_guarded_fd(napi_env env, napi_callback_info info) {
   return result_or_throw(env, "close", close(fd) < 0 ? -errno : 0);
 }
 
+static napi_value file_join(napi_env env, napi_callback_info info) {
+  struct call c = open_call(env, info);
+  return result_or_throw(env, "fcntl", mh_file_join((int)number(&c, 0), (uint32_t)number(&c, 1)));
+}
+
 static napi_value memory_create(napi_env env, napi_callback_info info) {
   struct call c = open_call(env, info);
   char name[MAX_STRING];
@@ -932,6 +937,7 @@ NAPI_MODULE_INIT() {
       FUNCTION("writeAll", write_all),
       FUNCTION("openGuarded", open_guarded),
       FUNCTION("closeGuarded", close_guarded_fd),
+      FUNCTION("fileJoin", file_join),
       FUNCTION("memoryCreate", memory_create),
       FUNCTION("memoryMap", memory_map),
       FUNCTION("memoryPunch", memory_punch),

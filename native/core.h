@@ -158,6 +158,8 @@ int mh_segment_remove(const char *name, uint64_t inode);
 #define MH_JANITOR_KEEP 1
 #define MH_JANITOR_DROP 2
 int mh_janitor_tell(uint32_t what, uint64_t inode, const char *name);
+/* files.c */
+int mh_file_join(int fd, uint32_t session);
 
 /* limits.c: what a process may use. */
 int mh_limit_heap(uint32_t process, uint64_t bytes);

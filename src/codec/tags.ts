@@ -1,6 +1,9 @@
+/** Which format this is. To be counted up with any change to it: what lies in a file says of which it is. */
+export const FORMAT = 1;
+
 /**
- * The format, one byte of tag before each value. It lives between processes of one program version: it is neither
- * for disk nor for other hosts, and may change with any release. Numbers are little-endian; `n` is a varint
+ * The format, one byte of tag before each value. It lives between processes of one program version, and may change with any
+ * release, which then refuses what a former one left in a file. Numbers are little-endian; `n` is a varint
  * (seven bits a byte, low ones first); `str` is a string value with its tag; `value` is any value with its tag.
  *
  *   message     [PREFIX] value [buffers]

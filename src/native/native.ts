@@ -169,6 +169,11 @@ export interface Native {
    */
   openGuarded(path: string, flags: number): number;
   closeGuarded(fd: number): void;
+  /**
+   * Marks this open file as one of a session, a number from 1 to 2³² − 1, until it is closed. 1: it is open in another session,
+   * also if that comes at the same moment, and the mark was not made.
+   */
+  fileJoin(fd: number, session: number): 0 | 1;
   /** Makes a memory file of zeros with a name for people to read. Its size is final. */
   memoryCreate(name: string, bytes: number): number;
   /**
