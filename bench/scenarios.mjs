@@ -1,5 +1,6 @@
-/** The rows; rows/words.mjs says what they are written in, and those about pools are in rows/pools.mjs. */
+/** The rows; rows/words.mjs says what they are written in, and more rows are beside it. */
 import { poolRows } from './rows/pools.mjs';
+import { storeRows } from './rows/stores.mjs';
 import { better, node, ours, python, reach } from './rows/words.mjs';
 
 /** Who takes turns under 2, 8 and 64: a process for each, or two processes with an even share of async tasks. */
@@ -384,6 +385,7 @@ export const scenarios = [
     note: "'q' is added to with 1n. CPython's Value has no step of its own that is atomic.",
   },
   ...channelRows,
+  ...storeRows,
   ...[
     ['event', 'EventFlag', 'Event'],
     ['condition', 'Condition', 'Condition'],

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { open } from 'lmdb';
 import { inForks } from '../harness/contention.mjs';
+import { COUNTER, first } from '../harness/store.mjs';
 
 export const contend = options => inForks(import.meta.url, options);
 
@@ -17,4 +18,27 @@ export function openLock({ folder, written }) {
       db.transactionSync(work);
     },
   };
+}
+
+/** Without a sync to the disk. `add` is a transaction, and what is read is the latest that anybody has written. */
+export function openStore({ folder }) {
+  const db = open({ path: path.join(folder, 'store'), noSync: true });
+  return {
+    set: (key, value) => db.putSync(key, value),
+    get(key) {
+      db.resetReadTxn();
+      return db.get(key);
+    },
+    add: key => db.transactionSync(() => db.putSync(key, db.get(key) + 1)),
+    close: () => db.close(),
+  };
+}
+
+export async function useStore(options) {
+  const store = openStore(options);
+  for (const [key, value] of first()) store.set(key, value);
+  const shares = await inForks(import.meta.url, options, 'store.mjs');
+  const counter = store.get(COUNTER);
+  await store.close();
+  return { shares, counter };
 }

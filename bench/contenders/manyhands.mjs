@@ -1,18 +1,22 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { COUNTER, first } from '../harness/store.mjs';
 import idleTask from '../workers/idle.cjs';
 import { blocking, waiting } from '../workers/locks.mjs';
 import { ends, isBlocking } from '../workers/ping-pong.mjs';
+import { Counter } from '../workers/stores.mjs';
 import { echo, increment, nothing, touchShared } from '../workers/tasks.mjs';
 
 const require = createRequire(import.meta.url);
 const dist = path.resolve(process.env.MANYHANDS_DIST ?? path.join(import.meta.dirname, '../../dist'));
 const {
+  BaseManager,
   Condition,
   EventFlag,
   fork,
   getContext,
   Lock,
+  Manager,
   os,
   Pipe,
   Pool,
@@ -22,6 +26,7 @@ const {
   Semaphore,
   setStartMethod,
   SharedArray,
+  SharedMap,
   Thread,
   Value,
 } = require(path.join(dist, 'index.js'));
@@ -229,4 +234,36 @@ export async function openPingPong({ of, size, marker }) {
       return child.join();
     },
   };
+}
+
+/** What is shared, how what is under COUNTER is read, and what is to be closed. */
+const shared = {
+  SharedMap() {
+    const map = new SharedMap(first());
+    return { store: map, counter: () => map.get(COUNTER), close() {} };
+  },
+  async dict() {
+    const manager = await Manager();
+    const dict = await manager.dict(first());
+    return { store: dict, counter: () => dict.get(COUNTER), close: () => manager.shutdown() };
+  },
+  async counter() {
+    class Counters extends BaseManager {}
+    Counters.register('Counter', Counter);
+    const manager = await new Counters().start();
+    return { store: await manager.create('Counter'), counter() {}, close: () => manager.shutdown() };
+  },
+};
+
+/** `of`: what they share; `form`: 'async' one step at a time, 'pipelined' many under way. */
+export async function useStore(options) {
+  const { store, counter, close } = await shared[options.of]();
+  const children = Array.from({ length: options.processes }, () =>
+    new Process({ target: worker('stores.mjs', 'use'), args: [store, options] }).start(),
+  );
+  const shares = await Promise.all(children.map(child => child.result()));
+  await Promise.all(children.map(child => child.join()));
+  const found = { shares, counter: await counter() };
+  await close();
+  return found;
 }

@@ -31,11 +31,14 @@ export async function contentionOf({ contend }, options) {
   }
 }
 
-/** A `contend` for contenders that have no processes of their own: forks that open the lock with the module's openLock. */
-export function inForks(module, options) {
+/**
+ * For contenders that have no processes of their own: forks, which run a file of ../workers. By default they contend for the lock
+ * that the module's openLock opens.
+ */
+export function inForks(module, options, worker = 'contend.mjs') {
   return Promise.all(
     Array.from({ length: options.processes }, async () => {
-      const child = fork(path.join(import.meta.dirname, '../workers/contend.mjs'), [
+      const child = fork(path.join(import.meta.dirname, '../workers', worker), [
         module,
         JSON.stringify(options),
       ]);

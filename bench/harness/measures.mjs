@@ -9,6 +9,7 @@ import { pools } from './pools.mjs';
 import { descriptorsOf, memoryOf, processesMarked, zombiesOf } from './proc.mjs';
 import { sample, timed } from './sampling.mjs';
 import { median, quantile } from './statistics.mjs';
+import { storeRate } from './store.mjs';
 import { rateOf } from './stream.mjs';
 
 /** By the name that scenarios.mjs gives them. */
@@ -24,6 +25,8 @@ export const measures = {
   pingPong,
   stream,
   bytesStream,
+  storeSteps,
+  storeTrip,
   soak,
   ...pools,
 };
@@ -130,6 +133,18 @@ async function stream(contender, options) {
 async function bytesStream(contender, options) {
   const { value, behind } = await stream(contender, { item: 'bytes', ...options });
   return { value: (value * options.size) / 1e6, rate: value, behind };
+}
+
+/** Steps of processes that use one store of values by key, thousands a second. */
+async function storeSteps(contender, options) {
+  const { rate, least } = await storeRate(contender, { warmUp: options.ms, ...options });
+  return { value: rate, ...(options.processes > 1 ? { least } : {}) };
+}
+
+/** The same as the time of one step, µs. */
+async function storeTrip(contender, options) {
+  const { value } = await storeSteps(contender, options);
+  return { value: 1e3 / value };
 }
 
 /**
