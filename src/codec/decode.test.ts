@@ -5,7 +5,7 @@ import { SerializationError } from '../errors/errors.js';
 import { decode, decodeAsync, needsModules } from './decode.js';
 import { encode } from './encode.js';
 import { NotFoundError, Point, Registry } from './fixtures.js';
-import { FLAG, TAG } from './tags.js';
+import { FLAG, MOST_PROTOTYPES, TAG } from './tags.js';
 
 /** Decodes; the only way to fail is a SerializationError. */
 function survive(bytes: Uint8Array): void {
@@ -125,6 +125,60 @@ test('nesting without end is refused', () => {
     assert.throws(() => decode(new Uint8Array(2_000_000).fill(tag)), SerializationError);
   }
   assert.deepEqual(decode(encode([1])), [1]);
+});
+
+test('missing elements take memory only in proportion to the message', () => {
+  const heap = () => process.memoryUsage().heapUsed;
+  const huge = [0x80, 0x8e, 0xce, 0x1c]; // 60 million
+  const many = [0xc0, 0x84, 0x3d]; // a million
+  const messages = [
+    [TAG.array, ...huge, TAG.holes, ...huge],
+    [TAG.array, 100, ...new Array(100).fill([TAG.array, ...many, TAG.holes, ...many]).flat()],
+    [TAG.array, ...many, 1, TAG.hole, TAG.holes, 127, ...new Array(500).fill([TAG.holes, 100, 5]).flat()],
+  ];
+  for (const message of messages) {
+    const before = heap();
+    survive(Uint8Array.from(message));
+    assert.ok(heap() - before < 4e6, `${message.length} bytes became ${heap() - before}`);
+  }
+  const sparse: unknown[] = [1];
+  sparse[5_000_000] = { last: true };
+  sparse.length = 5_000_010;
+  const fewMissing = Object.assign([], { 1: 1 });
+  const back = decode(encode([sparse, sparse, fewMissing])) as unknown[][];
+  assert.deepEqual(Object.keys(back[0]), ['0', '5000000']);
+  assert.equal(back[0].length, 5_000_010);
+  assert.equal(back[0], back[1]);
+  assert.deepEqual(back[2], fewMissing);
+  back[0].push(2);
+  assert.equal(back[0][5_000_010], 2);
+});
+
+test('a chain of prototypes may be as long as MOST_PROTOTYPES, here and there', () => {
+  let object: object = {};
+  for (let i = 2; i < MOST_PROTOTYPES; i++) object = Object.create(object);
+  const back = decode(encode(Object.create(object)));
+  let length = 0;
+  for (let at = Object.getPrototypeOf(back); at !== null; at = Object.getPrototypeOf(at)) length++;
+  assert.equal(length, MOST_PROTOTYPES);
+  assert.throws(() => encode(Object.create(Object.create(object))), /chain of prototypes is longer than 100/);
+  // One object on another, each named by its number: no nesting tells how long the chain is.
+  const chain = Array.from({ length: MOST_PROTOTYPES + 2 }, (_, i) => [
+    TAG.withPrototype,
+    TAG.reference,
+    i,
+    0xd5,
+    0,
+  ]);
+  const refused = Uint8Array.from([TAG.prefix, FLAG.shared, TAG.array, chain.length, ...chain.flat()]);
+  assert.throws(() => decode(refused), /a chain of prototypes is too long/);
+});
+
+test('a list of keys that is kept is a short one', () => {
+  const key = [TAG.latin1, 0xa0, 0x9c, 1, ...new Array(20_000).fill(65)];
+  const length = key.length + 1;
+  const message = Uint8Array.from([TAG.define, 0, 0, length & 255, length >> 8, 1, ...key, 5]);
+  assert.throws(() => decode(message), /a list of keys is too long/);
 });
 
 test('nothing decoded refers to the message', () => {

@@ -9,7 +9,7 @@ import { intrinsicNamed } from './intrinsics.js';
 import { knownClass, rememberClass } from './known-classes.js';
 import { Reader } from './reader.js';
 import { type Layout, readLayout, setOwn } from './shapes.js';
-import { FLAG, TAG } from './tags.js';
+import { FLAG, MOST_PROTOTYPES, TAG } from './tags.js';
 import { BufferTable } from './views.js';
 
 type AnyFunction = (...args: never) => unknown;
@@ -22,6 +22,8 @@ const FIRST_RARE = TAG.undefined;
 const UNFINISHED = Symbol('unfinished');
 
 const LONGEST_ARRAY = 2 ** 32 - 1;
+/** So many missing elements take memory in any message, as they do in the array that was sent; and one more for each of its bytes. */
+const FREE_HOLES = 4096;
 
 /** Reads one message after another. */
 export class Decoder extends Reader {
@@ -31,10 +33,15 @@ export class Decoder extends Reader {
   readonly #layouts: Layout[] = [];
   readonly #functions: AnyFunction[] = [];
   #buffers: BufferTable | undefined;
+  /** How many missing elements may still take memory. */
+  #holesLeft = 0;
+  /** Prototypes above an object, of those that have a prototype of their own in this message. */
+  #depths: Map<object, number> | undefined;
 
   /** The value of the message in `bytes` from `start` to `end`. */
   message(bytes: Uint8Array, start: number, end: number): unknown {
     this.open(bytes, start, end);
+    this.#holesLeft = FREE_HOLES + end - start;
     if (end > start && bytes[start] === TAG.prefix) this.#prefix();
     const value = this.read();
     if (this.pos !== this.end || this.#buffers?.isRead === false) this.corrupt('something follows the value');
@@ -73,7 +80,7 @@ export class Decoder extends Reader {
 
   override close(): void {
     super.close();
-    this.#objects = this.#buffers = undefined;
+    this.#objects = this.#buffers = this.#depths = undefined;
     // Setting a length costs as much as decoding a number.
     if (this.#modules.length > 0) this.#modules = [];
     if (this.#layouts.length > 0) this.#layouts.length = 0;
@@ -186,12 +193,18 @@ export class Decoder extends Reader {
   elements(array: unknown[], length: number): void {
     if (length > LONGEST_ARRAY) this.corrupt('an array is too long');
     let i = 0;
+    let isSparse = false;
     while (i < length) {
       const tag = this.bytes[this.pos];
       if (tag === TAG.hole || tag === TAG.holes) {
-        i += this.#holes();
+        const holes = this.#holes();
+        i += holes;
         if (i > length) this.corrupt('an array has more elements than it announces');
-        array.length = i;
+        this.#holesLeft -= holes;
+        if (isSparse) continue;
+        isSparse = this.#holesLeft < 0;
+        if (isSparse) makeSparse(array, length);
+        else array.length = i;
       } else {
         array[i++] = this.read();
       }
@@ -217,7 +230,11 @@ export class Decoder extends Reader {
 
   instance(): object {
     const number = this.reserve();
-    if (this.byte() === 0) return this.#derived(number, () => this.#prototypeOf(this.read()));
+    if (this.byte() === 0) {
+      const object = this.#derived(number, () => this.#prototypeOf(this.read()));
+      this.fields(object);
+      return object;
+    }
     const type = builtinTagged(this.byte()) ?? this.corrupt('there is no such built-in class');
     const object = this.#contents(type, number);
     Object.setPrototypeOf(object, this.#prototypeOf(this.read()));
@@ -226,11 +243,21 @@ export class Decoder extends Reader {
   }
 
   withPrototype(): object {
-    const number = this.reserve();
-    return this.#derived(number, () => {
+    const object = this.#derived(this.reserve(), () => {
       const prototype = this.read();
       return typeof prototype === 'object' ? prototype : this.corrupt('a prototype is missing');
     });
+    this.#noteDepth(object);
+    this.fields(object);
+    return object;
+  }
+
+  /** Along a chain without end each step would be slow, and a message has many. */
+  #noteDepth(object: object): void {
+    this.#depths ??= new Map();
+    const depth = 1 + (this.#depths.get(Object.getPrototypeOf(object) as object) ?? 0);
+    if (depth > MOST_PROTOTYPES) this.corrupt('a chain of prototypes is too long');
+    this.#depths.set(object, depth);
   }
 
   nullPrototype(): object {
@@ -250,7 +277,6 @@ export class Decoder extends Reader {
       this.settle(number, object);
       Object.setPrototypeOf(object, readPrototype());
     }
-    this.fields(object);
     return object;
   }
 
@@ -346,6 +372,15 @@ export class Decoder extends Reader {
     const namespace = this.#load(module);
     return name === '*' ? namespace : (namespace as Record<string, unknown>)[name ?? ''];
   }
+}
+
+/**
+ * Makes an array of this length that takes memory for those elements only that are there. V8 does so by itself if they are many, and
+ * then goes on with it as long as they are few.
+ */
+function makeSparse(array: unknown[], length: number): void {
+  array.length = LONGEST_ARRAY;
+  array.length = length;
 }
 
 const READERS: Read[] = new Array<Read>(256).fill(decoder => decoder.corrupt('there is no such tag'));

@@ -10,7 +10,7 @@ import { intrinsicName } from './intrinsics.js';
 import { rememberClass } from './known-classes.js';
 import { capture, Failure, index, onTheWay, property, toFailure } from './path.js';
 import { shapeOf } from './shapes.js';
-import { FLAG, TAG } from './tags.js';
+import { FLAG, MOST_PROTOTYPES, TAG } from './tags.js';
 import { ViewTable } from './views.js';
 import { type Spill, Writer } from './writer.js';
 
@@ -486,9 +486,15 @@ function writerFor(prototype: object, object: object): WriteObject {
   switch (kind.kind) {
     case 'instance':
       return instanceWriter(kind.type, kind.base);
-    case 'derived':
+    case 'derived': {
+      const isTooLong = chainLength(prototype) > MOST_PROTOTYPES;
       return (encoder, each) => {
         if (encoder.special(each)) return;
+        if (isTooLong)
+          throw new Failure(
+            `its chain of prototypes is longer than ${MOST_PROTOTYPES}`,
+            'send what is in it as an array',
+          );
         encoder.byte(TAG.withPrototype);
         try {
           encoder.write(kind.prototype);
@@ -497,6 +503,7 @@ function writerFor(prototype: object, object: object): WriteObject {
         }
         encoder.fields(each, keysOf(each));
       };
+    }
     case 'foreign':
       return foreignWriter(kind.name, object);
     case 'private':
@@ -519,6 +526,12 @@ function writerFor(prototype: object, object: object): WriteObject {
       };
     }
   }
+}
+
+function chainLength(prototype: object): number {
+  let length = 0;
+  for (let at: object | null = prototype; at !== null; at = getPrototypeOf(at)) length++;
+  return length;
 }
 
 function unreachable(name: string): Failure {

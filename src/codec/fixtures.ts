@@ -44,3 +44,30 @@ export class Secret {
 export class MoreSecret extends Secret {
   level = 2;
 }
+
+/** What ran of a Trap's code. */
+export const trapped: string[] = [];
+
+/** Nothing of it is to run when one of its objects comes. */
+export class Trap {
+  constructor() {
+    trapped.push('constructor');
+  }
+  get bait(): number {
+    trapped.push('getter');
+    return 1;
+  }
+  set bait(_value: number) {
+    trapped.push('setter');
+  }
+  toJSON(): void {
+    trapped.push('toJSON');
+  }
+
+  /** One that nothing of it ran for, with a property of its own where its class has an accessor. */
+  static sleeping(): Trap {
+    return Object.create(Trap.prototype, {
+      bait: { value: 2, writable: true, enumerable: true, configurable: true },
+    }) as Trap;
+  }
+}

@@ -5,6 +5,8 @@ import type { Writer } from './writer.js';
 const MOST_KEYS = 32;
 /** So are those whose keys have more characters together. */
 const MOST_CHARACTERS = 400;
+/** Bytes of such a list, at most: each key has one of tag and one of length, each character one or two. */
+const LONGEST_DEFINITION = 1 + MOST_KEYS * 3 + MOST_CHARACTERS * 2;
 /** Slots of either table; a shape takes the place of another that had its slot. */
 const SLOTS = 1024;
 /** After so many objects, a function that makes objects of the shape is compiled. */
@@ -169,6 +171,8 @@ const read = new Array<Layout | undefined>(SLOTS).fill(undefined);
 export function readLayout(reader: Reader): Layout {
   const hash = (reader.byte() | (reader.byte() << 8)) & (SLOTS - 1);
   const length = reader.byte() | (reader.byte() << 8);
+  // It is kept, so that a larger one would hold memory for ever.
+  if (length > LONGEST_DEFINITION) reader.corrupt('a list of keys is too long');
   const at = reader.skip(length);
   const known = read[hash];
   if (known?.isDefinedBy(reader.bytes, at, length)) return known;

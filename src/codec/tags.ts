@@ -109,3 +109,6 @@ export const TAG = {
 
 /** Flags of the prefix. */
 export const FLAG = { shared: 1, modules: 2, buffers: 4 } as const;
+
+/** Objects made by Object.create() may stand on so many others of their kind, one above the other. */
+export const MOST_PROTOTYPES = 100;

@@ -79,10 +79,14 @@ export function isEntry(url: string): boolean {
   return url === entryModule() || /\/\[eval\d+\]$/.test(url);
 }
 
-/** The key a CommonJS module at this URL has in `require.cache`. */
+/** The key a CommonJS module at this URL has in `require.cache`. Undefined: there can be none, be it that the URL is damaged. */
 export function commonJsFile(url: string): string | undefined {
   if (!url.startsWith('file:') || /[?#]/.test(url)) return undefined;
-  return fileURLToPath(url);
+  try {
+    return fileURLToPath(url);
+  } catch {
+    return undefined;
+  }
 }
 
 async function importModule(module: string): Promise<object> {
