@@ -61,6 +61,11 @@ export async function decodeAsync(
   return { value: decode(copy) };
 }
 
+/** Loads the modules that the message refers to, so that decode() has them. */
+export async function loadModules(bytes: Uint8Array, offset = 0): Promise<void> {
+  await Promise.all(missingModules(bytes, offset, bytes.length - offset).map(loadModule));
+}
+
 /** Whether the message refers to modules that are not loaded yet, so that decode() would fail. Cheap. */
 export function needsModules(bytes: Uint8Array, offset = 0): boolean {
   return bytes[offset] === TAG.prefix && missingModules(bytes, offset, bytes.length - offset).length > 0;

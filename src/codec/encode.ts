@@ -1,4 +1,4 @@
-import { type Encoder, withEncoder } from './encoder.js';
+import { type Encoder, type Replace, withEncoder } from './encoder.js';
 import { toFailure } from './path.js';
 import type { Spill } from './writer.js';
 
@@ -17,6 +17,8 @@ export interface EncodeIntoOptions extends EncodeOptions {
    * straight there. Undefined: there is none. Called once at most, when nothing of the value is read any more but its bytes.
    */
   readonly spill?: Spill;
+  /** Gives what crosses in place of an object. */
+  readonly replace?: Replace;
 }
 
 /** From here on bytes that need not be copied twice are not. */

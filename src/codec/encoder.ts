@@ -42,7 +42,14 @@ export interface EncoderSettings {
   readonly abroad?: boolean;
   /** See Writer. */
   readonly spill?: Spill | undefined;
+  readonly replace?: Replace | undefined;
 }
+
+/**
+ * Is asked of each object but once in a message, and gives what crosses in its place: an object of a class that is registered as a
+ * handle. Undefined: the object itself.
+ */
+export type Replace = (object: object) => object | undefined;
 
 /** Where prefixes are put together: nothing of the user's runs meanwhile. */
 const head = new Writer();
@@ -69,6 +76,7 @@ export function withEncoder<R>(
     if (settings?.thrown) encoder.forThrown(settings);
     if (settings?.abroad) encoder.abroad = true;
     encoder.spill = settings?.spill;
+    encoder.replace = settings?.replace;
     encoder.message(value);
     return use(encoder, target, offset);
   } catch (error) {
@@ -84,6 +92,7 @@ export class Encoder extends Writer {
   thrown = false;
   abroad = false;
   omitted: EncoderSettings['omitted'];
+  replace: Replace | undefined;
 
   #message = 0;
   #shapes = 0;
@@ -114,7 +123,7 @@ export class Encoder extends Writer {
     this.#shapes = this.#flags = this.#count = 0;
     this.#many = this.#functions = this.#neighbours = this.#modules = this.#views = undefined;
     this.thrown = this.abroad = false;
-    this.omitted = undefined;
+    this.omitted = this.replace = undefined;
   }
 
   /** Buffers behind the value, the prefix before it. */
@@ -164,8 +173,9 @@ export class Encoder extends Writer {
     }
   }
 
-  #object(object: object): void {
-    if (this.#refersBack(object)) return;
+  #object(original: object): void {
+    if (this.#refersBack(original)) return;
+    const object = this.replace?.(original) ?? original;
     if (isProxy(object)) {
       throw new Failure(
         'it is a Proxy, whose behaviour is in functions of its handler',
@@ -469,7 +479,7 @@ function writerFor(prototype: object, object: object): WriteObject {
       if (encoder.abroad && !handle.isReachable(each)) throw unreachable(handle.type.name);
       encoder.byte(TAG.handle);
       encoder.string(handle.id);
-      encoder.write(handle.out(each));
+      encoder.write(handle.out(each, encoder.abroad));
     };
   }
   const below = handleBelow(prototype);

@@ -5,10 +5,12 @@ import type { Failure } from './path.js';
 export interface HandleType {
   readonly id: string;
   readonly type: AnyClass;
-  out(object: object): unknown;
+  out(object: object, abroad: boolean): unknown;
   back(plain: unknown, made?: object): object;
-  /** Only of those whose subclasses cross in the same way: makes the object that `back` will complete. */
+  /** Makes the object that `back` will complete. */
   make?(): object;
+  /** Do objects of classes that extend it cross in the same way? */
+  readonly coversSubclasses: boolean;
   /** Can other programs reach what the object stands for, too? */
   isReachable(object: object): boolean;
 }
@@ -38,8 +40,38 @@ export function registerHandle<T extends object, P>(
     type,
     out: object => out(object as T),
     back: plain => back(plain as P),
+    coversSubclasses: false,
     isReachable: object => isReachable(object as T),
   });
+}
+
+/** How an object is made over there: by a call of an exported function, whose module is loaded for that. */
+export type Making = readonly [make: (...args: never[]) => object, ...args: unknown[]];
+
+/** Stands for all that crosses as a call: over there nothing need be registered. */
+const CALL = '()';
+
+/**
+ * Lets objects of `type` and of all classes that extend it cross as a call that makes them over there, where nothing need have been
+ * loaded. `abroad`: it is for other programs, too. `out` may throw a Failure.
+ */
+export function registerMade<T extends object>(
+  type: abstract new (...args: never) => T,
+  out: (object: T, abroad: boolean) => Making,
+): void {
+  byPrototype.set((type as { prototype: object }).prototype, {
+    id: CALL,
+    type,
+    out: (object, abroad) => out(object as T, abroad),
+    back: make,
+    coversSubclasses: true,
+    isReachable: () => true, // `out` decides
+  });
+}
+
+function make(plain: unknown): object {
+  const [make, ...args] = plain as Making;
+  return make(...(args as never[]));
 }
 
 /**
@@ -63,6 +95,7 @@ export function registerBase<T extends object, P>(
       complete(made as T, plain as P);
       return made as T;
     },
+    coversSubclasses: true,
     isReachable: () => true, // `out` decides
   });
 }
@@ -102,7 +135,7 @@ export function handleOf(prototype: object): HandleType | undefined {
   const handle = byPrototype.get(prototype);
   if (handle) return handle;
   const below = handleBelow(prototype);
-  return below?.make && below;
+  return below?.coversSubclasses ? below : undefined;
 }
 
 /** For the prototype of a subclass: that of the registered class below it. */
@@ -114,6 +147,6 @@ export function handleBelow(prototype: object): HandleType | undefined {
   return undefined;
 }
 
-export function handleNamed(id: string): HandleType | undefined {
-  return byId.get(id);
+export function handleNamed(id: string): Pick<HandleType, 'make' | 'back'> | undefined {
+  return byId.get(id) ?? (id === CALL ? { back: make } : undefined);
 }
