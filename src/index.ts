@@ -13,6 +13,7 @@ export { Listener, type ListenerOptions } from './channel/socket/listener.js';
 export { wait } from './channel/wait.js';
 export type { Waitable } from './channel/waitable.js';
 export * from './errors/errors.js';
+export { BaseManager, type ManagerOptions, type RemoteProxy, type Server } from './manager/base-manager.js';
 export { cpuCount } from './platform/platform.js';
 export { AsyncResult } from './pool/async-result.js';
 export {

@@ -20,7 +20,7 @@ export const TO_SERVER = {
   DROP: 5,
   /** call */
   CANCEL: 6,
-  /** call */
+  /** serial of HOLDING */
   RECEIVED: 7,
 } as const;
 
@@ -29,14 +29,14 @@ export const TO_CLIENT = {
   WELCOME: 1,
   /** call; result. No bytes: undefined. */
   RESULT: 2,
-  /** The same for a result that holds something open on its way, which RECEIVED is to be answered for. */
-  HOLDING_RESULT: 3,
   /** call; what was thrown */
-  THROWN: 4,
+  THROWN: 3,
   /** call */
-  CANCELLED: 5,
+  CANCELLED: 4,
   /** [value: a type's description] */
-  TYPE: 6,
+  TYPE: 5,
+  /** serial: the result before it holds something open until RECEIVED comes. */
+  HOLDING: 6,
 } as const;
 
 const SCRATCH = 64 * 1024;

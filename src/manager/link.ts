@@ -1,17 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
+import type { FrameOwner } from '../channel/socket/frame-socket.js';
 import { collectTickets, type Tickets } from '../channel/tickets.js';
 import { decode, loadModules, needsModules } from '../codec/decode.js';
 import type { EncodeIntoOptions } from '../codec/encode.js';
 import { decodeThrown, decodeThrownAsync, joinStacks } from '../codec/errors.js';
+import { Failure } from '../codec/path.js';
 import { ClosedError, SerializationError, TimeoutError } from '../errors/errors.js';
 import { type Abortable, unwatchAbort, watchAbort } from '../wait/abort.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
 import { type Address, placeOf } from './address.js';
 import { FrameReader, NOTHING, sendBytes, sendValue, TO_CLIENT, TO_SERVER } from './frames.js';
 import { Reference, readingFor, type Side } from './references.js';
-import { RemoteObject } from './remote-object.js';
-import { RemoteType, type TypeDescription } from './remote-type.js';
+import { type Held, type RemoteClass, RemoteObject } from './remote-object.js';
+import { RemoteType, remoteClassOf, type TypeDescription } from './remote-type.js';
 import type { Transport } from './transport.js';
 
 /** How a client introduces itself. */
@@ -79,29 +81,32 @@ class Pending implements Abortable {
   }
 }
 
+function newToken(): string {
+  return randomBytes(12).toString('base64url');
+}
+
 const reader = new FrameReader();
 
 /** What stands between a link's start and its connection: keeps frames for that. */
 class Outbox implements Transport {
   readonly frames: Uint8Array[] = [];
-  buffered = 0;
-  onFrame = () => {};
-  onEnd = () => {};
-  onDrain = () => {};
+  readonly buffered = 0;
+  readonly canSend = true;
   isReferenced = false;
 
   send(frame: Uint8Array): void {
     this.frames.push(frame.slice());
   }
-  flushSync(): void {}
-  pause(): void {}
-  resume(): void {}
   ref(): void {
     this.isReferenced = true;
   }
   unref(): void {
     this.isReferenced = false;
   }
+  endTurn(): void {}
+  pause(): void {}
+  resume(): void {}
+  end(): void {}
   close(): void {}
 }
 
@@ -115,9 +120,10 @@ export class Link implements Side {
   readonly place: string;
   /** Settles when the server has said who it is. */
   readonly ready: Promise<void>;
-  readonly token = randomBytes(12).toString('base64url');
+  /** By this others claim what it has lent. */
+  token: string = newToken();
   /** Finds the proxies' class for a type of which the server, in another program, knows no more than the name. */
-  proxyFor: (typeid: string) => TypeDescription['proxy'] = () => undefined;
+  proxyFor: (typeid: string) => RemoteClass | undefined = () => undefined;
 
   #transport: Transport = new Outbox();
   #server: string | undefined;
@@ -126,16 +132,23 @@ export class Link implements Side {
   #ended: ClosedError | undefined;
   #serial = 0;
   #count = 0;
+  /** Results whose modules are being loaded. */
+  #loading: Promise<unknown> | undefined;
   readonly #family: string;
   readonly #pending: (Pending | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #types = new Map<number, RemoteType>();
+  readonly #proxies = new Set<Held>();
+  readonly #dial: (owner: FrameOwner) => Promise<Transport>;
   readonly #onEnd: (link: Link) => void;
   #options: EncodeIntoOptions;
   #settleReady!: { resolve: () => void; reject: (reason: unknown) => void };
 
+  /** How many managers of this thread use it. */
+  managers = 0;
+
   /** `dial`: connects, and proves to have the key. */
-  constructor(to: Destination, dial: () => Promise<Transport>, onEnd: (link: Link) => void) {
+  constructor(to: Destination, dial: (owner: FrameOwner) => Promise<Transport>, onEnd: (link: Link) => void) {
     this.address = to.address;
     this.key = to.key;
     this.place = placeOf(to.address);
@@ -148,7 +161,16 @@ export class Link implements Side {
       this.#settleReady = { resolve, reject };
     });
     this.ready.catch(() => {}); // who waits for nothing but calls is told by these
-    dial().then(
+    this.#dial = dial;
+    this.#connect();
+  }
+
+  #connect(): void {
+    const owner = {
+      onFrame: (frame: Uint8Array) => this.#receive(frame),
+      onEnd: (error?: Error) => this.#end(error),
+    };
+    this.#dial(owner).then(
       transport => this.#open(transport),
       error => this.#end(error),
     );
@@ -228,19 +250,30 @@ export class Link implements Side {
 
   /** Tells the server that a call is given up. It is over when the server says so. */
   cancel(number: number): void {
-    sendValue(this.#transport, TO_SERVER.CANCEL, NOTHING, undefined, number);
+    this.#tell(TO_SERVER.CANCEL, number);
   }
 
-  /** One proxy less stands for the object. */
-  drop(object: number): void {
-    if (!this.#ended) sendValue(this.#transport, TO_SERVER.DROP, NOTHING, undefined, object);
+  hasProxy(proxy: Held): void {
+    this.#proxies.add(proxy);
+  }
+
+  /** A proxy less stands for its object. */
+  letGo(proxy: Held): void {
+    this.#proxies.delete(proxy);
+    this.#tell(TO_SERVER.DROP, proxy.object);
+  }
+
+  #tell(what: number, number: number): void {
+    if (!this.#ended && this.#transport.canSend) sendValue(this.#transport, what, NOTHING, undefined, number);
   }
 
   /** Has the object stay for whoever claims it by the number that this returns. The server is told before this returns, if it listens. */
   lend(object: number): number {
     const serial = ++this.#serial;
+    if (this.#ended || !this.#transport.canSend)
+      throw new Failure('its server has ended, or the connection to it', 'send a proxy of one that runs');
     sendValue(this.#transport, TO_SERVER.LEND, NOTHING, undefined, object, serial);
-    this.#transport.flushSync();
+    this.#transport.endTurn();
     return serial;
   }
 
@@ -251,21 +284,34 @@ export class Link implements Side {
       type = this.#newType(description);
       this.#types.set(type.number, type);
     }
-    if (!this.#ended) sendBytes(this.#transport, TO_SERVER.CLAIM, Buffer.from(token), object, serial);
+    if (!this.#ended && this.#transport.canSend) this.#claim(object, token, serial);
     return type.makeProxy({ link: this, object, type });
+  }
+
+  #claim(object: number, token: string, serial: number): void {
+    sendBytes(this.#transport, TO_SERVER.CLAIM, Buffer.from(token), object, serial);
   }
 
   /** Ends it: calls under way reject. */
   close(): void {
-    this.#transport.close();
+    this.#transport.end();
     this.#end(undefined);
   }
 
-  /** In a process that has been forked: its parent's connection is not its own. */
-  abandon(): void {
-    this.#transport.close({ now: true });
-    this.#ended = this.#closed('was that of a parent process');
-    this.#onEnd(this);
+  /** Before this process forks: what is to be done in the child, which has a connection of its own, and the same proxies. */
+  bequeath(): () => void {
+    const { token } = this;
+    const lent = this.#ended
+      ? []
+      : [...this.#proxies].map(proxy => ({ proxy, serial: this.lend(proxy.object) }));
+    return () => {
+      if (this.#ended) return;
+      this.#pending.length = this.#free.length = this.#count = 0;
+      this.token = newToken();
+      this.#transport = new Outbox();
+      for (const { proxy, serial } of lent) this.#claim(proxy.object, token, serial);
+      this.#connect();
+    };
   }
 
   resolve(object: number, number: number): object {
@@ -278,8 +324,7 @@ export class Link implements Side {
   }
 
   #newType(description: TypeDescription): RemoteType {
-    const proxy = description.proxy ?? this.proxyFor(description.typeid);
-    return new RemoteType({ ...description, proxy });
+    return new RemoteType({ ...description, proxy: remoteClassOf(description.proxy) ?? this.proxyFor(description.typeid) });
   }
 
   #encoding(): EncodeIntoOptions {
@@ -295,13 +340,11 @@ export class Link implements Side {
 
   #open(transport: Transport): void {
     if (this.#ended) {
-      transport.close({ now: true });
+      transport.close();
       return;
     }
     const { frames, isReferenced } = this.#transport as Outbox;
     this.#transport = transport;
-    transport.onFrame = frame => this.#receive(frame);
-    transport.onEnd = error => this.#end(error);
     if (isReferenced || this.#server === undefined) transport.ref();
     else transport.unref();
     const hello: Hello = {
@@ -311,7 +354,8 @@ export class Link implements Side {
       name: `process ${process.pid}, thread ${threadId}`,
     };
     sendValue(transport, TO_SERVER.HELLO, hello, undefined);
-    for (const frame of frames) transport.send(frame);
+    for (const frame of frames) transport.send(frame, true);
+    transport.resume();
   }
 
   #receive(frame: Uint8Array): void {
@@ -319,7 +363,7 @@ export class Link implements Side {
       reader.open(frame);
       this.#take(reader.byte());
     } catch (error) {
-      this.#transport.close({ now: true });
+      this.#transport.close();
       this.#end(error);
     }
   }
@@ -327,11 +371,14 @@ export class Link implements Side {
   #take(kind: number): void {
     switch (kind) {
       case TO_CLIENT.RESULT:
-        this.#succeed(reader.number(), reader.rest(), false);
+        this.#succeed(reader.number(), reader.rest());
         break;
-      case TO_CLIENT.HOLDING_RESULT:
-        this.#succeed(reader.number(), reader.rest(), true);
+      case TO_CLIENT.HOLDING: {
+        const serial = reader.number();
+        if (this.#loading) this.#loading.then(() => this.#tell(TO_SERVER.RECEIVED, serial));
+        else this.#tell(TO_SERVER.RECEIVED, serial);
         break;
+      }
       case TO_CLIENT.THROWN:
         this.#fail(reader.number(), reader.rest());
         break;
@@ -353,7 +400,7 @@ export class Link implements Side {
 
   #welcome({ server, family }: Welcome): void {
     if (this.#server !== undefined && this.#server !== server) {
-      this.#transport.close({ now: true });
+      this.#transport.close();
       this.#end(new Error('another server has taken its place'));
       return;
     }
@@ -376,26 +423,24 @@ export class Link implements Side {
     return pending;
   }
 
-  #succeed(number: number, bytes: Uint8Array, holds: boolean): void {
-    if (needsModules(bytes)) {
+  #succeed(number: number, bytes: Uint8Array): void {
+    if (bytes.length > 0 && needsModules(bytes)) {
       const copy = bytes.slice();
-      loadModules(copy).then(
-        () => this.#deliver(number, copy, holds),
+      const loading = loadModules(copy).then(
+        () => this.#deliver(number, copy),
         error => this.#finish(number)?.reject(error),
       );
-    } else this.#deliver(number, bytes, holds);
+      this.#loading = Promise.all([this.#loading, loading]);
+    } else this.#deliver(number, bytes);
   }
 
-  #deliver(number: number, bytes: Uint8Array, holds: boolean): void {
+  #deliver(number: number, bytes: Uint8Array): void {
     const pending = this.#finish(number);
     if (!pending) return;
     try {
       pending.resolve(bytes.length === 0 ? undefined : readingFor(this, decode, bytes));
     } catch (error) {
       pending.reject(error);
-    } finally {
-      if (holds && !this.#ended)
-        sendValue(this.#transport, TO_SERVER.RECEIVED, NOTHING, undefined, number);
     }
   }
 
@@ -412,12 +457,6 @@ export class Link implements Side {
     };
     if (needsModules(bytes)) decodeThrownAsync(bytes).then(({ value }) => reject(value));
     else reject(readingFor(this, decodeThrown, bytes));
-  }
-
-  #closed(why: string): ClosedError {
-    return new ClosedError(
-      `Cannot use the manager at ${this.place} as its server ${why}: connect() to one that runs`,
-    );
   }
 
   #lost(type: RemoteType | undefined, method: number, name: string): ClosedError {

@@ -14,17 +14,18 @@ export interface Origin {
   readonly type: RemoteType;
 }
 
-interface Held extends Origin {
+/** The same as the connection knows it. */
+export interface Held extends Origin {
   isHeld: boolean;
 }
 
 /** When a proxy is collected, the server may drop what it stood for. */
-const dropped = new FinalizationRegistry<Held>(held => letGo(held));
+const dropped = new FinalizationRegistry<Held>(letGo);
 
 function letGo(held: Held): void {
   if (!held.isHeld) return;
   held.isHeld = false;
-  held.link.drop(held.object);
+  held.link.letGo(held);
 }
 
 /**
@@ -42,6 +43,7 @@ export class RemoteObject implements AsyncDisposable {
   /** @internal */
   constructor({ link, object, type }: Origin) {
     this.#held = { link, object, type, isHeld: true };
+    link.hasProxy(this.#held);
     dropped.register(this, this.#held, this.#held);
   }
 

@@ -11,8 +11,25 @@ export interface TypeDescription {
   readonly names: readonly string[];
   /** Methods that the objects have, and that cannot. */
   readonly hidden: readonly string[];
-  /** The class of the proxies, for the server's own family. */
-  readonly proxy: RemoteClass | undefined;
+  /** The class of the proxies; for other programs its name, if it has one there. */
+  readonly proxy: RemoteClass | string | undefined;
+}
+
+const named = new Map<string, RemoteClass>();
+const names = new Map<RemoteClass, string>();
+
+/** Gives a class of proxies a name by which other programs that have loaded it know it. */
+export function nameRemoteClass(name: string, proxy: RemoteClass): void {
+  named.set(name, proxy);
+  names.set(proxy, name);
+}
+
+export function nameOfRemoteClass(proxy: RemoteClass): string | undefined {
+  return names.get(proxy);
+}
+
+export function remoteClassOf(proxy: TypeDescription['proxy']): RemoteClass | undefined {
+  return typeof proxy === 'string' ? named.get(proxy) : proxy;
 }
 
 /** A type of served objects, as clients know it. */
@@ -25,7 +42,7 @@ export class RemoteType implements TypeDescription {
   readonly #numbers: ReadonlyMap<string, number>;
   readonly #made: new (origin: Origin) => RemoteObject;
 
-  constructor({ number, typeid, names, hidden, proxy }: TypeDescription) {
+  constructor({ number, typeid, names, hidden, proxy }: TypeDescription & { proxy: RemoteClass | undefined }) {
     this.number = number;
     this.typeid = typeid;
     this.names = names;
