@@ -4,8 +4,8 @@ import { Pipe } from '../channel/pipe.js';
 import { decodeThrown, joinStacks } from '../codec/errors.js';
 import { ClosedError, EndOfFileError, LifecycleError } from '../errors/errors.js';
 import { checkedAuthkey, givenAuthkey, programAuthkey } from '../process/authkey.js';
-import { Process } from '../process/process.js';
 import { loadAhead } from '../process/cradle.js';
+import { Process } from '../process/process.js';
 import { bornWith } from '../process/server.js';
 import type { StartMethod } from '../process/start-method.js';
 import { portable, type Target } from '../process/target.js';
@@ -15,9 +15,9 @@ import { type Link, ROOT } from './link.js';
 import { linkTo, refuseToCross } from './links.js';
 import { makePrivateSocket, removePrivateSocket } from './private-folder.js';
 import { type Factory, register, registrationsOf, servingBy } from './registry.js';
+import type { ServedOptions } from './served.js';
 import { ManagerServer } from './server.js';
 import type { Report, ServerSettings } from './server-main.js';
-import type { ServedOptions } from './served.js';
 
 /** How long a server may take to end in order, ms, before it is killed. */
 const GRACE = 3000;
@@ -143,11 +143,7 @@ export class BaseManager implements AsyncDisposable {
    * @param factory A class, or a function that gives an object or a promise of one. It runs in the server.
    * @throws {TypeError | RangeError} An argument is wrong.
    */
-  static register<T>(
-    typeid: string,
-    factory?: Factory<T>,
-    options: ServedOptions = {},
-  ): void {
+  static register<T>(typeid: string, factory?: Factory<T>, options: ServedOptions = {}): void {
     register(this, typeid, { factory, ...options });
   }
 
@@ -169,7 +165,10 @@ export class BaseManager implements AsyncDisposable {
   async start({
     initializer,
     initargs = [],
-  }: { initializer?: Target<any, any>; initargs?: readonly unknown[] } = {}): Promise<this> {
+  }: {
+    initializer?: Target<any, any>;
+    initargs?: readonly unknown[];
+  } = {}): Promise<this> {
     this.#begin('start');
     const caller = new Error('start()').stack ?? '';
     try {
@@ -306,7 +305,8 @@ export class BaseManager implements AsyncDisposable {
     this.#link = undefined;
     if (state === 'started' && this.#process) {
       const child = this.#process;
-      if (link?.isOpen) await link.call(ROOT, undefined, 0, 'shutdown', [], { timeout: GRACE }).catch(() => {});
+      if (link?.isOpen)
+        await link.call(ROOT, undefined, 0, 'shutdown', [], { timeout: GRACE }).catch(() => {});
       else child.terminate();
       if (!(await child.join({ timeout: GRACE }))) child.kill();
       await child.join();

@@ -1,4 +1,4 @@
-import { encodeInto, type EncodeIntoOptions, takeEncoded } from '../codec/encode.js';
+import { type EncodeIntoOptions, encodeInto, takeEncoded } from '../codec/encode.js';
 import { SerializationError } from '../errors/errors.js';
 import type { Transport } from './transport.js';
 
@@ -78,13 +78,7 @@ export function sendValue(
 }
 
 /** Sends a frame of numbers (−1: none) and bytes. */
-export function sendBytes(
-  to: Transport,
-  kind: number,
-  bytes: Uint8Array,
-  first = -1,
-  second = -1,
-): void {
+export function sendBytes(to: Transport, kind: number, bytes: Uint8Array, first = -1, second = -1): void {
   const head = new Uint8Array(HEAD);
   const start = writeHead(head, kind, first, second, -1, '');
   to.send(joined(head.subarray(0, start), bytes));

@@ -92,17 +92,12 @@ class Outbox implements Transport {
   readonly frames: Uint8Array[] = [];
   readonly buffered = 0;
   readonly canSend = true;
-  isReferenced = false;
 
   send(frame: Uint8Array): void {
     this.frames.push(frame.slice());
   }
-  ref(): void {
-    this.isReferenced = true;
-  }
-  unref(): void {
-    this.isReferenced = false;
-  }
+  ref(): void {}
+  unref(): void {}
   endTurn(): void {}
   pause(): void {}
   resume(): void {}
@@ -324,7 +319,10 @@ export class Link implements Side {
   }
 
   #newType(description: TypeDescription): RemoteType {
-    return new RemoteType({ ...description, proxy: remoteClassOf(description.proxy) ?? this.proxyFor(description.typeid) });
+    return new RemoteType({
+      ...description,
+      proxy: remoteClassOf(description.proxy) ?? this.proxyFor(description.typeid),
+    });
   }
 
   #encoding(): EncodeIntoOptions {
@@ -343,10 +341,9 @@ export class Link implements Side {
       transport.close();
       return;
     }
-    const { frames, isReferenced } = this.#transport as Outbox;
+    const { frames } = this.#transport as Outbox;
     this.#transport = transport;
-    if (isReferenced || this.#server === undefined) transport.ref();
-    else transport.unref();
+    transport.ref(); // until it is welcome
     const hello: Hello = {
       version: VERSION,
       family: this.#family,

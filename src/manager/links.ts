@@ -85,7 +85,10 @@ function openLinkTo(address: Address): Link {
 registerMade<RemoteObject>(RemoteObject, (proxy, abroad) => {
   const { link, object, type } = originOf(proxy);
   if (link.server === undefined)
-    throw new Failure('the connection to its manager is not there yet', 'send it when a call has been answered');
+    throw new Failure(
+      'the connection to its manager is not there yet',
+      'send it when a call has been answered',
+    );
   const { number, typeid, names, hidden } = type;
   const sent: Sent = {
     address: link.address,

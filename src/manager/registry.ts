@@ -1,4 +1,4 @@
-import { checkExposed, type Serving, type ServedOptions } from './served.js';
+import { checkExposed, type ServedOptions, type Serving } from './served.js';
 
 type Class<T> = new (...args: any[]) => T;
 
@@ -14,9 +14,12 @@ const registries = new WeakMap<object, Map<string, Registration>>();
 /** @throws {TypeError | RangeError} An argument is wrong. */
 export function register(manager: object, typeid: string, registration: Registration): void {
   const { factory, exposed } = registration;
-  if (typeof typeid !== 'string') throw new TypeError(`Cannot register ${typeof typeid}: give a name as "typeid"`);
+  if (typeof typeid !== 'string')
+    throw new TypeError(`Cannot register ${typeof typeid}: give a name as "typeid"`);
   if (factory !== undefined && typeof factory !== 'function')
-    throw new TypeError(`Cannot register ${factory === null ? 'null' : typeof factory} as "${typeid}": give a class or a function`);
+    throw new TypeError(
+      `Cannot register ${factory === null ? 'null' : typeof factory} as "${typeid}": give a class or a function`,
+    );
   checkExposed(exposed);
   let own = registries.get(manager);
   if (!own) {
@@ -41,11 +44,14 @@ export function makesObjects(factory: Factory): boolean {
 }
 
 /** How objects are served that come about otherwise than by create(): those of the program's classes that are registered. */
-export function servingBy(registrations: ReadonlyMap<string, Registration>): (object: object) => Serving | undefined {
+export function servingBy(
+  registrations: ReadonlyMap<string, Registration>,
+): (object: object) => Serving | undefined {
   const byPrototype = new Map<object, Serving>();
   for (const [typeid, { factory, exposed, proxy }] of registrations) {
     if (!factory || !makesObjects(factory) || isNative(factory)) continue;
-    if (!byPrototype.has(factory.prototype)) byPrototype.set(factory.prototype, { typeid, exposed, proxy, owned: true });
+    if (!byPrototype.has(factory.prototype))
+      byPrototype.set(factory.prototype, { typeid, exposed, proxy, owned: true });
   }
   return object => byPrototype.get(Object.getPrototypeOf(object));
 }

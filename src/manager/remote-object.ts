@@ -75,11 +75,7 @@ export class RemoteObject implements AsyncDisposable {
    * Calls a method of the object by name. Giving up, by `signal` or after `timeout` ms, tells the server: this rejects then, with the
    * signal's reason or TimeoutError, unless the method has had its effect by then and returns all the same.
    */
-  protected call(
-    method: string,
-    args: readonly unknown[] = [],
-    options?: WaitOptions,
-  ): Promise<any> {
+  protected call(method: string, args: readonly unknown[] = [], options?: WaitOptions): Promise<any> {
     const { link, object, type, isHeld } = this.#held;
     if (!isHeld) return Promise.reject(RemoteObject.#disposed(this, method));
     return link.call(object, type, type.numberOf(method), method, args, options);

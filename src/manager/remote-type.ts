@@ -40,9 +40,17 @@ export class RemoteType implements TypeDescription {
   readonly hidden: readonly string[];
   readonly proxy: RemoteClass | undefined;
   readonly #numbers: ReadonlyMap<string, number>;
-  readonly #made: new (origin: Origin) => RemoteObject;
+  readonly #made: new (
+    origin: Origin,
+  ) => RemoteObject;
 
-  constructor({ number, typeid, names, hidden, proxy }: TypeDescription & { proxy: RemoteClass | undefined }) {
+  constructor({
+    number,
+    typeid,
+    names,
+    hidden,
+    proxy,
+  }: TypeDescription & { proxy: RemoteClass | undefined }) {
     this.number = number;
     this.typeid = typeid;
     this.names = names;
@@ -67,9 +75,7 @@ export class RemoteType implements TypeDescription {
  * that are not exposed are there as well, for the server to refuse them: so that one learns why.
  */
 function classFor(type: RemoteType): new (origin: Origin) => RemoteObject {
-  const Base = (type.proxy ?? RemoteObject) as new (
-    origin: Origin,
-  ) => RemoteObject;
+  const Base = (type.proxy ?? RemoteObject) as new (origin: Origin) => RemoteObject;
   const Proxy = class extends Base {};
   Object.defineProperty(Proxy, 'name', { value: `Proxy<${type.typeid}>` });
   const define = (name: string | symbol, value: unknown) => {

@@ -40,7 +40,11 @@ const NEVER: ReadonlySet<string> = new Set(['constructor', '__proto__', 'then'])
 export function methodsOf(object: object): Map<string, Method> {
   const methods = new Map<string, Method>();
   const seen = new Set<string>(NEVER);
-  for (let at: object | null = object; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+  for (
+    let at: object | null = object;
+    at !== null && at !== Object.prototype;
+    at = Object.getPrototypeOf(at)
+  ) {
     if (at === Function.prototype) break;
     for (const name of Object.getOwnPropertyNames(at)) {
       if (seen.has(name)) continue;

@@ -138,8 +138,9 @@ export class ManagerServer implements Host {
   async #remove(entry: Entry): Promise<void> {
     this.#table.remove(entry);
     if (!entry.isOwned || entry.isKept) return;
-    const { [Symbol.asyncDispose]: dispose, [Symbol.dispose]: disposeSync } =
-      entry.object as Partial<AsyncDisposable & Disposable>;
+    const { [Symbol.asyncDispose]: dispose, [Symbol.dispose]: disposeSync } = entry.object as Partial<
+      AsyncDisposable & Disposable
+    >;
     try {
       await (dispose ?? disposeSync)?.call(entry.object);
     } catch (error) {

@@ -387,12 +387,7 @@ export class Session implements Client, CallSource, Side, FrameOwner {
       this.#types.add(type);
       const { number, typeid, names, hidden, proxy } = type;
       const told = this.isFamily ? proxy : proxy && nameOfRemoteClass(proxy);
-      sendValue(
-        this.#transport,
-        TO_CLIENT.TYPE,
-        { number, typeid, names, hidden, proxy: told },
-        undefined,
-      );
+      sendValue(this.#transport, TO_CLIENT.TYPE, { number, typeid, names, hidden, proxy: told }, undefined);
     }
     return new Reference(entry.number, type.number);
   }

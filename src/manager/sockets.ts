@@ -5,7 +5,9 @@ import type { WaitOptions } from '../wait/options.js';
 import type { Address } from './address.js';
 
 function split(address: Address): [Uint8Array | string, number] {
-  return typeof address === 'string' ? [Buffer.from(address), 0] : [address.host === 'localhost' ? '127.0.0.1' : address.host, address.port];
+  return typeof address === 'string'
+    ? [Buffer.from(address), 0]
+    : [address.host === 'localhost' ? '127.0.0.1' : address.host, address.port];
 }
 
 function check(fd: number): number {
@@ -13,18 +15,24 @@ function check(fd: number): number {
   return fd;
 }
 
-export async function dial(address: Address, _key: Uint8Array, owner: FrameOwner, _options?: WaitOptions): Promise<FrameSocket> {
+export async function dial(
+  address: Address,
+  _key: Uint8Array,
+  owner: FrameOwner,
+  _options?: WaitOptions,
+): Promise<FrameSocket> {
   const fd = check(native.socketConnect(...split(address)));
-  await new Promise<void>(resolve => {
-    native.socketWatch(fd, () => resolve());
-    native.socketWant(fd, 2, 1);
-  });
+  await null;
+  native.socketAwait(fd, 2, 5000);
   native.socketCheck(fd);
   const socket = new FrameSocket(fd, owner);
   return socket;
 }
 
-export interface Door { readonly address: Address; close(): Promise<void> }
+export interface Door {
+  readonly address: Address;
+  close(): Promise<void>;
+}
 
 export async function listen(
   address: Address,

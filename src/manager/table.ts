@@ -23,11 +23,14 @@ export class ServedType {
   /** A method by number, or, if that is 0, by name. @throws {TypeError} It cannot be called. */
   methodOf(object: object, number: number, given: string): Method {
     const name = number > 0 ? this.names[number - 1] : given;
-    if (name === undefined || (number === 0 && !this.names.includes(name))) throw this.#refusal(number, given);
+    if (name === undefined || (number === 0 && !this.names.includes(name)))
+      throw this.#refusal(number, given);
     if (name === ITERATE) return iterate;
     const method = (object as Record<string, unknown>)[name];
     if (typeof method !== 'function')
-      throw new TypeError(`Cannot call ${this.typeid}.${name} as it is no function any more: leave it as it was`);
+      throw new TypeError(
+        `Cannot call ${this.typeid}.${name} as it is no function any more: leave it as it was`,
+      );
     return method as Method;
   }
 
