@@ -76,18 +76,18 @@ export class RemoteType implements TypeDescription {
  */
 function classFor(type: RemoteType): new (origin: Origin) => RemoteObject {
   const Base = (type.proxy ?? RemoteObject) as new (origin: Origin) => RemoteObject;
-  const Proxy = class extends Base {};
-  Object.defineProperty(Proxy, 'name', { value: `Proxy<${type.typeid}>` });
+  const Made = class extends Base {};
+  Object.defineProperty(Made, 'name', { value: `Proxy<${type.typeid}>` });
   const define = (name: string | symbol, value: unknown) => {
     if (isOwn(Base, name)) return;
-    Object.defineProperty(Proxy.prototype, name, { value, writable: true, configurable: true });
+    Object.defineProperty(Made.prototype, name, { value, writable: true, configurable: true });
   };
   type.names.forEach((name, i) => {
     if (name === ITERATE) define(Symbol.asyncIterator, iterating(i + 1));
     else define(name, calling(i + 1));
   });
   for (const name of type.hidden) if (name !== ITERATE) define(name, refusing(name));
-  return Proxy;
+  return Made;
 }
 
 /** Has the class, or one between it and RemoteObject, that member? */

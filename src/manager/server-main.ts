@@ -32,7 +32,8 @@ export async function serveManager(settings: ServerSettings, report: Connection<
   try {
     await callTarget(settings.initializer, settings.initargs);
     server = new ManagerServer(typeid => registrations.get(typeid), servingBy(registrations));
-    address = await server.listen((address ??= makePrivateSocket()), settings.key);
+    address ??= makePrivateSocket();
+    address = await server.listen(address, settings.key);
   } catch (error) {
     await report.send({ thrown: encodeThrown(error) });
     report.close();
