@@ -1,16 +1,17 @@
 import path from 'node:path';
 import type { Connection } from '../channel/connection.js';
 import { Pipe } from '../channel/pipe.js';
+import { type Address, addressText, checkAddress } from '../channel/socket/address.js';
+import { credentialsOf } from '../channel/socket/credentials.js';
 import { decodeThrown, joinStacks } from '../codec/errors.js';
 import { ClosedError, EndOfFileError, LifecycleError } from '../errors/errors.js';
-import { checkedAuthkey, givenAuthkey, programAuthkey } from '../process/authkey.js';
+import { givenAuthkey } from '../memory/authkey.js';
 import { loadAhead } from '../process/cradle.js';
 import { Process } from '../process/process.js';
 import { bornWith } from '../process/server.js';
 import type { StartMethod } from '../process/start-method.js';
 import { portable, type Target } from '../process/target.js';
 import { checkWait, type WaitOptions } from '../wait/options.js';
-import { type Address, checkAddress, placeOf } from './address.js';
 import { type Link, ROOT } from './link.js';
 import { linkTo, refuseToCross } from './links.js';
 import { makePrivateSocket, removePrivateSocket } from './private-folder.js';
@@ -125,9 +126,9 @@ export class BaseManager implements AsyncDisposable {
     this.#given = address === undefined ? undefined : checkAddress(address);
     if (typeof this.#given === 'object' && authkey === undefined && givenAuthkey() === undefined)
       throw new TypeError(
-        `Cannot use ${placeOf(this.#given)} as "address" without "authkey": choose a key that both sides know, as who has it can do anything`,
+        `Cannot use ${addressText(this.#given)} as "address" without "authkey": choose a key that both sides know, as who has it can do anything`,
       );
-    this.#key = authkey === undefined ? (givenAuthkey() ?? programAuthkey()) : checkedAuthkey(authkey);
+    this.#key = credentialsOf(authkey === undefined ? {} : { authkey }).key;
     this.#address = this.#given;
   }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
-import type { FrameOwner } from '../channel/socket/frame-socket.js';
+import { type Address, addressText } from '../channel/socket/address.js';
+import type { FrameSocket } from '../channel/socket/frame-socket.js';
 import { collectTickets, type Tickets } from '../channel/tickets.js';
 import { decode, loadModules, needsModules } from '../codec/decode.js';
 import type { EncodeIntoOptions } from '../codec/encode.js';
@@ -9,7 +10,6 @@ import { Failure } from '../codec/path.js';
 import { ClosedError, SerializationError, TimeoutError } from '../errors/errors.js';
 import { type Abortable, unwatchAbort, watchAbort } from '../wait/abort.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
-import { type Address, placeOf } from './address.js';
 import { FrameReader, NOTHING, sendBytes, sendValue, TO_CLIENT, TO_SERVER } from './frames.js';
 import { Reference, readingFor, type Side } from './references.js';
 import { type Held, type RemoteClass, RemoteObject } from './remote-object.js';
@@ -154,7 +154,7 @@ export class Link implements Side {
   readonly #free: number[] = [];
   readonly #types = new Map<number, RemoteType>();
   readonly #proxies = new Set<Held>();
-  readonly #dial: (owner: FrameOwner) => Promise<Transport>;
+  readonly #dial: () => Promise<FrameSocket>;
   readonly #onEnd: (link: Link) => void;
   #options: EncodeIntoOptions;
   #settleReady!: { resolve: () => void; reject: (reason: unknown) => void };
@@ -163,10 +163,10 @@ export class Link implements Side {
   managers = 0;
 
   /** `dial`: connects, and proves to have the key. */
-  constructor(to: Destination, dial: (owner: FrameOwner) => Promise<Transport>, onEnd: (link: Link) => void) {
+  constructor(to: Destination, dial: () => Promise<FrameSocket>, onEnd: (link: Link) => void) {
     this.address = to.address;
     this.key = to.key;
-    this.place = placeOf(to.address);
+    this.place = addressText(to.address);
     this.#family = to.family;
     this.#server = to.server;
     this.#isFamily = to.isFamily ?? false;
@@ -181,11 +181,7 @@ export class Link implements Side {
   }
 
   #connect(): void {
-    const owner = {
-      onFrame: (frame: Uint8Array) => this.#receive(frame),
-      onEnd: (error?: Error) => this.#end(error),
-    };
-    this.#dial(owner).then(
+    this.#dial().then(
       transport => this.#open(transport),
       error => this.#end(error),
     );
@@ -365,13 +361,17 @@ export class Link implements Side {
     return origin.link === this ? new Reference(origin.object, origin.type.number) : undefined;
   }
 
-  #open(transport: Transport): void {
+  #open(transport: FrameSocket): void {
     if (this.#ended) {
       transport.close();
       return;
     }
     const { frames } = this.#transport as Outbox;
     this.#transport = transport;
+    transport.owner = {
+      onFrame: frame => this.#receive(frame),
+      onEnd: error => this.#end(error),
+    };
     transport.ref(); // until it is welcome
     const hello: Hello = {
       version: VERSION,

@@ -1,16 +1,19 @@
 import { createHash } from 'node:crypto';
+import { type Address, addressText } from '../channel/socket/address.js';
+import { openSocket } from '../channel/socket/open-socket.js';
 import { registerMade, registerRefusal } from '../codec/handles.js';
 import { Failure } from '../codec/path.js';
-import { programAuthkey } from '../process/authkey.js';
+import { programAuthkey } from '../memory/authkey.js';
 import { onFork } from '../wait/forks.js';
 import type { WaitOptions } from '../wait/options.js';
-import { type Address, placeOf } from './address.js';
 import { type Destination, Link } from './link.js';
 import { RemoteObject } from './remote-object.js';
 import type { TypeDescription } from './remote-type.js';
-import { dial } from './sockets.js';
 
 /* The connections of this thread to managers' servers: one to each, which all managers and proxies share. */
+
+/** How long a server may take to prove who it is, ms, if nobody says otherwise. */
+const PATIENCE = 10_000;
 
 const links = new Map<string, Link>();
 
@@ -23,11 +26,11 @@ export function familyName(): string {
 }
 
 function nameOf(address: Address, key: Uint8Array): string {
-  return `${placeOf(address)} ${createHash('sha256').update(key).digest('base64url')}`;
+  return `${addressText(address)} ${createHash('sha256').update(key).digest('base64url')}`;
 }
 
 /** The link to there, begun if there is none. */
-export function linkTo(to: Omit<Destination, 'family'>, options?: WaitOptions): Link {
+export function linkTo(to: Omit<Destination, 'family'>, options: WaitOptions = { timeout: PATIENCE }): Link {
   const name = nameOf(to.address, to.key);
   const known = links.get(name);
   // A server that came to an address after another is not the one that proxies of that stand for.
@@ -35,7 +38,7 @@ export function linkTo(to: Omit<Destination, 'family'>, options?: WaitOptions): 
     return known;
   const link = new Link(
     { ...to, family: familyName() },
-    owner => dial(to.address, to.key, owner, options),
+    () => openSocket(to.address, { key: to.key, allowMd5: false }, options),
     ended => {
       if (links.get(name) === ended) links.delete(name);
     },
@@ -75,7 +78,7 @@ export function revive(sent: Sent): RemoteObject {
 }
 
 function openLinkTo(address: Address): Link {
-  const place = placeOf(address);
+  const place = addressText(address);
   for (const link of links.values()) if (link.place === place) return link;
   throw new RangeError(
     `a proxy of the manager at ${place} came from another program, and this thread has no connection to there: connect() a manager with its key first`,

@@ -1,7 +1,7 @@
 import type { Connection } from '../channel/connection.js';
+import type { Address } from '../channel/socket/address.js';
 import { encodeThrown } from '../codec/errors.js';
 import { callTarget, type PortableTarget } from '../process/target.js';
-import type { Address } from './address.js';
 import './links.js';
 import { makePrivateSocket, removePrivateSocket } from './private-folder.js';
 import { type Registration, servingBy } from './registry.js';

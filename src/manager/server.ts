@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import type { FrameSocket } from '../channel/socket/frame-socket.js';
-import type { Address } from './address.js';
+import type { Address } from '../channel/socket/address.js';
+import { Doorway } from '../channel/socket/doorway.js';
+import { hold, unhold } from '../wait/doorbell.js';
 import { Lender } from './lenders.js';
 import { ROOT } from './link.js';
 import { familyName } from './links.js';
 import { makesObjects, type Registration } from './registry.js';
 import type { Serving } from './served.js';
 import { type Host, Session } from './session.js';
-import { type Door, listen } from './sockets.js';
 import { type Entry, Table } from './table.js';
+
+/** So many may wait to be let in. */
+const BACKLOG = 512;
 
 /** Finds what was registered under a typeid. */
 export type FindRegistration = (typeid: string) => Registration | undefined;
@@ -45,7 +48,7 @@ export class ManagerServer implements Host {
   readonly #table: Table;
   readonly #sessions = new Set<Session>();
   readonly #lenders = new Map<string, Lender>();
-  #door: Door | undefined;
+  #door: Doorway | undefined;
   #isStopped = false;
   #settleStopped!: () => void;
 
@@ -65,20 +68,29 @@ export class ManagerServer implements Host {
     return this.#table.size - 1;
   }
 
-  /** Begins to listen. Where: with a port chosen by the system, that. */
+  /** Begins to listen. Where: with a port chosen by the system, that. It keeps the event loop alive until it is stopped. */
   async listen(address: Address, key: Uint8Array): Promise<Address> {
-    this.#door = await listen(address, key, () => {
-      const session = new Session(this);
-      return {
-        owner: session,
-        open: (socket: FrameSocket) => {
+    const door = await Doorway.open(
+      address,
+      BACKLOG,
+      { key, allowMd5: false },
+      {
+        isFull: () => false,
+        onVisitor: socket => {
+          const session = new Session(this);
           this.#sessions.add(session);
+          socket.owner = session;
           session.open(socket);
         },
-      };
-    });
-    if (this.#isStopped) await this.#door.close();
-    return this.#door.address;
+        onRefused: () => {}, // that one has been told
+      },
+    );
+    if (this.#isStopped) door.close();
+    else {
+      hold();
+      this.#door = door;
+    }
+    return door.address;
   }
 
   async create(typeid: string, args: readonly unknown[]): Promise<object> {
@@ -104,7 +116,8 @@ export class ManagerServer implements Host {
   async stop(): Promise<void> {
     if (!this.#isStopped) {
       this.#isStopped = true;
-      await this.#door?.close();
+      if (this.#door) unhold();
+      this.#door?.close();
       for (const session of [...this.#sessions]) session.close();
       for (const lender of [...this.#lenders.values()]) lender.expire();
       await Promise.all(this.#table.all().map(entry => this.#remove(entry)));
