@@ -1,0 +1,84 @@
+import { LockError } from '../../errors/errors.js';
+import { timeoutOf } from '../../wait/options.js';
+import { Line } from './line.js';
+import { type Grant, ServedLock, type Standing } from './lock.js';
+import { ServedRLock } from './rlock.js';
+import { caller, type Session } from './session.js';
+
+/** The condition of a manager, over one of the manager's locks. */
+export class ServedCondition {
+  readonly #lock: ServedLock;
+  readonly #line = new Line<void, boolean>();
+
+  constructor(lock: ServedLock = new ServedRLock()) {
+    if (!(lock instanceof ServedLock))
+      throw new TypeError('Cannot make a Condition of that: give a lock or an rlock of the same manager');
+    this.#lock = lock;
+  }
+
+  getLock(): ServedLock {
+    return this.#lock;
+  }
+
+  acquire(options?: { timeout?: number }): Grant | Promise<Grant> {
+    return this.#lock.acquire(options);
+  }
+
+  tryAcquire(): Grant | null {
+    return this.#lock.tryAcquire();
+  }
+
+  release(): void {
+    this.#lock.release();
+  }
+
+  giveBack(serial: number): void {
+    this.#lock.giveBack(serial);
+  }
+
+  locked(): boolean {
+    return this.#lock.locked();
+  }
+
+  wait(options?: { timeout?: number }): boolean | Promise<boolean> {
+    const timeout = timeoutOf(options);
+    const session = caller();
+    this.#checkHeld(session, 'wait for');
+    if (timeout === 0) return false;
+    const notified = this.#line.wait(session, undefined, { timeout, tooLate: () => false });
+    return this.#after(notified, session, this.#lock.suspend());
+  }
+
+  notify(n = 1): void {
+    if (!(n === Number.POSITIVE_INFINITY || (Number.isInteger(n) && n >= 0)))
+      throw new RangeError(`Cannot notify ${n}: give a whole number from 0 on`);
+    this.#checkHeld(caller(), 'notify');
+    for (const waiter of this.#line.all.slice(0, n)) waiter.resolve(true);
+  }
+
+  notifyAll(): void {
+    this.notify(Number.POSITIVE_INFINITY);
+  }
+
+  /** However a wait ends, it has the lock back as it was. */
+  async #after(notified: Promise<boolean>, session: Session, standing: Standing): Promise<boolean> {
+    let result: boolean | undefined;
+    try {
+      result = await notified;
+      return result;
+    } finally {
+      await this.#lock.restore(session, standing).catch(error => {
+        // It was killed before it could see that it was notified: so another is.
+        if (result) this.#line.first?.resolve(true);
+        throw error;
+      });
+    }
+  }
+
+  #checkHeld(session: Session, act: string): void {
+    if (this.#lock.isHeldBy(session)) return;
+    throw new LockError(
+      `Cannot ${act} this Condition as its lock is not held by the calling thread: acquire() it first`,
+    );
+  }
+}

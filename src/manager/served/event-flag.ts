@@ -1,0 +1,28 @@
+import { timeoutOf } from '../../wait/options.js';
+import { Line } from './line.js';
+import { caller } from './session.js';
+
+/** The flag of a manager. */
+export class ServedEventFlag {
+  #isSet = false;
+  readonly #line = new Line<void, boolean>();
+
+  isSet(): boolean {
+    return this.#isSet;
+  }
+
+  set(): void {
+    this.#isSet = true;
+    for (const waiter of this.#line.all) waiter.resolve(true);
+  }
+
+  clear(): void {
+    this.#isSet = false;
+  }
+
+  wait(options?: { timeout?: number }): boolean | Promise<boolean> {
+    const timeout = timeoutOf(options);
+    if (this.#isSet || timeout === 0) return this.#isSet;
+    return this.#line.wait(caller(), undefined, { timeout, tooLate: () => false });
+  }
+}

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  ClosedError,
+  LifecycleError,
+  QueueEmptyError,
+  QueueFullError,
+  QueueShutDownError,
+  TimeoutError,
+  WorkerDiedError,
+} from '../../errors/errors.js';
+import { TestClient } from '../testing/test-client.js';
+import { ServedQueue } from './queue.js';
+
+const turn = () => new Promise(setImmediate);
+
+function queueOf(...items: number[]): ServedQueue<number> {
+  const queue = new ServedQueue<number>();
+  for (const item of items) void queue.put(item);
+  return queue;
+}
+
+test('who waits is served in order, at both ends', async () => {
+  const queue = new ServedQueue<number>(2);
+  const [a, b] = [new TestClient(), new TestClient()];
+  const got = [a.call(queue, 'get'), b.call(queue, 'getMany', 5), a.call(queue, 'get')];
+  await a.call(queue, 'putMany', [1, 2, 3, 4, 5]);
+  assert.deepEqual(await Promise.all(got), [1, [2], 3]);
+  assert.equal(await a.call(queue, 'full'), true);
+  const puts = [a.call(queue, 'putMany', [6, 7, 8, 9]), b.call(queue, 'put', 10)];
+  await assert.rejects(b.call(queue, 'putNowait', 0), QueueFullError);
+  const all: number[] = [];
+  while (all.length < 7) all.push(...(await b.call(queue, 'getMany', 4)));
+  assert.deepEqual(all, [4, 5, 6, 7, 8, 9, 10]);
+  await Promise.all(puts);
+  await assert.rejects(b.call(queue, 'getNowait'), QueueEmptyError);
+  await assert.rejects(b.call(queue, 'get', { timeout: 1 }), QueueEmptyError);
+  assert.equal(await b.call(queue, 'empty'), true);
+});
+
+test('one who gives up, or goes, loses nothing and holds up nobody', async () => {
+  const queue = new ServedQueue<number>(1);
+  const [a, b, c] = [new TestClient(), new TestClient(), new TestClient()];
+  const controller = new AbortController();
+  const given = a.ask(controller, queue, 'get');
+  const gone = b.call(queue, 'get');
+  gone.catch(() => {});
+  const got = c.call(queue, 'get');
+  controller.abort('enough');
+  b.end();
+  await c.call(queue, 'put', 1);
+  assert.equal(await got, 1);
+  assert.equal(await given.catch(reason => reason), 'enough');
+  const many = c.call(queue, 'putMany', [2, 3, 4], { timeout: 1 });
+  const behind = a.call(queue, 'put', 5);
+  const error = await many.catch(thrown => thrown);
+  assert.ok(error instanceof QueueFullError);
+  assert.equal((error as never as { put: number }).put, 1);
+  assert.deepEqual([await c.call(queue, 'get'), await c.call(queue, 'get')], [2, 5]);
+  await behind;
+});
+
+test('what could not be sent goes back to the front, in order, and is owed by nobody', async () => {
+  const queue = queueOf(1, 2, 3, 4, 5);
+  const [dying, other] = [new TestClient(), new TestClient()];
+  await dying.call(queue, 'get'); // it was sent this one
+  dying.isStuck = true;
+  await dying.call(queue, 'get');
+  await dying.call(queue, 'getMany', 2);
+  dying.end();
+  await turn();
+  assert.deepEqual(await other.call(queue, 'getMany', 9), [2, 3, 4, 5]);
+  for (let i = 0; i < 4; i++) await other.call(queue, 'taskDone');
+  const lost = await other.call(queue, 'join').catch(error => error);
+  assert.ok(lost instanceof WorkerDiedError);
+  assert.equal((lost as never as { unfinished: number }).unfinished, 1);
+  assert.ok(lost.message.includes(dying.name) && lost.pid > 4000);
+  await other.call(queue, 'taskDone');
+  await other.call(queue, 'join');
+});
+
+test('what comes back goes at once to one who waits', async () => {
+  const queue = queueOf(1);
+  const [dying, other] = [new TestClient(), new TestClient()];
+  dying.isStuck = true;
+  await dying.call(queue, 'get');
+  const got = other.call(queue, 'get');
+  dying.end();
+  assert.equal(await got, 1);
+});
+
+test('join waits for what is owed, by whomever', async () => {
+  const queue = queueOf(1, 2);
+  const [a, b] = [new TestClient(), new TestClient()];
+  await assert.rejects(a.call(queue, 'taskDone'), LifecycleError);
+  const joined = b.call(queue, 'join');
+  await assert.rejects(b.call(queue, 'join', { timeout: 0 }), TimeoutError);
+  await assert.rejects(b.call(queue, 'join', { timeout: 1 }), TimeoutError);
+  await a.call(queue, 'getMany', 2);
+  await a.call(queue, 'taskDone');
+  await b.call(queue, 'taskDone'); // for the other one
+  await joined;
+  await b.call(queue, 'put', 3);
+  await a.call(queue, 'get');
+  const failing = b.call(queue, 'join');
+  a.end();
+  await assert.rejects(failing, { name: 'WorkerDiedError', unfinished: 1 });
+});
+
+test('shut down, it gives what is left; at once, nothing', async () => {
+  const client = new TestClient();
+  const queue = new ServedQueue<number>(1);
+  await client.call(queue, 'put', 1);
+  const waiting = client.call(queue, 'put', 2);
+  await client.call(queue, 'shutdown');
+  await assert.rejects(waiting, QueueShutDownError);
+  assert.equal(await client.call(queue, 'get'), 1);
+  await assert.rejects(client.call(queue, 'get'), QueueShutDownError);
+  const other = queueOf(1, 2);
+  const joined = client.call(other, 'join');
+  await client.call(other, 'shutdown', { immediate: true });
+  await joined;
+  await assert.rejects(client.call(other, 'getNowait'), QueueShutDownError);
+  await assert.rejects(client.call(other, 'putMany', [1]), QueueShutDownError);
+  const empty = new ServedQueue();
+  const got = client.call(empty, 'get');
+  await client.call(empty, 'shutdown');
+  await assert.rejects(got, QueueShutDownError);
+});
+
+test('who closes it is out, and others go on', async () => {
+  const queue = queueOf(1);
+  const [a, b] = [new TestClient(), new TestClient()];
+  await a.call(queue, 'get');
+  const waits = [a.call(queue, 'get'), a.call(queue, 'join')];
+  const joined = b.call(queue, 'join');
+  await a.call(queue, 'close');
+  for (const wait of waits) await assert.rejects(wait, ClosedError);
+  await assert.rejects(a.call(queue, 'qsize'), ClosedError);
+  await assert.rejects(joined, WorkerDiedError);
+  await a.call(queue, 'close');
+  await b.call(queue, 'put', 2);
+  assert.equal(await b.call(queue, 'get'), 2);
+});
+
+test('arguments are checked', async () => {
+  const queue = new ServedQueue();
+  const client = new TestClient();
+  await assert.rejects(client.call(queue, 'getMany', 0), RangeError);
+  await assert.rejects(client.call(queue, 'getMany', '1' as never), TypeError);
+  await assert.rejects(client.call(queue, 'get', { timeout: -1 }), RangeError);
+  assert.throws(() => new ServedQueue('1' as never), TypeError);
+  assert.throws(() => new ServedQueue(Number.NaN), RangeError);
+});

@@ -1,0 +1,308 @@
+import {
+  ClosedError,
+  LifecycleError,
+  QueueEmptyError,
+  QueueFullError,
+  QueueShutDownError,
+  TimeoutError,
+  WorkerDiedError,
+} from '../../errors/errors.js';
+import { timeoutOf } from '../../wait/options.js';
+import { type Call, currentCall } from '../call.js';
+import { Debts } from './debts.js';
+import { Deque } from './deque.js';
+import { Line, type Waiter } from './line.js';
+import { caller, type Estate, type Session } from './session.js';
+
+const NOW = { timeout: 0 };
+
+/** What one puts in, and how many of these items are in already. */
+interface Putting<T> {
+  readonly items: readonly T[];
+  put: number;
+}
+
+/** How many one gets: an item, or an array of up to so many. */
+interface Getting {
+  readonly most: number;
+  readonly isOne: boolean;
+  /** Tells if what was got cannot be sent. */
+  readonly call: Call | undefined;
+}
+
+/** Items that were taken for one who could not be sent them. */
+interface Returned<T> {
+  /** When they were taken: the lower, the further to the front they belong. */
+  readonly serial: number;
+  readonly items: readonly T[];
+}
+
+/**
+ * The queue of a manager. Items go in, and out, in the order in which they were asked for.
+ *
+ * While somebody waits to get, the queue is empty; while somebody waits to put, it is full or others wait before.
+ */
+export class ServedQueue<T = unknown> implements Estate {
+  readonly #maxsize: number;
+  readonly #items = new Deque<T>();
+  readonly #putters = new Line<Putting<T>, void>(() => this.#move());
+  readonly #getters = new Line<Getting, T | T[]>();
+  readonly #joiners = new Line<void, void>();
+  readonly #debts = new Debts();
+  readonly #closedBy = new WeakSet<Session>();
+  /** How often items were taken. */
+  #serial = 0;
+  /** What is about to be put back. */
+  #returned: Returned<T>[] = [];
+  #isShutDown = false;
+  /** Shut down at once: what comes back is dropped as well. */
+  #isDropped = false;
+
+  constructor(maxsize = 0) {
+    if (typeof maxsize !== 'number')
+      throw new TypeError(`Cannot make a queue of ${typeof maxsize}: give the number of items it may hold`);
+    if (Number.isNaN(maxsize))
+      throw new RangeError('Cannot make a queue of NaN items: give a number, 0 for no limit');
+    this.#maxsize = Math.max(0, maxsize);
+  }
+
+  put(item: T, options?: { timeout?: number }): void | Promise<void> {
+    const timeout = timeoutOf(options);
+    const session = this.#user();
+    if (this.#isShutDown) throw notPut('shut down');
+    if (this.#room > 0 && this.#putters.length === 0) {
+      this.#items.push(item);
+      if (this.#getters.length > 0) this.#move();
+      return;
+    }
+    if (timeout === 0) throw notPut('full');
+    return this.#waitToPut(session, { items: [item], put: 0 }, timeout);
+  }
+
+  putNowait(item: T): void | Promise<void> {
+    return this.put(item, NOW);
+  }
+
+  putMany(items: readonly T[], options?: { timeout?: number }): void | Promise<void> {
+    const timeout = timeoutOf(options);
+    const session = this.#user();
+    const putting = { items, put: 0 };
+    if (this.#isShutDown) throw telling(notPut('shut down'), putting);
+    while (this.#putters.length === 0) {
+      const before = putting.put;
+      if (this.#putSome(putting)) {
+        this.#move();
+        return;
+      }
+      if (putting.put === before) break;
+      this.#move();
+    }
+    if (timeout === 0) throw telling(notPut('full'), putting);
+    return this.#waitToPut(session, putting, timeout);
+  }
+
+  get(options?: { timeout?: number }): T | Promise<T> {
+    const timeout = timeoutOf(options);
+    return this.#get({ most: 1, isOne: true, call: currentCall() }, timeout) as T | Promise<T>;
+  }
+
+  getNowait(): T | Promise<T> {
+    return this.get(NOW);
+  }
+
+  getMany(max: number, options?: { timeout?: number }): T[] | Promise<T[]> {
+    if (typeof max !== 'number') throw new TypeError(`Cannot get ${typeof max} items: give a number`);
+    if (!(max >= 1)) throw new RangeError(`Cannot get ${max} items: give a number from 1 on`);
+    const timeout = timeoutOf(options);
+    return this.#get({ most: Math.floor(max), isOne: false, call: currentCall() }, timeout) as
+      | T[]
+      | Promise<T[]>;
+  }
+
+  qsize(): number {
+    this.#user();
+    return this.#items.length;
+  }
+
+  empty(): boolean {
+    return this.qsize() === 0;
+  }
+
+  full(): boolean {
+    return this.qsize() >= this.#maxsize && this.#maxsize > 0;
+  }
+
+  taskDone(): void {
+    const session = this.#user();
+    if (!this.#debts.pay(session))
+      throw new LifecycleError(
+        'Cannot be done with an item of this queue as none is owed: call taskDone() once for each that was got',
+      );
+    this.#forgetIfPaid(session);
+    this.#settle();
+  }
+
+  join(options?: { timeout?: number }): void | Promise<void> {
+    const timeout = timeoutOf(options);
+    const session = this.#user();
+    if (this.#items.length === 0 && this.#debts.total === 0) return;
+    if (this.#items.length === 0 && !this.#debts.canBePaid) throw this.#lostError();
+    const tooLate = () => {
+      throw new TimeoutError(
+        'Cannot join this queue as not all was done in time: wait longer, or see who got items and did not call taskDone()',
+      );
+    };
+    if (timeout === 0) tooLate();
+    return this.#joiners.wait(session, undefined, { timeout, tooLate });
+  }
+
+  shutdown({ immediate = false }: { immediate?: boolean } = {}): void {
+    this.#user();
+    this.#isShutDown = true;
+    if (immediate) {
+      this.#isDropped = true;
+      this.#items.clear();
+    }
+    for (const putter of this.#putters.all) putter.reject(telling(notPut('shut down'), putter.note));
+    if (this.#items.length === 0) for (const getter of this.#getters.all) getter.reject(notGot('shut down'));
+    this.#settle();
+  }
+
+  /** The calling thread is done with it: its waits end, and what it owes it will not pay. */
+  close(): void {
+    const session = caller();
+    if (this.#closedBy.has(session)) return;
+    this.#closedBy.add(session);
+    const waiters: Waiter<any, any>[] = [...this.#putters.all, ...this.#getters.all, ...this.#joiners.all];
+    for (const waiter of waiters) if (waiter.session === session) waiter.reject(closed());
+    this.inherit(session);
+    this.#move();
+  }
+
+  inherit(from: Session): void {
+    from.estates.delete(this);
+    this.#debts.forsake(from);
+    this.#settle();
+  }
+
+  get #room(): number {
+    return this.#maxsize === 0 ? Number.POSITIVE_INFINITY : this.#maxsize - this.#items.length;
+  }
+
+  #user(): Session {
+    const session = caller();
+    if (this.#closedBy.has(session)) throw closed();
+    return session;
+  }
+
+  #get(getting: Getting, timeout: number): T | T[] | Promise<T | T[]> {
+    const session = this.#user();
+    if (this.#items.length > 0) {
+      const taken = this.#take(session, getting);
+      if (this.#putters.length > 0) this.#move();
+      return taken;
+    }
+    if (this.#isShutDown) throw notGot('shut down');
+    if (timeout === 0) throw notGot('empty');
+    return this.#getters.wait(session, getting, {
+      timeout,
+      tooLate: () => {
+        throw notGot('empty');
+      },
+    });
+  }
+
+  #waitToPut(session: Session, putting: Putting<T>, timeout: number): Promise<void> {
+    return this.#putters.wait(session, putting, {
+      timeout,
+      tooLate: () => {
+        throw telling(notPut('full'), putting);
+      },
+    });
+  }
+
+  /** Items have come or gone, or somebody has left: puts in and hands out as far as that goes, in order. */
+  #move(): void {
+    for (;;) {
+      const getter = this.#items.length > 0 ? this.#getters.first : undefined;
+      const putter = this.#room > 0 ? this.#putters.first : undefined;
+      if (getter) getter.resolve(this.#take(getter.session, getter.note));
+      else if (!putter) return;
+      else if (this.#putSome(putter.note)) putter.resolve();
+    }
+  }
+
+  /** Puts in as many as there is room for. Are that all? */
+  #putSome(putting: Putting<T>): boolean {
+    const { items } = putting;
+    const end = Math.min(items.length, putting.put + this.#room);
+    while (putting.put < end) this.#items.push(items[putting.put++]);
+    return putting.put === items.length;
+  }
+
+  #take(session: Session, { most, isOne, call }: Getting): T | T[] {
+    const items = this.#items.take(most);
+    const serial = ++this.#serial;
+    this.#debts.incur(session, items.length);
+    session.estates.add(this);
+    call?.onLost(() => this.#return({ serial, items }, session));
+    return isOne ? items[0] : items;
+  }
+
+  /** Several calls of one client may be lost at once: their items go back together, in the order that they had. */
+  #return(returned: Returned<T>, session: Session): void {
+    this.#debts.remit(session, returned.items.length);
+    this.#forgetIfPaid(session);
+    if (this.#returned.push(returned) > 1) return;
+    queueMicrotask(() => {
+      const all = this.#returned.sort((a, b) => a.serial - b.serial);
+      this.#returned = [];
+      if (!this.#isDropped) this.#items.unshift(all.flatMap(({ items }) => items));
+      this.#move();
+      this.#settle();
+    });
+  }
+
+  #forgetIfPaid(session: Session): void {
+    if (!this.#debts.owes(session)) session.estates.delete(this);
+  }
+
+  /** Ends the waits of those who join, if they have something to see. */
+  #settle(): void {
+    if (this.#joiners.length === 0 || this.#items.length > 0 || this.#returned.length > 0) return;
+    if (this.#debts.total === 0) for (const joiner of this.#joiners.all) joiner.resolve();
+    else if (!this.#debts.canBePaid) for (const joiner of this.#joiners.all) joiner.reject(this.#lostError());
+  }
+
+  #lostError(): WorkerDiedError {
+    const { total, debtors } = this.#debts;
+    return Object.assign(
+      new WorkerDiedError(
+        `Cannot join this queue as ${total === 1 ? '1 item was' : `${total} items were`} got by those who have ended or closed it without taskDone() (${debtors}): do what is lost again, and call taskDone() once for each`,
+        { pid: Number(/process (\d+)/.exec(debtors)?.[1] ?? 0), exitCode: null, signalCode: null },
+      ),
+      { unfinished: total },
+    );
+  }
+}
+
+function notPut(why: 'full' | 'shut down'): Error {
+  return why === 'full'
+    ? new QueueFullError('Cannot put into this queue as it had no room in time: get more, or wait longer')
+    : new QueueShutDownError('Cannot put into this queue as it was shut down: nothing goes in any more');
+}
+
+function notGot(why: 'empty' | 'shut down'): Error {
+  return why === 'empty'
+    ? new QueueEmptyError('Cannot get from this queue as nothing was in it in time: put more, or wait longer')
+    : new QueueShutDownError('Cannot get from this queue as it was shut down and nothing is left in it');
+}
+
+/** An error that also tells how many items are in. */
+function telling<T>(error: Error, { put }: Putting<T>): Error {
+  return Object.assign(error, { put });
+}
+
+function closed(): ClosedError {
+  return new ClosedError('Cannot use this queue as this thread has closed it: close it when you are done');
+}
