@@ -1,0 +1,67 @@
+import type { Guard } from '../../sync/guard.js';
+import type { WaitOptions } from '../../wait/options.js';
+import { RemoteObject } from '../remote-object.js';
+import { RemoteGuard } from './guard.js';
+import { cannotBlock, signalOf, timeOf } from './waits.js';
+
+/**
+ * A lock in a manager's server, for all who have a proxy of it, on whatever machine.
+ *
+ * Its owner is the thread that acquired it. Order: who waits gets it in order of arrival at the server, and nobody comes between.
+ * Death: if its owner's connection ends, because it ended or because the network did, the next one gets it, with
+ * `guard.abandoned` true. Circles of owners that wait for one another are not looked for: give a `timeout` where there could be some.
+ *
+ * Python: `SyncManager.Lock`, which stays locked for ever when its owner is killed.
+ */
+export class LockProxy extends RemoteObject {
+  /**
+   * Waits until the lock is this caller's.
+   * @throws {TimeoutError} It was not when `timeout` had passed. `timeout: 0` does not wait.
+   * @throws {ClosedError} The server is gone.
+   */
+  async acquire(options?: WaitOptions): Promise<Guard> {
+    return new RemoteGuard(this, await this.call('acquire', timeOf(options), signalOf(options)));
+  }
+
+  /** Takes the lock if that can be done without waiting; else null. */
+  async tryAcquire(): Promise<Guard | null> {
+    const grant = await this.call('tryAcquire');
+    return grant && new RemoteGuard(this, grant);
+  }
+
+  /** Gives the lock back, whoever holds it; an RLock only to its owner, one level. @throws {LockError} Nobody holds it, or another. */
+  release(): Promise<void> {
+    return this.call('release');
+  }
+
+  /** Does anyone hold it? Stale once read. */
+  locked(): Promise<boolean> {
+    return this.call('locked');
+  }
+
+  /** Runs `fn`, here, with the lock held, and releases it when what it returned has settled. */
+  async runExclusive<T>(fn: () => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
+    const guard = await this.acquire(options);
+    try {
+      return await fn();
+    } finally {
+      guard.release();
+    }
+  }
+
+  acquireSync(_options?: { timeout?: number }): Promise<never> {
+    return cannotBlock('lock', 'acquireSync', 'acquire');
+  }
+
+  runExclusiveSync(_fn: () => unknown, _options?: { timeout?: number }): Promise<never> {
+    return cannotBlock('lock', 'runExclusiveSync', 'runExclusive');
+  }
+}
+
+/**
+ * A lock in a manager's server that its owner may acquire again, and must release as often. Its owner is a thread: all its async
+ * flows may acquire it again, where a local RLock tells them apart.
+ *
+ * Python: `SyncManager.RLock`.
+ */
+export class RLockProxy extends LockProxy {}

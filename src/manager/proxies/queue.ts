@@ -1,0 +1,126 @@
+import { QueueShutDownError } from '../../errors/errors.js';
+import type { WaitOptions } from '../../wait/options.js';
+import { RemoteObject } from '../remote-object.js';
+import { cannotBlock, signalOf, timeOf } from './waits.js';
+
+/**
+ * A queue in a manager's server. Its items lie in the server's heap; they are in it when `put` resolves, and outlive their
+ * producer.
+ *
+ * Order: first in, first out, and who waits, to put or to get, is served in order of arrival at the server.
+ *
+ * Each item that is got owes one `taskDone()`, for who cares to `join()`: by the thread that got it.
+ *
+ * Death: what the server has not sent yet to one whose connection has ended goes back to the front, in order. What a client was sent
+ * is its own, even if it was killed before it came to look at it; it stays owed, and `join()` says so, as that of a JoinableQueue does.
+ *
+ * Python: `SyncManager.Queue` and `JoinableQueue`, which are one there as well.
+ */
+export class QueueProxy<T = any> extends RemoteObject implements AsyncIterable<T> {
+  /**
+   * Puts an item in, waiting while the queue is full.
+   * @throws {QueueFullError} There was no room when `timeout` had passed.
+   * @throws {QueueShutDownError} The queue was shut down, perhaps meanwhile.
+   */
+  put(item: T, options?: WaitOptions): Promise<void> {
+    return this.call('put', [item, ...timeOf(options)], signalOf(options));
+  }
+
+  /** Puts an item in if there is room. @throws {QueueFullError} There is none. */
+  putNowait(item: T): Promise<void> {
+    return this.call('putNowait', [item]);
+  }
+
+  /**
+   * Puts all items in, in order and with no others between, as room comes.
+   * @throws {QueueFullError} Not all were put when `timeout` had passed: `put` tells how many.
+   */
+  putMany(items: Iterable<T>, options?: WaitOptions): Promise<void> {
+    return this.call('putMany', [[...items], ...timeOf(options)], signalOf(options));
+  }
+
+  /**
+   * Takes the next item out.
+   * @throws {QueueEmptyError} There was none when `timeout` had passed.
+   * @throws {QueueShutDownError} There is none, and never will be.
+   */
+  get(options?: WaitOptions): Promise<T> {
+    return this.call('get', timeOf(options), signalOf(options));
+  }
+
+  /** Takes the next item out if there is one. @throws {QueueEmptyError} There is none. */
+  getNowait(): Promise<T> {
+    return this.call('getNowait');
+  }
+
+  /** As many items as are there, at least one, at most `max`, in one step. */
+  getMany(max: number, options?: WaitOptions): Promise<T[]> {
+    return this.call('getMany', [max, ...timeOf(options)], signalOf(options));
+  }
+
+  /** How many items are in it. Stale once read, as empty() and full() are. */
+  qsize(): Promise<number> {
+    return this.call('qsize');
+  }
+
+  empty(): Promise<boolean> {
+    return this.call('empty');
+  }
+
+  full(): Promise<boolean> {
+    return this.call('full');
+  }
+
+  /** An item that was got has been dealt with. @throws {LifecycleError} Nobody owes anything. */
+  taskDone(): Promise<void> {
+    return this.call('taskDone');
+  }
+
+  /**
+   * Resolves once nothing is left unfinished.
+   * @throws {TimeoutError} Something was left when `timeout` had passed.
+   * @throws {WorkerDiedError} All that is left was got by threads whose connection has ended, or that have closed the queue. `unfinished`
+   *   tells how many items that are.
+   */
+  join(options?: WaitOptions): Promise<void> {
+    return this.call('join', timeOf(options), signalOf(options));
+  }
+
+  /**
+   * Nothing goes in any more. What is in it can still be got; `immediate` drops that.
+   */
+  shutdown(options?: { immediate?: boolean }): Promise<void> {
+    return this.call('shutdown', options ? [options] : []);
+  }
+
+  /** This thread is done with it: its waits end with ClosedError, and what it owes stays owed. */
+  close(): Promise<void> {
+    return this.call('close');
+  }
+
+  /** Each item as it comes, until the queue is shut down and has no more. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, undefined, undefined> {
+    for (;;) {
+      let item: T;
+      try {
+        item = await this.get();
+      } catch (error) {
+        if (error instanceof QueueShutDownError) return;
+        throw error;
+      }
+      yield item;
+    }
+  }
+
+  putSync(_item: T, _options?: { timeout?: number }): Promise<never> {
+    return cannotBlock('queue', 'putSync', 'put');
+  }
+
+  getSync(_options?: { timeout?: number }): Promise<never> {
+    return cannotBlock('queue', 'getSync', 'get');
+  }
+
+  joinSync(_options?: { timeout?: number }): Promise<never> {
+    return cannotBlock('queue', 'joinSync', 'join');
+  }
+}
