@@ -1,8 +1,6 @@
-import type { Guard } from '../../sync/guard.js';
 import type { WaitOptions } from '../../wait/options.js';
-import { RemoteObject } from '../remote-object.js';
-import { RemoteGuard } from './guard.js';
-import { cannotBlock, signalOf, timeOf } from './waits.js';
+import { AcquirerProxy } from './acquirer.js';
+import { cannotBlock } from './waits.js';
 
 /**
  * A lock in a manager's server, for all who have a proxy of it, on whatever machine.
@@ -13,22 +11,7 @@ import { cannotBlock, signalOf, timeOf } from './waits.js';
  *
  * Python: `SyncManager.Lock`, which stays locked for ever when its owner is killed.
  */
-export class LockProxy extends RemoteObject {
-  /**
-   * Waits until the lock is this caller's.
-   * @throws {TimeoutError} It was not when `timeout` had passed. `timeout: 0` does not wait.
-   * @throws {ClosedError} The server is gone.
-   */
-  async acquire(options?: WaitOptions): Promise<Guard> {
-    return new RemoteGuard(this, await this.call('acquire', timeOf(options), signalOf(options)));
-  }
-
-  /** Takes the lock if that can be done without waiting; else null. */
-  async tryAcquire(): Promise<Guard | null> {
-    const grant = await this.call('tryAcquire');
-    return grant && new RemoteGuard(this, grant);
-  }
-
+export class LockProxy extends AcquirerProxy {
   /** Gives the lock back, whoever holds it; an RLock only to its owner, one level. @throws {LockError} Nobody holds it, or another. */
   release(): Promise<void> {
     return this.call('release');

@@ -1,8 +1,5 @@
-import type { Guard } from '../../sync/guard.js';
-import type { WaitOptions } from '../../wait/options.js';
-import { RemoteObject } from '../remote-object.js';
-import { RemoteGuard } from './guard.js';
-import { cannotBlock, signalOf, timeOf } from './waits.js';
+import { AcquirerProxy } from './acquirer.js';
+import { cannotBlock } from './waits.js';
 
 /**
  * A semaphore in a manager's server. Who waits is served in order of arrival. Permits of a thread whose connection ends come back; for
@@ -10,18 +7,7 @@ import { cannotBlock, signalOf, timeOf } from './waits.js';
  *
  * Python: `SyncManager.Semaphore` and `BoundedSemaphore`, whose permits are lost with their holder.
  */
-export class SemaphoreProxy extends RemoteObject {
-  /** Waits for a permit. @throws {TimeoutError} There was none when `timeout` had passed. `timeout: 0` does not wait. */
-  async acquire(options?: WaitOptions): Promise<Guard> {
-    return new RemoteGuard(this, await this.call('acquire', timeOf(options), signalOf(options)));
-  }
-
-  /** Takes a permit if there is one; else null. */
-  async tryAcquire(): Promise<Guard | null> {
-    const grant = await this.call('tryAcquire');
-    return grant && new RemoteGuard(this, grant);
-  }
-
+export class SemaphoreProxy extends AcquirerProxy {
   /**
    * Gives `n` permits: pays for this thread's own first, then for those of others, and adds the rest.
    * @throws {LockError} There would be too many.

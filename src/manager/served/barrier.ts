@@ -1,7 +1,7 @@
 import { BrokenBarrierError } from '../../errors/errors.js';
 import { timeoutOf } from '../../wait/options.js';
 import { Line } from './line.js';
-import { caller } from './session.js';
+import { caller } from './owner.js';
 
 const MOST = 2 ** 31 - 1;
 
@@ -59,12 +59,12 @@ export class ServedBarrier {
 
   wait(options?: { timeout?: number }): number | Promise<number> {
     const timeout = timeoutOf({ timeout: options?.timeout ?? this.#timeout });
-    const session = caller();
+    const owner = caller();
     if (this.#isBroken) throw brokenError();
     const round = this.#round;
     const index = round.line.length;
     if (index + 1 < this.#parties)
-      return round.line.wait(session, index, {
+      return round.line.wait(owner, index, {
         timeout,
         tooLate: () => {
           throw brokenError();

@@ -2,8 +2,8 @@ import { LockError } from '../../errors/errors.js';
 import { timeoutOf } from '../../wait/options.js';
 import { Line } from './line.js';
 import { type Grant, ServedLock, type Standing } from './lock.js';
+import { caller, type Owner } from './owner.js';
 import { ServedRLock } from './rlock.js';
-import { caller, type Session } from './session.js';
 
 /** The condition of a manager, over one of the manager's locks. */
 export class ServedCondition {
@@ -42,11 +42,11 @@ export class ServedCondition {
 
   wait(options?: { timeout?: number }): boolean | Promise<boolean> {
     const timeout = timeoutOf(options);
-    const session = caller();
-    this.#checkHeld(session, 'wait for');
+    const owner = caller();
+    this.#checkHeld(owner, 'wait for');
     if (timeout === 0) return false;
-    const notified = this.#line.wait(session, undefined, { timeout, tooLate: () => false });
-    return this.#after(notified, session, this.#lock.suspend());
+    const notified = this.#line.wait(owner, undefined, { timeout, tooLate: () => false });
+    return this.#after(notified, owner, this.#lock.suspend());
   }
 
   notify(n = 1): void {
@@ -61,13 +61,13 @@ export class ServedCondition {
   }
 
   /** However a wait ends, it has the lock back as it was. */
-  async #after(notified: Promise<boolean>, session: Session, standing: Standing): Promise<boolean> {
+  async #after(notified: Promise<boolean>, owner: Owner, standing: Standing): Promise<boolean> {
     let result: boolean | undefined;
     try {
       result = await notified;
       return result;
     } finally {
-      await this.#lock.restore(session, standing).catch(error => {
+      await this.#lock.restore(owner, standing).catch(error => {
         // It was killed before it could see that it was notified: so another is.
         if (result) this.#line.first?.resolve(true);
         throw error;
@@ -75,8 +75,8 @@ export class ServedCondition {
     }
   }
 
-  #checkHeld(session: Session, act: string): void {
-    if (this.#lock.isHeldBy(session)) return;
+  #checkHeld(owner: Owner, act: string): void {
+    if (this.#lock.isHeldBy(owner)) return;
     throw new LockError(
       `Cannot ${act} this Condition as its lock is not held by the calling thread: acquire() it first`,
     );

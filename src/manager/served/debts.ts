@@ -1,8 +1,8 @@
-import type { Session } from './session.js';
+import type { Owner } from './owner.js';
 
 /** Who owes how many calls of taskDone(). */
 export class Debts {
-  readonly #owed = new Map<Session, number>();
+  readonly #owed = new Map<Owner, number>();
   /** By whom so many are owed that will not pay, by name. */
   readonly #lost = new Map<string, number>();
   #total = 0;
@@ -17,38 +17,38 @@ export class Debts {
     return this.#owed.size > 0;
   }
 
-  incur(session: Session, count: number): void {
+  incur(owner: Owner, count: number): void {
     this.#total += count;
-    change(this.#owed, session, count);
+    change(this.#owed, owner, count);
   }
 
-  owes(session: Session): boolean {
-    return this.#owed.has(session);
+  owes(owner: Owner): boolean {
+    return this.#owed.has(owner);
   }
 
   /** Pays for one: this client's debt, or else one that nobody is left to pay, or else any. False: nobody owes anything. */
-  pay(session: Session): boolean {
+  pay(owner: Owner): boolean {
     if (this.#total === 0) return false;
     this.#total--;
-    if (this.#owed.has(session)) change(this.#owed, session, -1);
+    if (this.#owed.has(owner)) change(this.#owed, owner, -1);
     else if (this.#lost.size > 0) change(this.#lost, first(this.#lost), -1);
     else change(this.#owed, first(this.#owed), -1);
     return true;
   }
 
   /** What this one owes it will not pay. */
-  forsake(session: Session): void {
-    const count = this.#owed.get(session);
+  forsake(owner: Owner): void {
+    const count = this.#owed.get(owner);
     if (count === undefined) return;
-    this.#owed.delete(session);
-    change(this.#lost, session.name, count);
+    this.#owed.delete(owner);
+    change(this.#lost, owner.name, count);
   }
 
   /** So many items that this one got are back: nobody owes anything for them. */
-  remit(session: Session, count: number): void {
+  remit(owner: Owner, count: number): void {
     for (let i = 0; i < count; i++) {
-      if (this.#owed.has(session)) change(this.#owed, session, -1);
-      else if (this.#lost.has(session.name)) change(this.#lost, session.name, -1);
+      if (this.#owed.has(owner)) change(this.#owed, owner, -1);
+      else if (this.#lost.has(owner.name)) change(this.#lost, owner.name, -1);
       else return; // others have paid
       this.#total--;
     }

@@ -7,7 +7,7 @@ const CHUNK = 256;
 export class ServedDict<V = unknown> {
   readonly #map = new Map<string, V>();
 
-  constructor(init: Iterable<readonly [string, V]> = []) {
+  constructor(init: Record<string, V> | Iterable<readonly [string, V]> = []) {
     this.update(init);
   }
 

@@ -1,6 +1,6 @@
 import { timeoutOf } from '../../wait/options.js';
 import { Line } from './line.js';
-import { caller } from './session.js';
+import { caller } from './owner.js';
 
 /** The flag of a manager. */
 export class ServedEventFlag {

@@ -1,7 +1,7 @@
 import { type Abortable, unwatchAbort, watchAbort } from '../../wait/abort.js';
 import { atDeadline } from '../../wait/deadlines.js';
 import { currentCall } from '../call.js';
-import type { Session } from './session.js';
+import type { Owner } from './owner.js';
 
 /** How a wait is to end if nobody ends it. */
 export interface Patience<R> {
@@ -15,7 +15,7 @@ export interface Patience<R> {
 /** One that waits for an `R`. Settling it, either way, takes it out of its line. */
 export class Waiter<N, R> implements Abortable {
   readonly promise: Promise<R>;
-  readonly session: Session;
+  readonly owner: Owner;
   /** What it waits with. */
   readonly note: N;
   readonly #leave: (waiter: Waiter<N, R>) => boolean;
@@ -26,14 +26,14 @@ export class Waiter<N, R> implements Abortable {
   #stopTimer: (() => void) | undefined;
 
   constructor(
-    session: Session,
+    owner: Owner,
     note: N,
     signal: AbortSignal | undefined,
     { timeout, tooLate }: Patience<R>,
     leave: (waiter: Waiter<N, R>) => boolean,
     gaveUp: () => void,
   ) {
-    this.session = session;
+    this.owner = owner;
     this.note = note;
     this.#leave = leave;
     this.#gaveUp = gaveUp;
@@ -41,7 +41,7 @@ export class Waiter<N, R> implements Abortable {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    session.waits.add(this);
+    owner.waits.add(this);
     this.#signal = signal;
     if (signal) watchAbort(signal, this);
     if (timeout !== Number.POSITIVE_INFINITY)
@@ -75,7 +75,7 @@ export class Waiter<N, R> implements Abortable {
 
   #depart(): boolean {
     if (!this.#leave(this)) return false;
-    this.session.waits.delete(this);
+    this.owner.waits.delete(this);
     if (this.#signal) unwatchAbort(this.#signal, this);
     this.#stopTimer?.();
     return true;
@@ -108,10 +108,10 @@ export class Line<N, R> {
   }
 
   /** Goes to the end of the line, for the call that is running; until it is settled, aborted, or out of time. */
-  wait(session: Session, note: N, patience: Patience<R>): Promise<R> {
+  wait(owner: Owner, note: N, patience: Patience<R>): Promise<R> {
     const signal = patience.isAbortable === false ? undefined : currentCall()?.signal;
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const waiter: Waiter<N, R> = new Waiter(session, note, signal, patience, this.#leave, () =>
+    const waiter: Waiter<N, R> = new Waiter(owner, note, signal, patience, this.#leave, () =>
       this.#gaveUp(waiter),
     );
     this.#waiters.add(waiter);

@@ -1,7 +1,7 @@
 import { LockError, TimeoutError } from '../../errors/errors.js';
 import { timeoutOf } from '../../wait/options.js';
 import { Line } from './line.js';
-import { caller, type Estate, type Session } from './session.js';
+import { caller, type Estate, type Owner } from './owner.js';
 
 /** What an acquisition comes to: its number, by which the guard over there gives it back, and whether the last owner died with it. */
 export interface Grant {
@@ -19,7 +19,7 @@ export const FOR_EVER = Number.POSITIVE_INFINITY;
 
 /** The lock of a manager. Its owner is a client; it goes to those who wait in order of arrival, and nobody comes between. */
 export class ServedLock implements Estate {
-  protected owner: Session | undefined;
+  protected owner: Owner | undefined;
   #standing: Standing = { serials: [] };
   /** Those of owners that have given it up for a while. */
   readonly #suspended = new Set<Standing>();
@@ -34,17 +34,17 @@ export class ServedLock implements Estate {
 
   acquire(options?: { timeout?: number }): Grant | Promise<Grant> {
     const timeout = timeoutOf(options);
-    const session = caller();
-    if (this.owner === undefined) return this.#give(session, { serials: [++this.#serial] });
-    if (this.isReentrant(session)) return this.#again();
+    const owner = caller();
+    if (this.owner === undefined) return this.#give(owner, { serials: [++this.#serial] });
+    if (this.isReentrant(owner)) return this.#again();
     if (timeout === 0) throw this.#tooLate(timeout);
-    return this.#queue(session, { serials: [++this.#serial] }, timeout);
+    return this.#queue(owner, { serials: [++this.#serial] }, timeout);
   }
 
   tryAcquire(): Grant | null {
-    const session = caller();
-    if (this.owner === undefined) return this.#give(session, { serials: [++this.#serial] });
-    return this.isReentrant(session) ? this.#again() : null;
+    const owner = caller();
+    if (this.owner === undefined) return this.#give(owner, { serials: [++this.#serial] });
+    return this.isReentrant(owner) ? this.#again() : null;
   }
 
   /** The latest acquisition is given back, whoever asks. */
@@ -68,8 +68,8 @@ export class ServedLock implements Estate {
   }
 
   /** Is it this client's, who is the one that may use it as its own? */
-  isHeldBy(session: Session): boolean {
-    return this.owner === session;
+  isHeldBy(owner: Owner): boolean {
+    return this.owner === owner;
   }
 
   /** Its owner gives it up for a while, whatever the level. */
@@ -81,11 +81,11 @@ export class ServedLock implements Estate {
   }
 
   /** It is had again as it was: however long that takes, unless the client goes. */
-  async restore(session: Session, standing: Standing): Promise<void> {
+  async restore(owner: Owner, standing: Standing): Promise<void> {
     try {
-      if (session.isOver) throw new LockError(`Cannot have this ${this.kind} back as its client has gone`);
-      if (this.owner === undefined) this.#give(session, standing);
-      else await this.#queue(session, standing, FOR_EVER, false);
+      if (owner.isOver) throw new LockError(`Cannot have this ${this.kind} back as its client has gone`);
+      if (this.owner === undefined) this.#give(owner, standing);
+      else await this.#queue(owner, standing, FOR_EVER, false);
     } finally {
       this.#suspended.delete(standing);
     }
@@ -96,7 +96,7 @@ export class ServedLock implements Estate {
     this.#letGo(true);
   }
 
-  protected isReentrant(_session: Session): boolean {
+  protected isReentrant(_session: Owner): boolean {
     return false;
   }
 
@@ -109,8 +109,8 @@ export class ServedLock implements Estate {
     return { serial: this.#serial, abandoned: false };
   }
 
-  #queue(session: Session, standing: Standing, timeout: number, isAbortable = true): Promise<Grant> {
-    return this.#line.wait(session, standing, {
+  #queue(owner: Owner, standing: Standing, timeout: number, isAbortable = true): Promise<Grant> {
+    return this.#line.wait(owner, standing, {
       timeout,
       isAbortable,
       tooLate: () => {
@@ -119,12 +119,12 @@ export class ServedLock implements Estate {
     });
   }
 
-  #give(session: Session, standing: Standing): Grant {
+  #give(owner: Owner, standing: Standing): Grant {
     const abandoned = this.#isAbandoned;
     this.#isAbandoned = false;
-    this.owner = session;
+    this.owner = owner;
     this.#standing = standing;
-    session.estates.add(this);
+    owner.estates.add(this);
     return { serial: standing.serials[0] ?? 0, abandoned };
   }
 
@@ -135,7 +135,7 @@ export class ServedLock implements Estate {
     this.#standing = { serials: [] };
     if (isAbandoned) this.#isAbandoned = true;
     const next = this.#line.first;
-    if (next) next.resolve(this.#give(next.session, next.note));
+    if (next) next.resolve(this.#give(next.owner, next.note));
   }
 
   #tooLate(timeout: number): TimeoutError {

@@ -12,7 +12,7 @@ import { type Call, currentCall } from '../call.js';
 import { Debts } from './debts.js';
 import { Deque } from './deque.js';
 import { Line, type Waiter } from './line.js';
-import { caller, type Estate, type Session } from './session.js';
+import { caller, type Estate, type Owner } from './owner.js';
 
 const NOW = { timeout: 0 };
 
@@ -49,7 +49,7 @@ export class ServedQueue<T = unknown> implements Estate {
   readonly #getters = new Line<Getting, T | T[]>();
   readonly #joiners = new Line<void, void>();
   readonly #debts = new Debts();
-  readonly #closedBy = new WeakSet<Session>();
+  readonly #closedBy = new WeakSet<Owner>();
   /** How often items were taken. */
   #serial = 0;
   /** What is about to be put back. */
@@ -68,7 +68,7 @@ export class ServedQueue<T = unknown> implements Estate {
 
   put(item: T, options?: { timeout?: number }): void | Promise<void> {
     const timeout = timeoutOf(options);
-    const session = this.#user();
+    const owner = this.#user();
     if (this.#isShutDown) throw notPut('shut down');
     if (this.#room > 0 && this.#putters.length === 0) {
       this.#items.push(item);
@@ -76,7 +76,7 @@ export class ServedQueue<T = unknown> implements Estate {
       return;
     }
     if (timeout === 0) throw notPut('full');
-    return this.#waitToPut(session, { items: [item], put: 0 }, timeout);
+    return this.#waitToPut(owner, { items: [item], put: 0 }, timeout);
   }
 
   putNowait(item: T): void | Promise<void> {
@@ -85,7 +85,7 @@ export class ServedQueue<T = unknown> implements Estate {
 
   putMany(items: readonly T[], options?: { timeout?: number }): void | Promise<void> {
     const timeout = timeoutOf(options);
-    const session = this.#user();
+    const owner = this.#user();
     const putting = { items, put: 0 };
     if (this.#isShutDown) throw telling(notPut('shut down'), putting);
     while (this.#putters.length === 0) {
@@ -98,7 +98,7 @@ export class ServedQueue<T = unknown> implements Estate {
       this.#move();
     }
     if (timeout === 0) throw telling(notPut('full'), putting);
-    return this.#waitToPut(session, putting, timeout);
+    return this.#waitToPut(owner, putting, timeout);
   }
 
   get(options?: { timeout?: number }): T | Promise<T> {
@@ -133,18 +133,18 @@ export class ServedQueue<T = unknown> implements Estate {
   }
 
   taskDone(): void {
-    const session = this.#user();
-    if (!this.#debts.pay(session))
+    const owner = this.#user();
+    if (!this.#debts.pay(owner))
       throw new LifecycleError(
         'Cannot be done with an item of this queue as none is owed: call taskDone() once for each that was got',
       );
-    this.#forgetIfPaid(session);
+    this.#forgetIfPaid(owner);
     this.#settle();
   }
 
   join(options?: { timeout?: number }): void | Promise<void> {
     const timeout = timeoutOf(options);
-    const session = this.#user();
+    const owner = this.#user();
     if (this.#items.length === 0 && this.#debts.total === 0) return;
     if (this.#items.length === 0 && !this.#debts.canBePaid) throw this.#lostError();
     const tooLate = () => {
@@ -153,7 +153,7 @@ export class ServedQueue<T = unknown> implements Estate {
       );
     };
     if (timeout === 0) tooLate();
-    return this.#joiners.wait(session, undefined, { timeout, tooLate });
+    return this.#joiners.wait(owner, undefined, { timeout, tooLate });
   }
 
   shutdown({ immediate = false }: { immediate?: boolean } = {}): void {
@@ -170,16 +170,16 @@ export class ServedQueue<T = unknown> implements Estate {
 
   /** The calling thread is done with it: its waits end, and what it owes it will not pay. */
   close(): void {
-    const session = caller();
-    if (this.#closedBy.has(session)) return;
-    this.#closedBy.add(session);
+    const owner = caller();
+    if (this.#closedBy.has(owner)) return;
+    this.#closedBy.add(owner);
     const waiters: Waiter<any, any>[] = [...this.#putters.all, ...this.#getters.all, ...this.#joiners.all];
-    for (const waiter of waiters) if (waiter.session === session) waiter.reject(closed());
-    this.inherit(session);
+    for (const waiter of waiters) if (waiter.owner === owner) waiter.reject(closed());
+    this.inherit(owner);
     this.#move();
   }
 
-  inherit(from: Session): void {
+  inherit(from: Owner): void {
     from.estates.delete(this);
     this.#debts.forsake(from);
     this.#settle();
@@ -189,22 +189,22 @@ export class ServedQueue<T = unknown> implements Estate {
     return this.#maxsize === 0 ? Number.POSITIVE_INFINITY : this.#maxsize - this.#items.length;
   }
 
-  #user(): Session {
-    const session = caller();
-    if (this.#closedBy.has(session)) throw closed();
-    return session;
+  #user(): Owner {
+    const owner = caller();
+    if (this.#closedBy.has(owner)) throw closed();
+    return owner;
   }
 
   #get(getting: Getting, timeout: number): T | T[] | Promise<T | T[]> {
-    const session = this.#user();
+    const owner = this.#user();
     if (this.#items.length > 0) {
-      const taken = this.#take(session, getting);
+      const taken = this.#take(owner, getting);
       if (this.#putters.length > 0) this.#move();
       return taken;
     }
     if (this.#isShutDown) throw notGot('shut down');
     if (timeout === 0) throw notGot('empty');
-    return this.#getters.wait(session, getting, {
+    return this.#getters.wait(owner, getting, {
       timeout,
       tooLate: () => {
         throw notGot('empty');
@@ -212,8 +212,8 @@ export class ServedQueue<T = unknown> implements Estate {
     });
   }
 
-  #waitToPut(session: Session, putting: Putting<T>, timeout: number): Promise<void> {
-    return this.#putters.wait(session, putting, {
+  #waitToPut(owner: Owner, putting: Putting<T>, timeout: number): Promise<void> {
+    return this.#putters.wait(owner, putting, {
       timeout,
       tooLate: () => {
         throw telling(notPut('full'), putting);
@@ -226,7 +226,7 @@ export class ServedQueue<T = unknown> implements Estate {
     for (;;) {
       const getter = this.#items.length > 0 ? this.#getters.first : undefined;
       const putter = this.#room > 0 ? this.#putters.first : undefined;
-      if (getter) getter.resolve(this.#take(getter.session, getter.note));
+      if (getter) getter.resolve(this.#take(getter.owner, getter.note));
       else if (!putter) return;
       else if (this.#putSome(putter.note)) putter.resolve();
     }
@@ -240,19 +240,19 @@ export class ServedQueue<T = unknown> implements Estate {
     return putting.put === items.length;
   }
 
-  #take(session: Session, { most, isOne, call }: Getting): T | T[] {
+  #take(owner: Owner, { most, isOne, call }: Getting): T | T[] {
     const items = this.#items.take(most);
     const serial = ++this.#serial;
-    this.#debts.incur(session, items.length);
-    session.estates.add(this);
-    call?.onLost(() => this.#return({ serial, items }, session));
+    this.#debts.incur(owner, items.length);
+    owner.estates.add(this);
+    call?.onLost(() => this.#return({ serial, items }, owner));
     return isOne ? items[0] : items;
   }
 
   /** Several calls of one client may be lost at once: their items go back together, in the order that they had. */
-  #return(returned: Returned<T>, session: Session): void {
-    this.#debts.remit(session, returned.items.length);
-    this.#forgetIfPaid(session);
+  #return(returned: Returned<T>, owner: Owner): void {
+    this.#debts.remit(owner, returned.items.length);
+    this.#forgetIfPaid(owner);
     if (this.#returned.push(returned) > 1) return;
     queueMicrotask(() => {
       const all = this.#returned.sort((a, b) => a.serial - b.serial);
@@ -263,8 +263,8 @@ export class ServedQueue<T = unknown> implements Estate {
     });
   }
 
-  #forgetIfPaid(session: Session): void {
-    if (!this.#debts.owes(session)) session.estates.delete(this);
+  #forgetIfPaid(owner: Owner): void {
+    if (!this.#debts.owes(owner)) owner.estates.delete(this);
   }
 
   /** Ends the waits of those who join, if they have something to see. */

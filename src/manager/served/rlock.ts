@@ -1,6 +1,6 @@
 import { LockError } from '../../errors/errors.js';
 import { ServedLock } from './lock.js';
-import { caller, type Session } from './session.js';
+import { caller, type Owner } from './owner.js';
 
 /** A lock of a manager that the client who holds it may acquire again. */
 export class ServedRLock extends ServedLock {
@@ -17,7 +17,7 @@ export class ServedRLock extends ServedLock {
     super.release();
   }
 
-  protected override isReentrant(session: Session): boolean {
-    return this.owner === session;
+  protected override isReentrant(owner: Owner): boolean {
+    return this.owner === owner;
   }
 }

@@ -2,7 +2,7 @@ import { LockError, TimeoutError } from '../../errors/errors.js';
 import { timeoutOf } from '../../wait/options.js';
 import { Line } from './line.js';
 import type { Grant } from './lock.js';
-import { caller, type Estate, type Session } from './session.js';
+import { caller, type Estate, type Owner } from './owner.js';
 
 const MOST = 2 ** 31 - 1;
 
@@ -11,7 +11,7 @@ export class ServedSemaphore implements Estate {
   /** Permits that nobody holds. */
   #free: number;
   /** Who holds which, in the order of acquisition. */
-  readonly #holders = new Map<number, Session>();
+  readonly #holders = new Map<number, Owner>();
   readonly #line = new Line<void, Grant>();
   #serial = 0;
   /** Deaths of holders that nobody has been told of yet. */
@@ -33,10 +33,10 @@ export class ServedSemaphore implements Estate {
 
   acquire(options?: { timeout?: number }): Grant | Promise<Grant> {
     const timeout = timeoutOf(options);
-    const session = caller();
-    if (this.#free > 0) return this.#give(session);
+    const owner = caller();
+    if (this.#free > 0) return this.#give(owner);
     if (timeout === 0) throw this.#tooLate(timeout);
-    return this.#line.wait(session, undefined, {
+    return this.#line.wait(owner, undefined, {
       timeout,
       tooLate: () => {
         throw this.#tooLate(timeout);
@@ -45,21 +45,21 @@ export class ServedSemaphore implements Estate {
   }
 
   tryAcquire(): Grant | null {
-    const session = caller();
-    return this.#free > 0 ? this.#give(session) : null;
+    const owner = caller();
+    return this.#free > 0 ? this.#give(owner) : null;
   }
 
   release(n = 1): void {
     if (!Number.isInteger(n) || n < 1)
       throw new RangeError(`Cannot release ${n} permits: give a whole number from 1 on`);
-    const session = caller();
+    const owner = caller();
     const held = this.#holders.size;
     const surplus = Math.max(n - held, 0);
     if (surplus > this.room(this.#free + held))
       throw new LockError(
         `Cannot release ${n} permits of this ${this.kind} as only ${held} are held: release what was acquired`,
       );
-    for (let i = surplus; i < n; i++) this.#takeFrom(this.#oldestOf(session));
+    for (let i = surplus; i < n; i++) this.#takeFrom(this.#oldestOf(owner));
     this.#free += n;
     this.#grant();
   }
@@ -76,9 +76,9 @@ export class ServedSemaphore implements Estate {
     return this.#free;
   }
 
-  inherit(from: Session): void {
-    for (const [serial, session] of [...this.#holders]) {
-      if (session !== from) continue;
+  inherit(from: Owner): void {
+    for (const [serial, owner] of [...this.#holders]) {
+      if (owner !== from) continue;
       this.#takeFrom(serial);
       this.#free++;
     }
@@ -91,27 +91,27 @@ export class ServedSemaphore implements Estate {
     return MOST - permits;
   }
 
-  #oldestOf(session: Session): number {
+  #oldestOf(owner: Owner): number {
     let oldest: number | undefined;
     for (const [serial, holder] of this.#holders) {
-      if (holder === session) return serial;
+      if (holder === owner) return serial;
       oldest ??= serial;
     }
     return oldest as number;
   }
 
   #takeFrom(serial: number): void {
-    const session = this.#holders.get(serial) as Session;
+    const owner = this.#holders.get(serial) as Owner;
     this.#holders.delete(serial);
-    for (const other of this.#holders.values()) if (other === session) return;
-    session.estates.delete(this);
+    for (const other of this.#holders.values()) if (other === owner) return;
+    owner.estates.delete(this);
   }
 
-  #give(session: Session): Grant {
+  #give(owner: Owner): Grant {
     this.#free--;
     const serial = ++this.#serial;
-    this.#holders.set(serial, session);
-    session.estates.add(this);
+    this.#holders.set(serial, owner);
+    owner.estates.add(this);
     const abandoned = this.#deaths > 0;
     if (abandoned) this.#deaths--;
     return { serial, abandoned };
@@ -119,7 +119,7 @@ export class ServedSemaphore implements Estate {
 
   #grant(): void {
     for (let next = this.#line.first; next && this.#free > 0; next = this.#line.first)
-      next.resolve(this.#give(next.session));
+      next.resolve(this.#give(next.owner));
   }
 
   #tooLate(timeout: number): TimeoutError {
