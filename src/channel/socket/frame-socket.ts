@@ -175,7 +175,7 @@ export class FrameSocket {
       sent = Math.max(sent, 0);
     }
     if (isOwn) this.#outbox.append(frame, sent);
-    else this.#outbox.append(frame.slice(sent), 0);
+    else this.#outbox.append(new Uint8Array(frame.subarray(sent)), 0); // a Buffer's slice() is no copy
     if (!this.#isStuck) this.#flush();
   }
 

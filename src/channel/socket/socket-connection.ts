@@ -146,7 +146,7 @@ export class SocketConnection<T = any> extends Connection<T> {
       return soon(undefined);
     }
     if (options.timeout === 0) throw this.#noRoom();
-    const owned = isOwn ? frame : frame.slice();
+    const owned = isOwn ? frame : new Uint8Array(frame);
     return new Sender(this, mailbox.senders, owned, options, () => this.#noRoom()).promise;
   }
 
