@@ -87,6 +87,10 @@ export class Doorway implements Inheritable {
     this.goOn();
   }
 
+  get isOpen(): boolean {
+    return this.#fd >= 0;
+  }
+
   /** Lets people in again. */
   goOn(): void {
     this.#watch(this.#fd >= 0 && !this.#isFull);

@@ -8,7 +8,7 @@ import { leavesNothing } from '../../testing/leaks.js';
 import { openDoorbell } from '../../wait/doorbell.js';
 import { connect } from './connect.js';
 import { Listener } from './listener.js';
-import { framed, framesOf, KEY, newPath, stranger, withFrames } from './testing/pairs.js';
+import { framed, framesOf, KEY, newPath, proves, stranger, withFrames } from './testing/pairs.js';
 
 /*
  * Random and mutated bytes, to a listener and to a connection that has been proved. MANYHANDS_FUZZ_MS is how long each goes on;
@@ -167,15 +167,3 @@ test('a stream that breaks off anywhere, or is none of frames, ends with an erro
     peer.destroy();
   });
 });
-
-/** Proves that it has the key. */
-async function proves(peer: Socket): Promise<void> {
-  const frames = framesOf(peer);
-  const asked = (await frames.next()).value.subarray('#CHALLENGE#'.length);
-  const mac = createHmac('sha256', KEY).update(asked).digest();
-  peer.write(framed(Buffer.concat([Buffer.from('{sha256}'), mac])));
-  assert.equal(String((await frames.next()).value), '#WELCOME#');
-  peer.write(framed(Buffer.concat([Buffer.from('#CHALLENGE#{sha256}'), Buffer.alloc(40)])));
-  await frames.next();
-  peer.write(framed(Buffer.from('#WELCOME#')));
-}

@@ -126,7 +126,7 @@ export class Listener implements AsyncDisposable {
    */
   async accept(options: WaitOptions = {}): Promise<Connection> {
     checkWait(options);
-    if (this.#isClosed) throw this.#closed('accept at');
+    if (this.#isClosed || this.#doorway?.isOpen === false) throw this.#closed('accept at');
     if (!this.#doorway)
       throw new LifecycleError(`Cannot accept at ${this.#name} as it does not listen: await listen() first`);
     const arrival = this.#arrived.shift();
@@ -181,8 +181,10 @@ export class Listener implements AsyncDisposable {
   }
 
   #closed(act: string): Error {
-    return new ClosedError(`Cannot ${act} ${this.#name} as the listener was closed: make another`);
+    return new ClosedError(
+      `Cannot ${act} ${this.#name} as the listener was closed, or is that of the process which forked this one: make another`,
+    );
   }
 }
 
-registerRefusal(Listener, () => new Failure('is a listener, which is its thread’s', 'send its address'));
+registerRefusal(Listener, () => new Failure('this listener is its thread’s', 'send its address'));

@@ -34,17 +34,25 @@ export class Reader extends Turn<unknown> {
 export class Sender extends Turn<void> {
   readonly connection: Connection;
   readonly frame: Uint8Array;
+  readonly #mailbox: Mailbox;
 
   constructor(
     connection: Connection,
-    line: Turns<Sender>,
+    mailbox: Mailbox,
     frame: Uint8Array,
     options: WaitOptions,
     late: () => Error,
   ) {
-    super(line, options, late);
+    super(mailbox.senders, options, late);
     this.connection = connection;
     this.frame = frame;
+    this.#mailbox = mailbox;
+  }
+
+  /** There may be room for the next one, whose message is shorter. */
+  override abort(reason: unknown): void {
+    super.abort(reason);
+    this.#mailbox.onDrain();
   }
 }
 

@@ -147,7 +147,7 @@ export class SocketConnection<T = any> extends Connection<T> {
     }
     if (options.timeout === 0) throw this.#noRoom();
     const owned = isOwn ? frame : new Uint8Array(frame);
-    return new Sender(this, mailbox.senders, owned, options, () => this.#noRoom()).promise;
+    return new Sender(this, mailbox, owned, options, () => this.#noRoom()).promise;
   }
 
   #sendNow(frame: Uint8Array, isOwn: boolean, timeout: number): void {
@@ -190,5 +190,6 @@ export class SocketConnection<T = any> extends Connection<T> {
 
 registerRefusal(
   SocketConnection,
-  () => new Failure('is a connection over a socket, which is its thread’s', 'connect() where it is needed'),
+  () =>
+    new Failure('this connection is over a socket, which is its thread’s', 'connect() where it is needed'),
 );

@@ -38,7 +38,7 @@ export class Turn<T> implements Abortable {
     hold();
     if (signal) watchAbort(signal, this);
     if (timeout !== undefined && timeout !== Number.POSITIVE_INFINITY)
-      this.#cancelTimer = atDeadline(performance.now() + timeout, () => this.reject(late()), true);
+      this.#cancelTimer = atDeadline(performance.now() + timeout, () => this.abort(late()), true);
   }
 
   resolve(value: T | PromiseLike<T>): void {
@@ -49,6 +49,7 @@ export class Turn<T> implements Abortable {
     if (this.#end()) this.#reject(error);
   }
 
+  /** It gives up, as it is called off or time has run out. */
   abort(reason: unknown): void {
     this.reject(reason);
   }

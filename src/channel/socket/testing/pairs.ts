@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -82,4 +84,16 @@ export function framed(bytes: Uint8Array): Buffer {
   const head = Buffer.alloc(4);
   head.writeInt32BE(bytes.length);
   return Buffer.concat([head, bytes]);
+}
+
+/** Proves that it has the key, and asks for nothing. */
+export async function proves(peer: Socket): Promise<void> {
+  const frames = framesOf(peer);
+  const asked = (await frames.next()).value.subarray('#CHALLENGE#'.length);
+  const mac = createHmac('sha256', KEY).update(asked).digest();
+  peer.write(framed(Buffer.concat([Buffer.from('{sha256}'), mac])));
+  assert.equal(String((await frames.next()).value), '#WELCOME#');
+  peer.write(framed(Buffer.concat([Buffer.from('#CHALLENGE#{sha256}'), Buffer.alloc(40)])));
+  await frames.next();
+  peer.write(framed(Buffer.from('#WELCOME#')));
 }
