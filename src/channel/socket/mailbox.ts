@@ -3,7 +3,7 @@ import type { WaitOptions } from '../../wait/options.js';
 import type { Connection } from '../connection.js';
 import type { Watch, Watcher } from '../waitable.js';
 import type { FrameOwner, FrameSocket } from './frame-socket.js';
-import { isValue, readValue, valueNow } from './message.js';
+import { isForeign, isValue, readValue, valueNow } from './message.js';
 import { firstOf, Turn, type Turns } from './turn.js';
 
 /** What may be kept of what was sent and the system has not taken; a longer message goes in alone. */
@@ -243,9 +243,14 @@ const COMPACT = 1024;
 function fault(frame: Uint8Array, most: number): Error | undefined {
   if (most < 0) {
     if (isValue(frame)) return undefined;
+    const what = isForeign(frame)
+      ? 'of another version of manyhands: use one version at both ends, or take it by recvBytes()'
+      : 'bytes: use recvBytes()';
     return new SerializationError(
-      'Cannot receive a value from the connection as the next message is bytes: use recvBytes()',
-      { path: 'message' },
+      `Cannot receive a value from the connection as the next message is ${what}`,
+      {
+        path: 'message',
+      },
     );
   }
   if (frame.length <= most) return undefined;

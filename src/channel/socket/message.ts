@@ -48,6 +48,17 @@ export function isValue(frame: Uint8Array): boolean {
   );
 }
 
+/** Is it a value of a program with another version of the library? */
+export function isForeign(frame: Uint8Array): boolean {
+  return (
+    frame[0] === HEAD[0] &&
+    frame[1] === HEAD[1] &&
+    frame[2] === HEAD[2] &&
+    frame[3] !== HEAD[3] &&
+    frame.length > HEAD_BYTES
+  );
+}
+
 /** The value, or a promise of it if modules must be loaded first. @throws {SerializationError} It cannot be decoded here. */
 export function readValue(frame: Uint8Array): unknown | Promise<unknown> {
   if (!mustWait(frame)) return decode(frame, HEAD_BYTES);

@@ -65,6 +65,7 @@ test('bytes are no value, and stay for recvBytes(); a value can be passed on as 
   withPair(async (here, there) => {
     await here.sendBytes(Buffer.from([1, 2]));
     await here.send({ x: 1 });
+    await here.sendBytes(Uint8Array.of(0x93, 0x6d, 0x68, 0xff, 1));
     for (let i = 0; i < 2; i++)
       await assert.rejects(
         there.recv(),
