@@ -60,11 +60,26 @@ export interface Change {
 /** Where one is who goes through a map. */
 export class Cursor {
   key: AnyKey = '';
+  /** The table that was gone through, how many of its records were seen, and when the last of them was born. */
   generation = -1;
-  /** How many records of the table have been seen. */
   seen = 0;
-  /** Birth of the last one. */
   birth = 0;
+  /** The same as it will be, if what was found was not torn. */
+  #generation = -1;
+  #seen = 0;
+  #birth = 0;
+
+  found(generation: number, seen: number, birth: number): void {
+    this.#generation = generation;
+    this.#seen = seen;
+    this.#birth = birth;
+  }
+
+  goOn(): void {
+    this.generation = this.#generation;
+    this.seen = this.#seen;
+    this.birth = this.#birth;
+  }
 }
 
 export class MapStore extends Core {
@@ -103,12 +118,27 @@ export class MapStore extends Core {
 
   /** Copies a key's value. False: it has none. Needs no lock. */
   read(key: AnyKey, copy: Copy): boolean {
-    return this.#look(() => this.#tryRead(this.seek(key), copy));
+    return this.#readOnce(key, copy) ?? this.#look(() => this.#tryRead(this.seek(key), copy));
   }
 
   /** Has the key a value? */
   has(key: AnyKey): boolean {
-    return this.#look(() => this.#tryRead(this.seek(key), undefined));
+    return this.#readOnce(key, undefined) ?? this.#look(() => this.#tryRead(this.seek(key), undefined));
+  }
+
+  /** As most reads go: undefined if it is torn, or fails. */
+  #readOnce(key: AnyKey, copy: Copy | undefined): boolean | undefined {
+    const w = this.words;
+    const sequence = this.at + CORE.SEQUENCE;
+    const before = Atomics.load(w, sequence);
+    if ((before & 1) !== 0) return undefined;
+    try {
+      const outcome = this.#tryRead(this.seek(key), copy);
+      const isWhole = outcome !== TORN && Atomics.load(w, sequence) === before && this.cell.isThere;
+      return isWhole ? outcome === FOUND : undefined;
+    } catch {
+      return undefined; // what was being read may have been freed: #look() tells
+    }
   }
 
   /** Does what can be torn by a writer, until it is not. */
@@ -221,25 +251,22 @@ export class MapStore extends Core {
 
   /** Goes on to the next key, and copies its value. False: there is none. Needs no lock. */
   next(cursor: Cursor, copy: Copy | undefined): boolean {
-    return this.#look(() => this.#tryNext(cursor, copy));
+    if (!this.#look(() => this.#tryNext(cursor, copy))) return false;
+    cursor.goOn();
+    return true;
   }
 
   #tryNext(cursor: Cursor, copy: Copy | undefined): number {
     const table = this.#current();
     if (table === undefined) return ABSENT;
-    if (cursor.generation !== this.#generation) {
-      cursor.seen = table.countUpTo(cursor.birth);
-      cursor.generation = this.#generation;
-    }
+    const isSame = cursor.generation === this.#generation;
     const used = Math.min(table.used, table.capacity);
-    for (let n = cursor.seen; n < used; n++) {
+    for (let n = isSame ? cursor.seen : table.countUpTo(cursor.birth); n < used; n++) {
       const record = table.record(n);
       const outcome = this.#tryAny(table, record, cursor, copy);
       if (outcome === TORN) return TORN;
       if (outcome === ABSENT) continue;
-      const birth = table.birthOf(record);
-      cursor.seen = n + 1;
-      cursor.birth = birth;
+      cursor.found(this.#generation, n + 1, table.birthOf(record));
       return FOUND;
     }
     return ABSENT;
