@@ -193,22 +193,22 @@ export class Decoder extends Reader {
   elements(array: unknown[], length: number): void {
     if (length > LONGEST_ARRAY) this.corrupt('an array is too long');
     let i = 0;
-    let isSparse = false;
     while (i < length) {
       const tag = this.bytes[this.pos];
-      if (tag === TAG.hole || tag === TAG.holes) {
-        const holes = this.#holes();
-        i += holes;
-        if (i > length) this.corrupt('an array has more elements than it announces');
-        this.#holesLeft -= holes;
-        if (isSparse) continue;
-        isSparse = this.#holesLeft < 0;
-        if (isSparse) makeSparse(array, length);
-        else array.length = i;
-      } else {
-        array[i++] = this.read();
-      }
+      if (tag === TAG.hole || tag === TAG.holes) i = this.#skipMissing(array, i, length);
+      else array[i++] = this.read();
     }
+  }
+
+  /** Reads how many elements are missing from the i-th on; where the next one goes. */
+  #skipMissing(array: unknown[], i: number, length: number): number {
+    const holes = this.#holes();
+    const next = i + holes;
+    if (next > length) this.corrupt('an array has more elements than it announces');
+    this.#holesLeft -= holes;
+    if (this.#holesLeft >= 0) array.length = next;
+    else if (array.length < length) makeSparse(array, length);
+    return next;
   }
 
   #holes(): number {
