@@ -50,6 +50,16 @@ import {
  * have the old one open then, so the map's memory counts generations, and who finds another one than it knows calls refresh(). For
  * the same reason a map is not known by its file's inode: logPlace() names it by its folder's, and by the file's name there.
  *
+ * How a map uses it, all under its lock:
+ *
+ *   opening    the memory is found by logPlace().name, then the log is opened; who finds the memory without a mark that it is
+ *              ready replays all of the log into it, cuts off the rest, notes the end, and sets that mark
+ *   a change   is marked as under way; appended; made in the memory; then the new end is noted, in one store. If the memory has no
+ *              room for it, takeBack(the end that is noted) undoes the append
+ *   a death    leaves the mark of a change under way: what is whole behind the noted end did happen, so it is replayed, which does no harm if
+ *              a part of it had been made
+ *   compact()  has a mark of its own around it: who finds that calls refresh(), and the end is that of replay() over the whole file
+ *
  * Programs that share the map's memory are of one session, a number that lies in it. They mark the file with it, by a lock that the
  * kernel takes away with them, so that another memory of the same file is refused: that of another user, or of a container.
  */
@@ -214,6 +224,15 @@ export class MapLog {
       throw failure('write to', this.path, error);
     }
     return end + commit.length;
+  }
+
+  /** Undoes appends: the log ends there again. @throws {ManyhandsError} The disk fails: see the cause. */
+  takeBack(end: number): void {
+    try {
+      ftruncateSync(this.#fd, end);
+    } catch (error) {
+      throw failure('write to', this.path, error);
+    }
   }
 
   /**
