@@ -15,7 +15,7 @@ import { type Counter, type Resource, type Shelf, type Slow, TestManager } from 
 
 leavesNothing({ warm: warmCarriers });
 
-const KILLS = Number(process.env.MANYHANDS_KILLS ?? 0) || 5;
+const KILLS = Number(process.env.MANYHANDS_KILLS ?? 0) || 3;
 
 describe('proxies in other threads and processes', LIMIT, () => {
   leavesNoBlocks();

@@ -488,7 +488,7 @@ export class Link implements Side {
     const what = `${type ? `${type.typeid}.` : ''}${name || type?.names[method - 1]}()`;
     return new ClosedError(
       `Cannot call ${what} as the manager's server at ${this.place} has ended, or the connection to it: connect() to one that runs`,
-      { cause: this.#ended?.cause },
+      this.#ended?.cause === undefined ? {} : { cause: this.#ended.cause },
     );
   }
 
