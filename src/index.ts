@@ -14,6 +14,7 @@ export { wait } from './channel/wait.js';
 export type { Waitable } from './channel/waitable.js';
 export * from './errors/errors.js';
 export { BaseManager, type ManagerOptions, type RemoteProxy, type Server } from './manager/base-manager.js';
+export { type Context, getContext } from './manager/context.js';
 export type { ArrayProxy } from './manager/proxies/array.js';
 export type { BarrierProxy } from './manager/proxies/barrier.js';
 export type { ConditionProxy } from './manager/proxies/condition.js';
@@ -36,7 +37,6 @@ export {
   type WaitFuturesOptions,
   waitFutures,
 } from './pool/completed.js';
-export { type Context, getContext } from './pool/context.js';
 export {
   type ExecutorMapOptions,
   type ExecutorOptions,
