@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
+import { loadModule } from '../codec/functions/modules.js';
 import { ClosedError, LifecycleError } from '../errors/errors.js';
 import { boundProcesses } from '../process/bound.js';
 import { collect } from '../testing/collect.js';
@@ -112,6 +115,25 @@ describe('what a manager serves', LIMIT, () => {
     assert.equal((await slow.large(5_000_000)).length, 5_000_000);
     assert.equal(await slow.echo(undefined), undefined);
     assert.equal(await slow.echo(null), null);
+  });
+
+  test('functions of modules that must be awaited cross both ways, and calls stay in order', async () => {
+    const file = path.join(tmpdir(), 'awaited.mjs');
+    writeFileSync(file, 'await null; export const double = n => n * 2;');
+    const { double } = (await loadModule(pathToFileURL(file).href)) as { double(n: number): number };
+    const order: string[] = [];
+    await Promise.all([
+      slow.apply(double, 4).then(n => order.push(`double ${n}`)),
+      slow.echo(1).then(n => order.push(`echo ${n}`)),
+      slow.echo([double]).then(back => order.push(`same ${(back as unknown[])[0] === double}`)),
+    ]);
+    assert.deepEqual(order, ['double 8', 'echo 1', 'same true']);
+    await using other = await new TestManager().start();
+    const fresh = await other.create<Slow>('Slow');
+    writeFileSync(file, 'await null; throw new Error("not to be loaded")');
+    await assert.rejects(fresh.apply(double, 4), { message: 'not to be loaded' });
+    assert.equal(await fresh.echo(2), 2);
+    rmSync(file);
   });
 
   test('calls are answered as they end; those of one connection begin in order', async () => {

@@ -146,6 +146,7 @@ export class Link implements Side {
   #isReady = false;
   #ended: ClosedError | undefined;
   #serial = 0;
+  #attempt = 0;
   #count = 0;
   /** Results whose modules are being loaded. */
   #loading: Promise<unknown> | undefined;
@@ -181,9 +182,14 @@ export class Link implements Side {
   }
 
   #connect(): void {
+    const attempt = ++this.#attempt;
     this.#dial().then(
-      transport => this.#open(transport),
-      error => this.#end(error),
+      transport => {
+        if (attempt === this.#attempt) this.#open(transport);
+      },
+      error => {
+        if (attempt === this.#attempt) this.#end(error); // else it was for the process that this one is a fork of
+      },
     );
   }
 
@@ -321,9 +327,10 @@ export class Link implements Side {
   /** Before this process forks: what is to be done in the child, which has a connection of its own, and the same proxies. */
   bequeath(): () => void {
     const { token } = this;
-    const lent = this.#ended
-      ? []
-      : [...this.#proxies].map(proxy => ({ proxy, serial: this.lend(proxy.object) }));
+    const lent =
+      this.#ended || !this.#transport.canSend
+        ? []
+        : [...this.#proxies].map(proxy => ({ proxy, serial: this.lend(proxy.object) }));
     return () => {
       if (this.#ended) return;
       this.#pending.length = this.#free.length = this.#count = 0;

@@ -7,7 +7,7 @@ import { ClosedError } from '../errors/errors.js';
 import { type Call, type CallSource, type Client, runCall } from './call.js';
 import { damaged, FrameReader, NOTHING, sendBytes, sendValue, TO_CLIENT, TO_SERVER } from './frames.js';
 import type { Lender } from './lenders.js';
-import type { Hello, Welcome } from './link.js';
+import { type Hello, VERSION, type Welcome } from './link.js';
 import { Reference, readingFor, type Side } from './references.js';
 import { asyncIterated } from './remote-iterator.js';
 import { nameOfRemoteClass } from './remote-type.js';
@@ -122,7 +122,7 @@ export class Session implements Client, CallSource, Side, FrameOwner {
   }
 
   onDrain(): void {
-    if (!this.#isFull || this.#transport.buffered > MOST_UNREAD / 2) return;
+    if (!this.#isFull || this.hasEnded || this.#transport.buffered > MOST_UNREAD / 2) return;
     this.#isFull = false;
     if (!this.#backlog) this.#transport.resume();
   }
@@ -195,7 +195,8 @@ export class Session implements Client, CallSource, Side, FrameOwner {
       case TO_SERVER.LEND: {
         const object = reader.number();
         const serial = reader.number();
-        this.#lender?.lend(this.#host.entry(object), serial);
+        const entry = this.#find(object);
+        if (entry) this.#lender?.lend(entry, serial);
         break;
       }
       case TO_SERVER.CLAIM: {
@@ -223,7 +224,12 @@ export class Session implements Client, CallSource, Side, FrameOwner {
   }
 
   #welcome({ version, family, token, name }: Hello): void {
-    if (version !== 1 || typeof family !== 'string' || typeof token !== 'string' || typeof name !== 'string')
+    if (
+      version !== VERSION ||
+      typeof family !== 'string' ||
+      typeof token !== 'string' ||
+      typeof name !== 'string'
+    )
       throw damaged('it is no greeting');
     this.#isWelcome = true;
     this.isFamily = family === this.#host.family;
@@ -243,7 +249,7 @@ export class Session implements Client, CallSource, Side, FrameOwner {
     const name = method === 0 ? reader.text(reader.number()) : '';
     const rest = reader.rest();
     if (rest.length > 0 && needsModules(rest)) {
-      this.#load(rest.slice(), frame.slice());
+      this.#load(number, rest.slice(), frame.slice());
       return;
     }
     let result: unknown;
@@ -293,26 +299,21 @@ export class Session implements Client, CallSource, Side, FrameOwner {
   }
 
   /** Loads what the arguments of a call need. What came after it waits: calls begin in order. */
-  #load(args: Uint8Array, frame: Uint8Array): void {
+  #load(number: number, args: Uint8Array, frame: Uint8Array): void {
     this.#backlog = [];
     this.#transport.pause();
-    const goOn = () => {
+    const goOn = (first: () => void) => {
       const backlog = this.#backlog;
       this.#backlog = undefined;
       if (this.hasEnded || !backlog) return;
-      this.#receive(frame); // what could not be loaded is told as it is decoded
+      first();
       for (const next of backlog) this.onFrame(next);
       if (!this.#isFull && !this.#backlog) this.#transport.resume();
     };
-    loadModules(args).then(goOn, error => {
-      reader.open(frame);
-      reader.byte();
-      this.#throw(reader.number(), error);
-      const backlog = this.#backlog ?? [];
-      this.#backlog = undefined;
-      for (const next of backlog) this.onFrame(next);
-      if (!this.#isFull && !this.#backlog) this.#transport.resume();
-    });
+    loadModules(args).then(
+      () => goOn(() => this.#receive(frame)),
+      error => goOn(() => this.#throw(number, error)),
+    );
   }
 
   #cancel(number: number): void {

@@ -11,7 +11,7 @@ import { leavesNothing } from '../testing/leaks.js';
 import { LIMIT } from '../testing/sharing.js';
 import { TO_SERVER } from './frames.js';
 import { type Hello, VERSION } from './link.js';
-import { type Counter, TestManager } from './testing/objects.js';
+import { type Counter, type Slow, TestManager } from './testing/objects.js';
 
 leavesNothing({ warm: attach });
 
@@ -32,6 +32,41 @@ const GOOD: readonly (readonly number[])[] = [
   [TO_SERVER.CANCEL, 2],
   [TO_SERVER.RECEIVED, 1],
 ];
+
+/** A number of a frame. */
+function varint(number: number): number[] {
+  return number < 128 ? [number] : [(number % 128) | 128, ...varint(Math.floor(number / 128))];
+}
+
+test('who does not take its answers is not listened to, so that they do not pile up', LIMIT, async () => {
+  const manager = new TestManager({ address: path.join(tmpdir(), 'slow'), authkey: key });
+  const server = manager.getServer();
+  await server.ready();
+  const client = await new TestManager({ address: manager.address, authkey: key }).connect();
+  const slow = await client.create<Slow>('Slow');
+  await slow.echo(1);
+  const before = process.memoryUsage().arrayBuffers;
+  const socket = await openSocket(manager.address, { key, allowMd5: false }, {});
+  socket.send(Uint8Array.from(GOOD[0]));
+  const bytes = encode([2_000_000]);
+  for (let i = 0; i < 40; i++)
+    socket.send(Uint8Array.from([TO_SERVER.CALL, ...varint(i), 1, 0, 5, ...Buffer.from('large'), ...bytes]));
+  for (let i = 0; i < 50; i++) assert.equal(await slow.echo(i), i);
+  assert.ok(process.memoryUsage().arrayBuffers - before < 20e6);
+  let answers = 0;
+  await new Promise<void>(resolve => {
+    socket.owner = {
+      onFrame: () => {
+        if (++answers === 41) resolve();
+      },
+      onEnd() {},
+    };
+    socket.resume();
+  });
+  socket.close();
+  await client.shutdown();
+  await server.stop();
+});
 
 test('whatever somebody sends who has the key, others are served still', LIMIT, async () => {
   const seed = Number(process.env.MANYHANDS_SEED ?? 0) || Date.now() % 2 ** 31;
