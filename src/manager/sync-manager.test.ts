@@ -32,7 +32,7 @@ import { Manager, SyncManager } from './sync-manager.js';
 leavesNothing({ warm: warmCarriers });
 
 const CROWD = Number(process.env.MANYHANDS_CROWD ?? 20);
-const KILLS = Number(process.env.MANYHANDS_KILLS ?? 3);
+const KILLS = Number(process.env.MANYHANDS_KILLS ?? 2);
 
 let manager: SyncManager;
 before(async () => {
@@ -233,6 +233,19 @@ test('a guard outlives the proxy that it came from', async () => {
   await lock[Symbol.asyncDispose]();
   guard.release();
   assert.equal(await (await dict.get('lock'))?.locked(), false);
+});
+
+test('a queue’s proxy that is let go while it gets still says what has come', async () => {
+  await using dict = await manager.dict<QueueProxy<number>>();
+  const queue = await manager.queue<number>();
+  await dict.set('queue', queue);
+  const got = queue.get();
+  await queue.put(1);
+  await queue[Symbol.asyncDispose]();
+  assert.equal(await got, 1);
+  await using again = (await dict.get('queue')) as QueueProxy<number>;
+  await again.taskDone();
+  await again.join();
 });
 
 test('items and gets that are given up at the same moment lose nothing', LIMIT, async () => {

@@ -148,8 +148,8 @@ SyncManager.register('namespace', ServedNamespace, {
 });
 SyncManager.register('queue', ServedQueue, {
   exposed: [
-    ...['put', 'putNowait', 'putMany', 'get', 'getNowait', 'getMany', 'qsize', 'empty', 'full', 'taskDone'],
-    ...['join', 'shutdown', 'close'],
+    ...['put', 'putNowait', 'putMany', 'get', 'getNowait', 'getMany', 'received', 'qsize', 'empty', 'full'],
+    ...['taskDone', 'join', 'shutdown', 'close'],
   ],
   proxy: QueueProxy,
 });

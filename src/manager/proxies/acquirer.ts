@@ -1,14 +1,11 @@
 import type { Guard } from '../../sync/guard.js';
 import type { WaitOptions } from '../../wait/options.js';
-import { RemoteObject } from '../remote-object.js';
 import type { Grant } from '../served/lock.js';
+import { LingeringProxy } from './lingering.js';
 import { signalOf, timeOf } from './waits.js';
 
 /** What is acquired in a manager's server, and held by guards here. */
-export abstract class AcquirerProxy extends RemoteObject {
-  #guards = 0;
-  #isLeaving = false;
-
+export abstract class AcquirerProxy extends LingeringProxy {
   /**
    * Waits until it is this caller's.
    * @throws {TimeoutError} It was not when `timeout` had passed. `timeout: 0` does not wait.
@@ -24,19 +21,12 @@ export abstract class AcquirerProxy extends RemoteObject {
     return grant && this.#guard(grant);
   }
 
-  /** Lets go of the object, once its guards have been released. A second call does nothing. */
-  override async [Symbol.asyncDispose](): Promise<void> {
-    this.#isLeaving = true;
-    if (this.#guards === 0) await super[Symbol.asyncDispose]();
-  }
-
   #guard({ serial, abandoned }: Grant): Guard {
-    this.#guards++;
+    this.begin();
     return new RemoteGuard(abandoned, () => {
-      this.#guards--;
       // It fails only if the server is gone, and then there is nothing to give back.
       this.call('giveBack', [serial]).catch(() => {});
-      if (this.#isLeaving) void this[Symbol.asyncDispose]();
+      this.end();
     });
   }
 }

@@ -1,6 +1,7 @@
 import { QueueShutDownError } from '../../errors/errors.js';
 import type { WaitOptions } from '../../wait/options.js';
-import { RemoteObject } from '../remote-object.js';
+import type { Parcel } from '../served/queue.js';
+import { LingeringProxy } from './lingering.js';
 import { cannotBlock, signalOf, timeOf } from './waits.js';
 
 /**
@@ -11,12 +12,12 @@ import { cannotBlock, signalOf, timeOf } from './waits.js';
  *
  * Each item that is got owes one `taskDone()`, for who cares to `join()`: by the thread that got it.
  *
- * Death: what the server has not sent yet to one whose connection has ended goes back to the front, in order. What a client was sent
- * is its own, even if it was killed before it came to look at it; it stays owed, and `join()` says so, as that of a JoinableQueue does.
+ * Death: what was on its way to one whose connection ends goes back to the front, in order. What it had received it owes, and
+ * `join()` says so, as that of a JoinableQueue does.
  *
  * Python: `SyncManager.Queue` and `JoinableQueue`, which are one there as well.
  */
-export class QueueProxy<T = any> extends RemoteObject implements AsyncIterable<T> {
+export class QueueProxy<T = any> extends LingeringProxy implements AsyncIterable<T> {
   /**
    * Puts an item in, waiting while the queue is full.
    * @throws {QueueFullError} There was no room when `timeout` had passed.
@@ -45,17 +46,17 @@ export class QueueProxy<T = any> extends RemoteObject implements AsyncIterable<T
    * @throws {QueueShutDownError} There is none, and never will be.
    */
   get(options?: WaitOptions): Promise<T> {
-    return this.call('get', timeOf(options), signalOf(options));
+    return this.#received(this.call('get', timeOf(options), signalOf(options)));
   }
 
   /** Takes the next item out if there is one. @throws {QueueEmptyError} There is none. */
   getNowait(): Promise<T> {
-    return this.call('getNowait');
+    return this.#received(this.call('getNowait'));
   }
 
   /** As many items as are there, at least one, at most `max`, in one step. */
   getMany(max: number, options?: WaitOptions): Promise<T[]> {
-    return this.call('getMany', [max, ...timeOf(options)], signalOf(options));
+    return this.#received(this.call('getMany', [max, ...timeOf(options)], signalOf(options)));
   }
 
   /** How many items are in it. Stale once read, as empty() and full() are. */
@@ -109,6 +110,18 @@ export class QueueProxy<T = any> extends RemoteObject implements AsyncIterable<T
         throw error;
       }
       yield item;
+    }
+  }
+
+  /** What has come is this client's from the moment that it says so, which is before anyone here sees it. */
+  async #received<R>(answer: Promise<Parcel<R>>): Promise<R> {
+    this.begin();
+    try {
+      const [serial, given] = await answer;
+      this.call('received', [serial]).catch(() => {}); // the server is gone, and its queue with it
+      return given;
+    } finally {
+      this.end();
     }
   }
 

@@ -1,9 +1,13 @@
 import type { Owner } from './owner.js';
 
+/** So many of the dead are known by name. */
+const MOST_NAMES = 16;
+const OTHERS = 'others';
+
 /** Who owes how many calls of taskDone(). */
 export class Debts {
   readonly #owed = new Map<Owner, number>();
-  /** By whom so many are owed that will not pay, by name. */
+  /** How many are owed by those that will not pay, by name; those of long ago together. */
   readonly #lost = new Map<string, number>();
   #total = 0;
 
@@ -42,16 +46,24 @@ export class Debts {
     if (count === undefined) return;
     this.#owed.delete(owner);
     change(this.#lost, owner.name, count);
+    if (this.#lost.size <= MOST_NAMES) return;
+    const [name, before] = [...this.#lost].find(([other]) => other !== OTHERS) as [string, number];
+    this.#lost.delete(name);
+    change(this.#lost, OTHERS, before);
   }
 
   /** So many items that this one got are back: nobody owes anything for them. */
   remit(owner: Owner, count: number): void {
     for (let i = 0; i < count; i++) {
       if (this.#owed.has(owner)) change(this.#owed, owner, -1);
-      else if (this.#lost.has(owner.name)) change(this.#lost, owner.name, -1);
       else return; // others have paid
       this.#total--;
     }
+  }
+
+  /** Those who owe, and may yet pay. */
+  get owners(): Iterable<Owner> {
+    return this.#owed.keys();
   }
 
   /** Who will not pay, for messages. */

@@ -96,6 +96,11 @@ export class ServedLock implements Estate {
     this.#letGo(true);
   }
 
+  /** Nobody has it any more. */
+  [Symbol.dispose](): void {
+    this.owner?.estates.delete(this);
+  }
+
   protected isReentrant(_session: Owner): boolean {
     return false;
   }

@@ -8,7 +8,6 @@ import {
   WorkerDiedError,
 } from '../../errors/errors.js';
 import { timeoutOf } from '../../wait/options.js';
-import { type Call, currentCall } from '../call.js';
 import { Debts } from './debts.js';
 import { Deque } from './deque.js';
 import { Line, type Waiter } from './line.js';
@@ -26,19 +25,22 @@ interface Putting<T> {
 interface Getting {
   readonly most: number;
   readonly isOne: boolean;
-  /** Tells if what was got cannot be sent. */
-  readonly call: Call | undefined;
 }
 
-/** Items that were taken for one who could not be sent them. */
-interface Returned<T> {
-  /** When they were taken: the lower, the further to the front they belong. */
-  readonly serial: number;
+/** Items on their way to one who has not said that it has them. */
+interface Sent<T> {
+  readonly to: Owner;
   readonly items: readonly T[];
 }
 
+/** What one who gets is answered: a number, to be said when it has come, and an item or items. */
+export type Parcel<T> = readonly [serial: number, given: T];
+
 /**
  * The queue of a manager. Items go in, and out, in the order in which they were asked for.
+ *
+ * What is got is on its way until the client has said that it has it, which proxies do before their caller sees it. If the client's
+ * connection ends before that, it goes back to the front.
  *
  * While somebody waits to get, the queue is empty; while somebody waits to put, it is full or others wait before.
  */
@@ -46,14 +48,14 @@ export class ServedQueue<T = unknown> implements Estate {
   readonly #maxsize: number;
   readonly #items = new Deque<T>();
   readonly #putters = new Line<Putting<T>, void>(() => this.#move());
-  readonly #getters = new Line<Getting, T | T[]>();
+  readonly #getters = new Line<Getting, Parcel<T | T[]>>();
   readonly #joiners = new Line<void, void>();
   readonly #debts = new Debts();
   readonly #closedBy = new WeakSet<Owner>();
   /** How often items were taken. */
   #serial = 0;
-  /** What is about to be put back. */
-  #returned: Returned<T>[] = [];
+  /** By the numbers of that: the lower, the further to the front they belong. */
+  readonly #sent = new Map<number, Sent<T>>();
   #isShutDown = false;
   /** Shut down at once: what comes back is dropped as well. */
   #isDropped = false;
@@ -101,22 +103,25 @@ export class ServedQueue<T = unknown> implements Estate {
     return this.#waitToPut(owner, putting, timeout);
   }
 
-  get(options?: { timeout?: number }): T | Promise<T> {
+  get(options?: { timeout?: number }): Parcel<T> | Promise<Parcel<T>> {
     const timeout = timeoutOf(options);
-    return this.#get({ most: 1, isOne: true, call: currentCall() }, timeout) as T | Promise<T>;
+    return this.#get({ most: 1, isOne: true }, timeout) as Parcel<T> | Promise<Parcel<T>>;
   }
 
-  getNowait(): T | Promise<T> {
+  getNowait(): Parcel<T> | Promise<Parcel<T>> {
     return this.get(NOW);
   }
 
-  getMany(max: number, options?: { timeout?: number }): T[] | Promise<T[]> {
+  getMany(max: number, options?: { timeout?: number }): Parcel<T[]> | Promise<Parcel<T[]>> {
     if (typeof max !== 'number') throw new TypeError(`Cannot get ${typeof max} items: give a number`);
     if (!(max >= 1)) throw new RangeError(`Cannot get ${max} items: give a number from 1 on`);
     const timeout = timeoutOf(options);
-    return this.#get({ most: Math.floor(max), isOne: false, call: currentCall() }, timeout) as
-      | T[]
-      | Promise<T[]>;
+    return this.#get({ most: Math.floor(max), isOne: false }, timeout) as Parcel<T[]> | Promise<Parcel<T[]>>;
+  }
+
+  /** What was answered by this number has come. */
+  received(serial: number): void {
+    this.#sent.delete(serial);
   }
 
   qsize(): number {
@@ -138,7 +143,7 @@ export class ServedQueue<T = unknown> implements Estate {
       throw new LifecycleError(
         'Cannot be done with an item of this queue as none is owed: call taskDone() once for each that was got',
       );
-    this.#forgetIfPaid(owner);
+    if (this.#sent.size === 0 && !this.#debts.owes(owner)) owner.estates.delete(this);
     this.#settle();
   }
 
@@ -175,14 +180,21 @@ export class ServedQueue<T = unknown> implements Estate {
     this.#closedBy.add(owner);
     const waiters: Waiter<any, any>[] = [...this.#putters.all, ...this.#getters.all, ...this.#joiners.all];
     for (const waiter of waiters) if (waiter.owner === owner) waiter.reject(closed());
-    this.inherit(owner);
-    this.#move();
+    this.#debts.forsake(owner);
+    this.#settle();
   }
 
   inherit(from: Owner): void {
     from.estates.delete(this);
+    this.#takeBack(from);
     this.#debts.forsake(from);
+    this.#move();
     this.#settle();
+  }
+
+  /** Nobody has it any more. */
+  [Symbol.dispose](): void {
+    for (const owner of this.#debts.owners) owner.estates.delete(this);
   }
 
   get #room(): number {
@@ -195,7 +207,7 @@ export class ServedQueue<T = unknown> implements Estate {
     return owner;
   }
 
-  #get(getting: Getting, timeout: number): T | T[] | Promise<T | T[]> {
+  #get(getting: Getting, timeout: number): Parcel<T | T[]> | Promise<Parcel<T | T[]>> {
     const owner = this.#user();
     if (this.#items.length > 0) {
       const taken = this.#take(owner, getting);
@@ -240,36 +252,30 @@ export class ServedQueue<T = unknown> implements Estate {
     return putting.put === items.length;
   }
 
-  #take(owner: Owner, { most, isOne, call }: Getting): T | T[] {
+  #take(owner: Owner, { most, isOne }: Getting): Parcel<T | T[]> {
     const items = this.#items.take(most);
     const serial = ++this.#serial;
+    this.#sent.set(serial, { to: owner, items });
     this.#debts.incur(owner, items.length);
     owner.estates.add(this);
-    call?.onLost(() => this.#return({ serial, items }, owner));
-    return isOne ? items[0] : items;
+    return [serial, isOne ? items[0] : items];
   }
 
-  /** Several calls of one client may be lost at once: their items go back together, in the order that they had. */
-  #return(returned: Returned<T>, owner: Owner): void {
-    this.#debts.remit(owner, returned.items.length);
-    this.#forgetIfPaid(owner);
-    if (this.#returned.push(returned) > 1) return;
-    queueMicrotask(() => {
-      const all = this.#returned.sort((a, b) => a.serial - b.serial);
-      this.#returned = [];
-      if (!this.#isDropped) this.#items.unshift(all.flatMap(({ items }) => items));
-      this.#move();
-      this.#settle();
-    });
-  }
-
-  #forgetIfPaid(owner: Owner): void {
-    if (!this.#debts.owes(owner)) owner.estates.delete(this);
+  /** Puts back what one was sent who has not said that it has come. */
+  #takeBack(from: Owner): void {
+    const items: T[] = [];
+    for (const [serial, sent] of this.#sent) {
+      if (sent.to !== from) continue;
+      this.#sent.delete(serial);
+      items.push(...sent.items);
+    }
+    this.#debts.remit(from, items.length);
+    if (!this.#isDropped) this.#items.unshift(items);
   }
 
   /** Ends the waits of those who join, if they have something to see. */
   #settle(): void {
-    if (this.#joiners.length === 0 || this.#items.length > 0 || this.#returned.length > 0) return;
+    if (this.#joiners.length === 0 || this.#items.length > 0) return;
     if (this.#debts.total === 0) for (const joiner of this.#joiners.all) joiner.resolve();
     else if (!this.#debts.canBePaid) for (const joiner of this.#joiners.all) joiner.reject(this.#lostError());
   }

@@ -86,6 +86,11 @@ export class ServedSemaphore implements Estate {
     this.#grant();
   }
 
+  /** Nobody has it any more. */
+  [Symbol.dispose](): void {
+    for (const owner of this.#holders.values()) owner.estates.delete(this);
+  }
+
   /** How many permits may be added to so many. */
   protected room(permits: number): number {
     return MOST - permits;

@@ -4,7 +4,6 @@ type Method = (...args: any[]) => unknown;
 
 interface Running extends Call {
   readonly controller: AbortController;
-  readonly lost: (() => void)[];
 }
 
 let clients = 0;
@@ -14,8 +13,6 @@ export class TestClient implements Client {
   readonly name = `process ${4000 + ++clients}, thread 0`;
   readonly isFamily = true;
   hasEnded = false;
-  /** True: answers are kept for later, as by a connection that takes no more. */
-  isStuck = false;
   readonly #callbacks = new Set<() => void>();
   /** Calls that have not been answered. */
   readonly #running = new Set<Running>();
@@ -41,28 +38,24 @@ export class TestClient implements Client {
     method: M,
     ...args: T[M] extends (...given: infer A) => unknown ? A : never
   ): Promise<unknown> {
-    const lost: (() => void)[] = [];
     const running: Running = {
       client: this,
       controller,
-      lost,
       signal: controller.signal,
-      onLost: callback => lost.push(callback),
+      onLost: () => {},
     };
     this.#running.add(running);
-    const { isStuck } = this;
     try {
       return await (runCall({ callOf: () => running }, 1, object, object[method] as Method, args) as unknown);
     } finally {
-      if (!isStuck) this.#running.delete(running);
+      this.#running.delete(running);
     }
   }
 
-  /** Its connection ends: what it asked for is given up, and what could not be sent is lost. */
+  /** Its connection ends: what it asked for is given up. */
   end(): void {
     this.hasEnded = true;
     for (const { controller } of this.#running) controller.abort(new Error('gone'));
     for (const callback of this.#callbacks) callback();
-    for (const { lost } of this.#running) for (const callback of lost) callback();
   }
 }
