@@ -165,6 +165,18 @@ test('a semaphore serves in order; permits of one who has gone come back, and on
   await assert.rejects(b.call(semaphore, 'release', 0), RangeError);
 });
 
+test('a release pays for a permit of one’s own first', async () => {
+  const semaphore = new ServedSemaphore(2);
+  const [a, b] = [new TestClient(), new TestClient()];
+  await a.call(semaphore, 'acquire');
+  await b.call(semaphore, 'acquire');
+  await b.call(semaphore, 'release');
+  b.end();
+  assert.equal(await a.call(semaphore, 'getValue'), 1);
+  a.end();
+  assert.equal(await new TestClient().call(semaphore, 'getValue'), 2);
+});
+
 test('a bounded semaphore never has more permits than at first', async () => {
   const semaphore = new ServedBoundedSemaphore(1);
   const client = new TestClient();

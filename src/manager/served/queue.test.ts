@@ -113,6 +113,12 @@ test('join waits for what is owed, by whomever', async () => {
   const failing = b.call(queue, 'join');
   a.end();
   await assert.rejects(failing, { name: 'WorkerDiedError', unfinished: 1 });
+  const c = new TestClient();
+  await b.call(queue, 'put', 4);
+  await get(c, queue);
+  await b.call(queue, 'taskDone'); // for the one that has gone
+  c.end();
+  await assert.rejects(b.call(queue, 'join'), (error: Error) => error.message.includes(c.name));
 });
 
 test('shut down, it gives what is left; at once, nothing', async () => {

@@ -42,7 +42,7 @@ export type Parcel<T> = readonly [serial: number, given: T];
  * What is got is on its way until the client has said that it has it, which proxies do before their caller sees it. If the client's
  * connection ends before that, it goes back to the front.
  *
- * While somebody waits to get, the queue is empty; while somebody waits to put, it is full or others wait before.
+ * While somebody waits to get, the queue is empty; while somebody waits to put, it is full.
  */
 export class ServedQueue<T = unknown> implements Estate {
   readonly #maxsize: number;
@@ -72,7 +72,7 @@ export class ServedQueue<T = unknown> implements Estate {
     const timeout = timeoutOf(options);
     const owner = this.#user();
     if (this.#isShutDown) throw notPut('shut down');
-    if (this.#room > 0 && this.#putters.length === 0) {
+    if (this.#room > 0) {
       this.#items.push(item);
       if (this.#getters.length > 0) this.#move();
       return;
@@ -90,14 +90,10 @@ export class ServedQueue<T = unknown> implements Estate {
     const owner = this.#user();
     const putting = { items, put: 0 };
     if (this.#isShutDown) throw telling(notPut('shut down'), putting);
-    while (this.#putters.length === 0) {
-      const before = putting.put;
-      if (this.#putSome(putting)) {
-        this.#move();
-        return;
-      }
-      if (putting.put === before) break;
-      this.#move();
+    while (this.#room > 0) {
+      const isDone = this.#putSome(putting);
+      this.#move(); // may make room
+      if (isDone) return;
     }
     if (timeout === 0) throw telling(notPut('full'), putting);
     return this.#waitToPut(owner, putting, timeout);
