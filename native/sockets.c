@@ -52,20 +52,29 @@ static int failed(int fd) {
   return -err;
 }
 
-/* What is sent is wanted at once: frames are gathered before they come here. */
-static void hurry(int fd, int family) {
-  int on = 1;
-  if (family != AF_UNIX) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+static void set(int fd, int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof value); }
+
+/*
+ * What is sent is wanted at once: frames are gathered before they come here. And a peer whose machine or network has failed is to be
+ * found gone in some two minutes, also by those who only receive.
+ */
+static void prepare(int fd, int family) {
+  if (family == AF_UNIX) return;
+  set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
+  set(fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
 }
 
 /* A Unix socket's file is its owner's alone from the first: it takes the mode of the socket, whatever the umask allows beyond. */
 int mh_socket_listen(const struct mh_address *address, int backlog) {
-  int fd = open_socket(address), on = 1;
+  int fd = open_socket(address);
   if (fd < 0) return fd;
   if (address->storage.ss_family == AF_UNIX)
     fchmod(fd, 0600);
   else
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   if (bind(fd, plain(address), address->length) < 0 || listen(fd, backlog) < 0) return failed(fd);
   return fd;
 }
@@ -74,7 +83,7 @@ int mh_socket_listen(const struct mh_address *address, int backlog) {
 int mh_socket_connect(const struct mh_address *address) {
   int fd = open_socket(address);
   if (fd < 0) return fd;
-  hurry(fd, address->storage.ss_family);
+  prepare(fd, address->storage.ss_family);
   if (connect(fd, plain(address), address->length) < 0 && errno != EINPROGRESS) return failed(fd);
   return fd;
 }
@@ -84,7 +93,7 @@ int mh_socket_accept(int listener) {
   socklen_t length = sizeof peer;
   int fd = accept4(listener, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) return -errno;
-  hurry(fd, peer.ss_family);
+  prepare(fd, peer.ss_family);
   return fd;
 }
 

@@ -1,6 +1,4 @@
 import { Buffer } from 'node:buffer';
-import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
 import { inspect } from 'node:util';
 
 /**
@@ -53,7 +51,7 @@ export function isPath(address: Address): address is string {
 export async function placesOf(address: Address): Promise<Place[]> {
   if (typeof address === 'string') return [{ where: Buffer.from(address), port: 0 }];
   const { host, port } = address;
-  if (isIP(host)) return [{ where: host, port }];
+  const { lookup } = await import('node:dns/promises'); // only those who need it are to load it
   const found = await lookup(host, { all: true });
   return found.map(one => ({ where: one.address, port }));
 }

@@ -140,7 +140,7 @@ test('whoever has the key and sends nonsense gets errors, and harms nobody else'
       for (let i = 0; i < count; i++)
         await here.recv().catch(async error => {
           assert.ok(error instanceof ManyhandsError, String(error));
-          if (/use recvBytes\(\)/.test(error.message)) await here.recvBytes();
+          if (/recvBytes\(\)/.test(error.message)) await here.recvBytes();
         });
       assert.equal(await here.recv(), 'text');
     }),

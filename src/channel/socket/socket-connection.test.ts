@@ -9,7 +9,7 @@ import { carriers } from '../../testing/carriers.js';
 import { collect } from '../../testing/collect.js';
 import { leavesNoBlocks } from '../../testing/commons.js';
 import { leavesNothing } from '../../testing/leaks.js';
-import { ended, LIMIT, warmCarriers } from '../../testing/sharing.js';
+import { ended, killed, LIMIT, warmCarriers } from '../../testing/sharing.js';
 import { Connection } from '../connection.js';
 import { Pipe } from '../pipe.js';
 import { Queue } from '../queue.js';
@@ -297,6 +297,21 @@ for (const carrier of carriers)
       assert.deepEqual(await ended(peer), [MUCH]);
     },
   );
+
+for (const carrier of carriers)
+  test(`when ${carrier.name} are killed, the other end learns of it`, LIMIT, async () => {
+    await using listener = await new Listener({ address: newPath() }).listen();
+    const peer = carrier.start(async address => {
+      const there = await connect({ address });
+      await there.send('here');
+      await there.recv();
+    }, listener.address);
+    using here = await listener.accept();
+    assert.equal(await here.recv(), 'here');
+    const receiving = assert.rejects(here.recv(), EndOfFileError);
+    await killed(peer);
+    await receiving;
+  });
 
 test('1,000 connections at once', LIMIT, async () => {
   await using listener = await new Listener({ address: newPath(), authkey: KEY }).listen();
