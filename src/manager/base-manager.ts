@@ -50,8 +50,11 @@ type Methods<T> = {
     : never;
 };
 
+/** Of an object of which no more is known. */
+type AnyMethods = { readonly [name: string]: (...args: any[]) => Promise<any> } & { readonly then?: never };
+
 /** Each method of T, async. Results are copies; a result that is itself served comes back as a proxy. */
-export type RemoteProxy<T> = Methods<T> & AsyncDisposable;
+export type RemoteProxy<T> = (0 extends 1 & T ? AnyMethods : Methods<T>) & AsyncDisposable;
 
 const MAIN = { module: path.join(__dirname, 'server-main.js'), export: 'serveManager' };
 bornWith(MAIN.module);
