@@ -454,7 +454,8 @@ for (const carrier of [threads, forked])
       for (let round = 0; round < KILLS; round++) {
         const consumers = [1, 2].map(() => carrier.start(consume, queue, seen));
         for (; put < (round + 1) * 60; put++) void queue.put(put);
-        await untilTrue(async () => (await seen.size()) > round * 60 + 10 * round);
+        const until = (await seen.size()) + Math.ceil(Math.random() * 30);
+        await untilTrue(async () => (await seen.size()) >= until);
         await killed(...(consumers as Peer<unknown>[]));
       }
       const left: number[] = [];
