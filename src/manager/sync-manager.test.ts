@@ -136,6 +136,8 @@ test('what is put into another object stays live, and is there as long as that',
   await using list = await manager.list<DictProxy>([outer]);
   assert.deepEqual(await (await list.at(0))?.keys(), ['inner', 'deep']);
   await outer[Symbol.asyncDispose]();
+  await using made = await manager.dict({ list: await manager.list([5]) });
+  assert.equal(await (await made.get('list'))?.pop(), 5);
 });
 
 test('namespaces, numbers and arrays', async () => {

@@ -35,8 +35,8 @@ import { ServedValue } from './served/value.js';
  * Who has what: a lock or permit, and what is owed to a queue, is the thread's that asked for it. When that thread's connection ends,
  * however it does, what it had comes back, and what it waited for it waits for no longer.
  *
- * Compared with their namesakes in shared memory, these take some hundred times as long for a call, and need a server; but
- * they hold what is not shared memory, and reach across machines.
+ * Compared with their namesakes in shared memory, these need a server, and a message to it and back for each call; but they hold
+ * what is not shared memory, and reach across machines.
  *
  * Python: `multiprocessing.managers.SyncManager`, with these names in lower case: `Lock()` is `lock()`, `Array()` is `array()`.
  */
