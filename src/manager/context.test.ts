@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { boundPools } from '../pool/context.js';
 import { boundProcesses } from '../process/bound.js';
 import { getAllStartMethods, type StartMethod } from '../process/start-method.js';
-import { forked, spawned } from '../testing/carriers.js';
+import { forked } from '../testing/carriers.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { ended, LIMIT } from '../testing/sharing.js';
 import { getContext } from './context.js';
@@ -29,7 +29,7 @@ test('each start method has one context, with all that there is', () => {
   });
 });
 
-test("a context's servers start by its method, here and in a child that it was sent to", LIMIT, async () => {
+test("a context's servers start by its method", LIMIT, async () => {
   const born = (pid: number) => {
     const parent = /^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
     return readFileSync(`/proc/${parent}/comm`, 'utf8') === 'mh-forkserver\n' ? 'forkserver' : 'spawn';
@@ -41,13 +41,17 @@ test("a context's servers start by its method, here and in a child that it was s
     assert.equal(manager.constructor.name, 'SyncManager');
     const pid = await manager.pool(1).then(pool => pool.run(() => process.ppid));
     assert.equal(born(pid), method);
-    const child = spawned.start(async (given: typeof context) => {
-      await using own = await given.Manager();
-      const dict = await own.dict({ a: 1 });
-      return [given.method, await dict.get('a')];
-    }, context);
-    assert.deepEqual(await ended(child), [[method, 1]]);
   }
+});
+
+test('a context crosses to children with its Manager', LIMIT, async () => {
+  const context = getContext('forkserver');
+  const child = forked.start(async (given: typeof context) => {
+    await using own = await given.Manager();
+    const dict = await own.dict({ a: 1 });
+    return [given.method, await dict.get('a')];
+  }, context);
+  assert.deepEqual(await ended(child), [['forkserver', 1]]);
 });
 
 test('a server by fork is its starter once more', LIMIT, async () => {

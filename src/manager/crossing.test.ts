@@ -15,7 +15,7 @@ import { type Counter, type Resource, type Shelf, type Slow, TestManager } from 
 
 leavesNothing({ warm: warmCarriers });
 
-const KILLS = Number(process.env.MANYHANDS_KILLS ?? 0) || 3;
+const KILLS = Number(process.env.MANYHANDS_KILLS ?? 0) || 2;
 
 describe('proxies in other threads and processes', LIMIT, () => {
   leavesNoBlocks();
@@ -73,9 +73,9 @@ describe('proxies in other threads and processes', LIMIT, () => {
         await through.put(got);
         await got[Symbol.asyncDispose]();
       };
-      for (let i = 0; i < 3; i++) await ended(carrier.start(relay, queue));
+      for (let i = 0; i < 2; i++) await ended(carrier.start(relay, queue));
       const last = await queue.get();
-      assert.equal(await last.get(), 4);
+      assert.equal(await last.get(), 3);
       await last[Symbol.asyncDispose]();
       await untilCount(count);
       queue[Symbol.dispose]();
@@ -130,9 +130,9 @@ describe('proxies in other threads and processes', LIMIT, () => {
     const add = async (to: RemoteProxy<Counter>) => {
       await Promise.all(Array.from({ length: 200 }, () => to.add()));
     };
-    const all: Carrier[] = [threads, threads, threads, forked, forked, forked];
+    const all: Carrier[] = [threads, threads, forked, forked];
     await ended(...all.map(carrier => carrier.start(add, counter)));
-    assert.equal(await counter.get(), 1200);
+    assert.equal(await counter.get(), 800);
   });
 
   test('what cannot be used over there is told when it is sent', async () => {

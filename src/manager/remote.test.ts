@@ -33,7 +33,6 @@ function serve(one: Program, address: Address): Promise<Address> {
 for (const [name, address] of [
   ['TCP', { host: '127.0.0.1', port: 0 }],
   ['a Unix socket', path.join(tmpdir(), 'manager')],
-  ['an abstract Unix socket', `\0manyhands-test-${process.pid}`],
 ] as const)
   test(`a server in one program, clients in others, over ${name}; both killed`, LIMIT, async () => {
     const [server, client] = [program(), program()];
