@@ -8,10 +8,11 @@ import { inspect } from 'node:util';
 import { loadModule } from '../codec/functions/modules.js';
 import { ClosedError, LifecycleError } from '../errors/errors.js';
 import { boundProcesses } from '../process/bound.js';
+import { forked } from '../testing/carriers.js';
 import { collect } from '../testing/collect.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { waitUntil } from '../testing/processes.js';
-import { LIMIT, warmCarriers } from '../testing/sharing.js';
+import { LIMIT } from '../testing/sharing.js';
 import { BaseManager, type RemoteProxy } from './base-manager.js';
 import {
   Counter,
@@ -23,7 +24,7 @@ import {
   TestManager,
 } from './testing/objects.js';
 
-leavesNothing({ warm: warmCarriers });
+leavesNothing({ warm: () => forked.start(() => {}).join() });
 
 describe('what a manager serves', LIMIT, () => {
   const manager = new TestManager();

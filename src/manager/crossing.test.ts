@@ -9,11 +9,17 @@ import { type Carrier, carriers, forked, threads } from '../testing/carriers.js'
 import { collect } from '../testing/collect.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
-import { ended, killed, LIMIT, warmCarriers } from '../testing/sharing.js';
+import { ended, killed, LIMIT } from '../testing/sharing.js';
 import type { RemoteProxy } from './base-manager.js';
 import { type Counter, type Resource, type Shelf, type Slow, TestManager } from './testing/objects.js';
 
-leavesNothing({ warm: warmCarriers });
+leavesNothing({
+  warm: () =>
+    ended(
+      threads.start(() => {}),
+      forked.start(() => {}),
+    ),
+});
 
 const KILLS = Number(process.env.MANYHANDS_KILLS ?? 0) || 2;
 
