@@ -16,9 +16,11 @@ import {
   TimeoutError,
   WorkerDiedError,
 } from '../errors/errors.js';
+import type { Guard } from '../sync/guard.js';
 import { type Carrier, carriers, forked, type Peer, threads } from '../testing/carriers.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { ended, killed, LIMIT, warmCarriers } from '../testing/sharing.js';
+import { BaseManager } from './base-manager.js';
 import type { BarrierProxy } from './proxies/barrier.js';
 import type { ConditionProxy } from './proxies/condition.js';
 import type { DictProxy } from './proxies/dict.js';
@@ -27,16 +29,32 @@ import type { ListProxy } from './proxies/list.js';
 import type { LockProxy } from './proxies/lock.js';
 import type { QueueProxy } from './proxies/queue.js';
 import type { SemaphoreProxy } from './proxies/semaphore.js';
-import { Manager, SyncManager } from './sync-manager.js';
+import { SyncManager } from './sync-manager.js';
 
 leavesNothing({ warm: warmCarriers });
 
 const CROWD = Number(process.env.MANYHANDS_CROWD ?? 20);
 const KILLS = Number(process.env.MANYHANDS_KILLS ?? 2);
 
+/** Is given others of the manager's objects, which are themselves over there. */
+class Clerk {
+  async serve(lock: LockProxy, queue: QueueProxy<number>, dict: DictProxy): Promise<boolean> {
+    const held = await lock.acquire();
+    const item = await queue.get();
+    await dict.set('served', item);
+    await queue.taskDone();
+    const wasLocked = await lock.locked();
+    held.release();
+    return lock.runExclusive(() => wasLocked);
+  }
+}
+
+class Bureau extends SyncManager {}
+Bureau.register('clerk', Clerk);
+
 let manager: SyncManager;
 before(async () => {
-  manager = await Manager();
+  manager = await new Bureau().start();
 });
 after(() => manager.shutdown());
 
@@ -138,6 +156,19 @@ test('what is put into another object stays live, and is there as long as that',
   await outer[Symbol.asyncDispose]();
   await using made = await manager.dict({ list: await manager.list([5]) });
   assert.equal(await (await made.get('list'))?.pop(), 5);
+});
+
+test('locks and queues given to another object of the manager work there as here', async () => {
+  await using clerk = await manager.create<Clerk>('clerk');
+  await using lock = await manager.lock();
+  await using queue = await manager.queue<number>();
+  await using dict = await manager.dict();
+  const serving = clerk.serve(lock, queue, dict);
+  await queue.put(5);
+  assert.equal(await serving, true);
+  assert.equal(await dict.get('served'), 5);
+  assert.equal(await lock.locked(), false);
+  await queue.join();
 });
 
 test('namespaces, numbers and arrays', async () => {
@@ -542,10 +573,12 @@ test('all of it is had from another program', LIMIT, async () => {
   const program = spawn(process.execPath, ['-e', PROGRAM, key], { stdio: ['pipe', 'pipe', 'inherit'] });
   const exit = once(program, 'exit');
   const [port] = await once(createInterface(program.stdout), 'line');
-  const remote = new SyncManager({
-    address: { host: '127.0.0.1', port: Number(port) },
-    authkey: Buffer.from(key),
-  });
+  const place = { address: { host: '127.0.0.1', port: Number(port) }, authkey: Buffer.from(key) };
+  const plain = await new BaseManager(place).connect();
+  const common = await plain.create<{ acquire(): Guard }>('lock');
+  assert.equal((await common.acquire()).abandoned, false);
+  await plain.shutdown();
+  const remote = new SyncManager(place);
   await remote.connect();
   const dict = await remote.dict<any>({ a: 1 });
   const entries: unknown[] = [];

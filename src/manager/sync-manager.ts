@@ -13,6 +13,9 @@ import { PoolProxy } from './proxies/pool.js';
 import { QueueProxy } from './proxies/queue.js';
 import { SemaphoreProxy } from './proxies/semaphore.js';
 import { ValueProxy } from './proxies/value.js';
+import type { Factory } from './registry.js';
+import type { RemoteClass } from './remote-object.js';
+import { nameRemoteClass } from './remote-type.js';
 import { ServedArray } from './served/array.js';
 import { ServedBarrier, type ServedBarrierOptions } from './served/barrier.js';
 import { ServedCondition } from './served/condition.js';
@@ -126,65 +129,55 @@ export function Manager(): Promise<SyncManager> {
   return new SyncManager().start();
 }
 
-const LOCK = ['acquire', 'tryAcquire', 'release', 'giveBack', 'locked'];
+/** Has managers serve `factory`'s objects, and names the class of their proxies for other programs, whatever manager they connect. */
+function serve(typeid: string, factory: Factory, proxy: RemoteClass, ...exposed: string[]): void {
+  SyncManager.register(typeid, factory, { exposed, proxy });
+  nameRemoteClass(typeid, proxy);
+}
 
-SyncManager.register('dict', ServedDict, {
-  exposed: [
-    ...['get', 'set', 'has', 'delete', 'size', 'clear', 'keys', 'values', 'entries', 'update', 'setDefault'],
-    ...['pop', 'add', 'compareAndSet', 'toObject', 'chunks'],
-  ],
-  proxy: DictProxy,
-});
-SyncManager.register('list', ServedList, {
-  exposed: [
-    ...['at', 'set', 'push', 'pop', 'shift', 'unshift', 'splice', 'slice', 'indexOf', 'includes', 'reverse'],
-    ...['sort', 'length', 'add', 'toArray', 'chunks'],
-  ],
-  proxy: ListProxy,
-});
-SyncManager.register('namespace', ServedNamespace, {
-  exposed: ['get', 'set', 'delete', 'has', 'toObject'],
-  proxy: NamespaceProxy,
-});
-SyncManager.register('queue', ServedQueue, {
-  exposed: [
-    ...['put', 'putNowait', 'putMany', 'get', 'getNowait', 'getMany', 'received', 'qsize', 'empty', 'full'],
-    ...['taskDone', 'join', 'shutdown', 'close'],
-  ],
-  proxy: QueueProxy,
-});
-SyncManager.register('lock', ServedLock, { exposed: LOCK, proxy: LockProxy });
-SyncManager.register('rlock', ServedRLock, { exposed: LOCK, proxy: RLockProxy });
-const SEMAPHORE = {
-  exposed: ['acquire', 'tryAcquire', 'release', 'giveBack', 'getValue'],
-  proxy: SemaphoreProxy,
-};
-SyncManager.register('semaphore', ServedSemaphore, SEMAPHORE);
-SyncManager.register('boundedSemaphore', ServedBoundedSemaphore, SEMAPHORE);
-SyncManager.register('event', ServedEventFlag, {
-  exposed: ['isSet', 'set', 'clear', 'wait'],
-  proxy: EventFlagProxy,
-});
-SyncManager.register('condition', ServedCondition, {
-  exposed: [...LOCK, 'getLock', 'wait', 'notify', 'notifyAll'],
-  proxy: ConditionProxy,
-});
-SyncManager.register('barrier', ServedBarrier, {
-  exposed: ['wait', 'reset', 'abort', 'parties', 'waiting', 'broken'],
-  proxy: BarrierProxy,
-});
-SyncManager.register('value', ServedValue, {
-  exposed: ['get', 'set', 'add', 'compareExchange', 'getLock'],
-  proxy: ValueProxy,
-});
-SyncManager.register('array', ServedArray, {
-  exposed: ['get', 'set', 'length', 'toArray', 'slice', 'getValue', 'setValue', 'getLock', 'chunks'],
-  proxy: ArrayProxy,
-});
-SyncManager.register('pool', ServedPool, {
-  exposed: [
-    ...['run', 'map', 'starmap', 'imap', 'imapUnordered', 'broadcast', 'ready', 'room', 'join', 'resize'],
-    ...['close', 'terminate', 'size', 'stats'],
-  ],
-  proxy: PoolProxy,
-});
+const LOCK = ['grant', 'tryGrant', 'release', 'giveBack', 'locked'];
+const SEMAPHORE = ['grant', 'tryGrant', 'release', 'giveBack', 'getValue'];
+
+serve(
+  'dict',
+  ServedDict,
+  DictProxy,
+  ...['get', 'set', 'has', 'delete', 'size', 'clear', 'keys', 'values', 'entries', 'update', 'setDefault'],
+  ...['pop', 'add', 'compareAndSet', 'toObject', 'chunks'],
+);
+serve(
+  'list',
+  ServedList,
+  ListProxy,
+  ...['at', 'set', 'push', 'pop', 'shift', 'unshift', 'splice', 'slice', 'indexOf', 'includes', 'reverse'],
+  ...['sort', 'length', 'add', 'toArray', 'chunks'],
+);
+serve('namespace', ServedNamespace, NamespaceProxy, 'get', 'set', 'delete', 'has', 'toObject');
+serve(
+  'queue',
+  ServedQueue,
+  QueueProxy,
+  ...['put', 'putNowait', 'putMany', 'send', 'sendNowait', 'sendMany', 'received', 'qsize', 'empty', 'full'],
+  ...['taskDone', 'join', 'shutdown', 'close'],
+);
+serve('lock', ServedLock, LockProxy, ...LOCK);
+serve('rlock', ServedRLock, RLockProxy, ...LOCK);
+serve('semaphore', ServedSemaphore, SemaphoreProxy, ...SEMAPHORE);
+serve('boundedSemaphore', ServedBoundedSemaphore, SemaphoreProxy, ...SEMAPHORE);
+serve('event', ServedEventFlag, EventFlagProxy, 'isSet', 'set', 'clear', 'wait');
+serve('condition', ServedCondition, ConditionProxy, ...LOCK, 'getLock', 'wait', 'notify', 'notifyAll');
+serve('barrier', ServedBarrier, BarrierProxy, 'wait', 'reset', 'abort', 'parties', 'waiting', 'broken');
+serve('value', ServedValue, ValueProxy, 'get', 'set', 'add', 'compareExchange', 'getLock');
+serve(
+  'array',
+  ServedArray,
+  ArrayProxy,
+  ...['get', 'set', 'length', 'toArray', 'slice', 'getValue', 'setValue', 'getLock', 'chunks'],
+);
+serve(
+  'pool',
+  ServedPool,
+  PoolProxy,
+  ...['run', 'map', 'starmap', 'imap', 'imapUnordered', 'broadcast', 'ready', 'room', 'join', 'resize'],
+  ...['close', 'terminate', 'size', 'stats'],
+);

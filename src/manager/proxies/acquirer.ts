@@ -12,12 +12,12 @@ export abstract class AcquirerProxy extends LingeringProxy {
    * @throws {ClosedError} The server is gone.
    */
   async acquire(options?: WaitOptions): Promise<Guard> {
-    return this.#guard(await this.call('acquire', timeOf(options), signalOf(options)));
+    return this.#guard(await this.call('grant', timeOf(options), signalOf(options)));
   }
 
   /** Acquires it if that can be done without waiting; else null. */
   async tryAcquire(): Promise<Guard | null> {
-    const grant: Grant | null = await this.call('tryAcquire');
+    const grant: Grant | null = await this.call('tryGrant');
     return grant && this.#guard(grant);
   }
 

@@ -46,17 +46,17 @@ export class QueueProxy<T = any> extends LingeringProxy implements AsyncIterable
    * @throws {QueueShutDownError} There is none, and never will be.
    */
   get(options?: WaitOptions): Promise<T> {
-    return this.#received(this.call('get', timeOf(options), signalOf(options)));
+    return this.#received(this.call('send', timeOf(options), signalOf(options)));
   }
 
   /** Takes the next item out if there is one. @throws {QueueEmptyError} There is none. */
   getNowait(): Promise<T> {
-    return this.#received(this.call('getNowait'));
+    return this.#received(this.call('sendNowait'));
   }
 
   /** As many items as are there, at least one, at most `max`, in one step. */
   getMany(max: number, options?: WaitOptions): Promise<T[]> {
-    return this.#received(this.call('getMany', [max, ...timeOf(options)], signalOf(options)));
+    return this.#received(this.call('sendMany', [max, ...timeOf(options)], signalOf(options)));
   }
 
   /** How many items are in it. Stale once read, as empty() and full() are. */

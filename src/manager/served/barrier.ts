@@ -1,5 +1,5 @@
 import { BrokenBarrierError } from '../../errors/errors.js';
-import { timeoutOf } from '../../wait/options.js';
+import { timeoutOf, type WaitOptions } from '../../wait/options.js';
 import { Line } from './line.js';
 import { caller } from './owner.js';
 
@@ -57,7 +57,7 @@ export class ServedBarrier {
     return this.#isBroken;
   }
 
-  wait(options?: { timeout?: number }): number | Promise<number> {
+  wait(options?: WaitOptions): number | Promise<number> {
     const timeout = timeoutOf({ timeout: options?.timeout ?? this.#timeout });
     const owner = caller();
     if (this.#isBroken) throw brokenError();
@@ -66,6 +66,7 @@ export class ServedBarrier {
     if (index + 1 < this.#parties)
       return round.line.wait(owner, index, {
         timeout,
+        signal: options?.signal,
         tooLate: () => {
           throw brokenError();
         },

@@ -1,5 +1,6 @@
 import { LockError } from '../../errors/errors.js';
-import { timeoutOf } from '../../wait/options.js';
+import type { Guard } from '../../sync/guard.js';
+import { timeoutOf, type WaitOptions } from '../../wait/options.js';
 import { Line } from './line.js';
 import { type Grant, ServedLock, type Standing } from './lock.js';
 import { caller, type Owner } from './owner.js';
@@ -20,12 +21,20 @@ export class ServedCondition {
     return this.#lock;
   }
 
-  acquire(options?: { timeout?: number }): Grant | Promise<Grant> {
+  acquire(options?: WaitOptions): Promise<Guard> {
     return this.#lock.acquire(options);
   }
 
-  tryAcquire(): Grant | null {
+  tryAcquire(): Guard | null {
     return this.#lock.tryAcquire();
+  }
+
+  grant(options?: WaitOptions): Grant | Promise<Grant> {
+    return this.#lock.grant(options);
+  }
+
+  tryGrant(): Grant | null {
+    return this.#lock.tryGrant();
   }
 
   release(): void {
@@ -40,12 +49,16 @@ export class ServedCondition {
     return this.#lock.locked();
   }
 
-  wait(options?: { timeout?: number }): boolean | Promise<boolean> {
+  wait(options?: WaitOptions): boolean | Promise<boolean> {
     const timeout = timeoutOf(options);
     const owner = caller();
     this.#checkHeld(owner, 'wait for');
     if (timeout === 0) return false;
-    const notified = this.#line.wait(owner, undefined, { timeout, tooLate: () => false });
+    const notified = this.#line.wait(owner, undefined, {
+      timeout,
+      signal: options?.signal,
+      tooLate: () => false,
+    });
     return this.#after(notified, owner, this.#lock.suspend());
   }
 

@@ -1,4 +1,4 @@
-import { timeoutOf } from '../../wait/options.js';
+import { timeoutOf, type WaitOptions } from '../../wait/options.js';
 import { Line } from './line.js';
 import { caller } from './owner.js';
 
@@ -20,9 +20,13 @@ export class ServedEventFlag {
     this.#isSet = false;
   }
 
-  wait(options?: { timeout?: number }): boolean | Promise<boolean> {
+  wait(options?: WaitOptions): boolean | Promise<boolean> {
     const timeout = timeoutOf(options);
     if (this.#isSet || timeout === 0) return this.#isSet;
-    return this.#line.wait(caller(), undefined, { timeout, tooLate: () => false });
+    return this.#line.wait(caller(), undefined, {
+      timeout,
+      signal: options?.signal,
+      tooLate: () => false,
+    });
   }
 }

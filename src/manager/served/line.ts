@@ -6,6 +6,8 @@ import type { Owner } from './owner.js';
 /** How a wait is to end if nobody ends it. */
 export interface Patience<R> {
   readonly timeout: number;
+  /** Given by code of the server's own; of other callers the call has one. */
+  readonly signal?: AbortSignal | undefined;
   /** False: it goes on, however the call's caller thinks of it, while there is one. Default true. */
   readonly isAbortable?: boolean;
   /** What it comes to when the time has run out. May throw. */
@@ -109,7 +111,7 @@ export class Line<N, R> {
 
   /** Goes to the end of the line, for the call that is running; until it is settled, aborted, or out of time. */
   wait(owner: Owner, note: N, patience: Patience<R>): Promise<R> {
-    const signal = patience.isAbortable === false ? undefined : currentCall()?.signal;
+    const signal = patience.isAbortable === false ? undefined : (patience.signal ?? currentCall()?.signal);
     if (signal?.aborted) return Promise.reject(signal.reason);
     const waiter: Waiter<N, R> = new Waiter(owner, note, signal, patience, this.#leave, () =>
       this.#gaveUp(waiter),

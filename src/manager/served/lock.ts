@@ -1,6 +1,8 @@
 import { LockError, TimeoutError } from '../../errors/errors.js';
-import { timeoutOf } from '../../wait/options.js';
-import { Line } from './line.js';
+import type { Guard } from '../../sync/guard.js';
+import { timeoutOf, type WaitOptions } from '../../wait/options.js';
+import { ServedGuard } from './guard.js';
+import { Line, type Patience } from './line.js';
 import { caller, type Estate, type Owner } from './owner.js';
 
 /** What an acquisition comes to: its number, by which the guard over there gives it back, and whether the last owner died with it. */
@@ -32,16 +34,26 @@ export class ServedLock implements Estate {
     return 'Lock';
   }
 
-  acquire(options?: { timeout?: number }): Grant | Promise<Grant> {
+  async acquire(options?: WaitOptions): Promise<Guard> {
+    return new ServedGuard(this, await this.grant(options));
+  }
+
+  tryAcquire(): Guard | null {
+    const grant = this.tryGrant();
+    return grant && new ServedGuard(this, grant);
+  }
+
+  /** acquire() for proxies, whose guards are elsewhere. */
+  grant(options?: WaitOptions): Grant | Promise<Grant> {
     const timeout = timeoutOf(options);
     const owner = caller();
     if (this.owner === undefined) return this.#give(owner, { serials: [++this.#serial] });
     if (this.isReentrant(owner)) return this.#again();
     if (timeout === 0) throw this.#tooLate(timeout);
-    return this.#queue(owner, { serials: [++this.#serial] }, timeout);
+    return this.#queue(owner, { serials: [++this.#serial] }, { timeout, signal: options?.signal });
   }
 
-  tryAcquire(): Grant | null {
+  tryGrant(): Grant | null {
     const owner = caller();
     if (this.owner === undefined) return this.#give(owner, { serials: [++this.#serial] });
     return this.isReentrant(owner) ? this.#again() : null;
@@ -52,6 +64,15 @@ export class ServedLock implements Estate {
     if (this.owner === undefined) throw this.notHeld();
     this.#standing.serials.pop();
     if (this.#standing.serials.length === 0) this.#letGo(false);
+  }
+
+  async runExclusive<T>(fn: () => T | PromiseLike<T>, options?: WaitOptions): Promise<T> {
+    const guard = await this.acquire(options);
+    try {
+      return await fn();
+    } finally {
+      guard.release();
+    }
   }
 
   /** One acquisition is given back, unless that was done by other means. */
@@ -85,7 +106,7 @@ export class ServedLock implements Estate {
     try {
       if (owner.isOver) throw new LockError(`Cannot have this ${this.kind} back as its client has gone`);
       if (this.owner === undefined) this.#give(owner, standing);
-      else await this.#queue(owner, standing, FOR_EVER, false);
+      else await this.#queue(owner, standing, { timeout: FOR_EVER, isAbortable: false });
     } finally {
       this.#suspended.delete(standing);
     }
@@ -114,12 +135,11 @@ export class ServedLock implements Estate {
     return { serial: this.#serial, abandoned: false };
   }
 
-  #queue(owner: Owner, standing: Standing, timeout: number, isAbortable = true): Promise<Grant> {
+  #queue(owner: Owner, standing: Standing, patience: Omit<Patience<Grant>, 'tooLate'>): Promise<Grant> {
     return this.#line.wait(owner, standing, {
-      timeout,
-      isAbortable,
+      ...patience,
       tooLate: () => {
-        throw this.#tooLate(timeout);
+        throw this.#tooLate(patience.timeout);
       },
     });
   }

@@ -14,13 +14,13 @@ import { ServedQueue } from './queue.js';
 
 /** Gets one, as a proxy does. */
 async function get<T>(client: TestClient, queue: ServedQueue<T>, options?: { timeout?: number }): Promise<T> {
-  const [serial, item] = await client.call(queue, 'get', ...(options ? [options] : []));
+  const [serial, item] = await client.call(queue, 'send', ...(options ? [options] : []));
   await client.call(queue, 'received', serial);
   return item;
 }
 
 async function getMany<T>(client: TestClient, queue: ServedQueue<T>, max: number): Promise<T[]> {
-  const [serial, items] = await client.call(queue, 'getMany', max);
+  const [serial, items] = await client.call(queue, 'sendMany', max);
   await client.call(queue, 'received', serial);
   return items;
 }
@@ -44,7 +44,7 @@ test('who waits is served in order, at both ends', async () => {
   while (all.length < 7) all.push(...(await getMany(b, queue, 4)));
   assert.deepEqual(all, [4, 5, 6, 7, 8, 9, 10]);
   await Promise.all(puts);
-  await assert.rejects(b.call(queue, 'getNowait'), QueueEmptyError);
+  await assert.rejects(b.call(queue, 'sendNowait'), QueueEmptyError);
   await assert.rejects(get(b, queue, { timeout: 1 }), QueueEmptyError);
   assert.equal(await b.call(queue, 'empty'), true);
 });
@@ -53,7 +53,7 @@ test('one who gives up, or goes, loses nothing and holds up nobody', async () =>
   const queue = new ServedQueue<number>(1);
   const [a, b, c] = [new TestClient(), new TestClient(), new TestClient()];
   const controller = new AbortController();
-  const given = a.ask(controller, queue, 'get');
+  const given = a.ask(controller, queue, 'send');
   const gone = get(b, queue);
   gone.catch(() => {});
   const got = get(c, queue);
@@ -75,8 +75,8 @@ test('what has not come when its getter goes is back at the front, in order, and
   const queue = queueOf(1, 2, 3, 4, 5);
   const [dying, other] = [new TestClient(), new TestClient()];
   await get(dying, queue);
-  await dying.call(queue, 'get');
-  await dying.call(queue, 'getMany', 2);
+  await dying.call(queue, 'send');
+  await dying.call(queue, 'sendMany', 2);
   dying.end();
   assert.deepEqual(await getMany(other, queue, 9), [2, 3, 4, 5]);
   for (let i = 0; i < 4; i++) await other.call(queue, 'taskDone');
@@ -91,7 +91,7 @@ test('what has not come when its getter goes is back at the front, in order, and
 test('what comes back goes at once to one who waits', async () => {
   const queue = queueOf(1);
   const [dying, other] = [new TestClient(), new TestClient()];
-  await dying.call(queue, 'get');
+  await dying.call(queue, 'send');
   const got = get(other, queue);
   dying.end();
   assert.equal(await got, 1);
@@ -134,10 +134,10 @@ test('shut down, it gives what is left; at once, nothing', async () => {
   const joined = client.call(other, 'join');
   await client.call(other, 'shutdown', { immediate: true });
   await joined;
-  await assert.rejects(client.call(other, 'getNowait'), QueueShutDownError);
+  await assert.rejects(client.call(other, 'sendNowait'), QueueShutDownError);
   await assert.rejects(client.call(other, 'putMany', [1]), QueueShutDownError);
   const empty = new ServedQueue();
-  const got = client.call(empty, 'get');
+  const got = client.call(empty, 'send');
   await client.call(empty, 'shutdown');
   await assert.rejects(got, QueueShutDownError);
 });
@@ -160,8 +160,8 @@ test('who closes it is out, and others go on', async () => {
 test('arguments are checked', async () => {
   const queue = new ServedQueue();
   const client = new TestClient();
-  await assert.rejects(client.call(queue, 'getMany', 0), RangeError);
-  await assert.rejects(client.call(queue, 'getMany', '1' as never), TypeError);
+  await assert.rejects(client.call(queue, 'sendMany', 0), RangeError);
+  await assert.rejects(client.call(queue, 'sendMany', '1' as never), TypeError);
   await assert.rejects(get(client, queue, { timeout: -1 }), RangeError);
   assert.throws(() => new ServedQueue('1' as never), TypeError);
   assert.throws(() => new ServedQueue(Number.NaN), RangeError);

@@ -7,7 +7,7 @@ import {
   TimeoutError,
   WorkerDiedError,
 } from '../../errors/errors.js';
-import { timeoutOf } from '../../wait/options.js';
+import { timeoutOf, type WaitOptions } from '../../wait/options.js';
 import { Debts } from './debts.js';
 import { Deque } from './deque.js';
 import { Line, type Waiter } from './line.js';
@@ -68,7 +68,7 @@ export class ServedQueue<T = unknown> implements Estate {
     this.#maxsize = Math.max(0, maxsize);
   }
 
-  put(item: T, options?: { timeout?: number }): void | Promise<void> {
+  put(item: T, options?: WaitOptions): void | Promise<void> {
     const timeout = timeoutOf(options);
     const owner = this.#user();
     if (this.#isShutDown) throw notPut('shut down');
@@ -78,14 +78,14 @@ export class ServedQueue<T = unknown> implements Estate {
       return;
     }
     if (timeout === 0) throw notPut('full');
-    return this.#waitToPut(owner, { items: [item], put: 0 }, timeout);
+    return this.#waitToPut(owner, { items: [item], put: 0 }, timeout, options?.signal);
   }
 
   putNowait(item: T): void | Promise<void> {
     return this.put(item, NOW);
   }
 
-  putMany(items: readonly T[], options?: { timeout?: number }): void | Promise<void> {
+  putMany(items: readonly T[], options?: WaitOptions): void | Promise<void> {
     const timeout = timeoutOf(options);
     const owner = this.#user();
     const putting = { items, put: 0 };
@@ -96,23 +96,38 @@ export class ServedQueue<T = unknown> implements Estate {
       if (isDone) return;
     }
     if (timeout === 0) throw telling(notPut('full'), putting);
-    return this.#waitToPut(owner, putting, timeout);
+    return this.#waitToPut(owner, putting, timeout, options?.signal);
   }
 
-  get(options?: { timeout?: number }): Parcel<T> | Promise<Parcel<T>> {
+  async get(options?: WaitOptions): Promise<T> {
+    return this.#unpacked(await this.send(options));
+  }
+
+  getNowait(): T {
+    return this.#unpacked(this.sendNowait() as Parcel<T>);
+  }
+
+  async getMany(max: number, options?: WaitOptions): Promise<T[]> {
+    return this.#unpacked(await this.sendMany(max, options));
+  }
+
+  /** get() for proxies, and its kin: to be answered by received(). */
+  send(options?: WaitOptions): Parcel<T> | Promise<Parcel<T>> {
     const timeout = timeoutOf(options);
-    return this.#get({ most: 1, isOne: true }, timeout) as Parcel<T> | Promise<Parcel<T>>;
+    return this.#get({ most: 1, isOne: true }, timeout, options?.signal) as Parcel<T> | Promise<Parcel<T>>;
   }
 
-  getNowait(): Parcel<T> | Promise<Parcel<T>> {
-    return this.get(NOW);
+  sendNowait(): Parcel<T> | Promise<Parcel<T>> {
+    return this.send(NOW);
   }
 
-  getMany(max: number, options?: { timeout?: number }): Parcel<T[]> | Promise<Parcel<T[]>> {
+  sendMany(max: number, options?: WaitOptions): Parcel<T[]> | Promise<Parcel<T[]>> {
     if (typeof max !== 'number') throw new TypeError(`Cannot get ${typeof max} items: give a number`);
     if (!(max >= 1)) throw new RangeError(`Cannot get ${max} items: give a number from 1 on`);
     const timeout = timeoutOf(options);
-    return this.#get({ most: Math.floor(max), isOne: false }, timeout) as Parcel<T[]> | Promise<Parcel<T[]>>;
+    return this.#get({ most: Math.floor(max), isOne: false }, timeout, options?.signal) as
+      | Parcel<T[]>
+      | Promise<Parcel<T[]>>;
   }
 
   /** What was answered by this number has come. */
@@ -143,7 +158,7 @@ export class ServedQueue<T = unknown> implements Estate {
     this.#settle();
   }
 
-  join(options?: { timeout?: number }): void | Promise<void> {
+  join(options?: WaitOptions): void | Promise<void> {
     const timeout = timeoutOf(options);
     const owner = this.#user();
     if (this.#items.length === 0 && this.#debts.total === 0) return;
@@ -154,7 +169,7 @@ export class ServedQueue<T = unknown> implements Estate {
       );
     };
     if (timeout === 0) tooLate();
-    return this.#joiners.wait(owner, undefined, { timeout, tooLate });
+    return this.#joiners.wait(owner, undefined, { timeout, signal: options?.signal, tooLate });
   }
 
   shutdown({ immediate = false }: { immediate?: boolean } = {}): void {
@@ -203,7 +218,11 @@ export class ServedQueue<T = unknown> implements Estate {
     return owner;
   }
 
-  #get(getting: Getting, timeout: number): Parcel<T | T[]> | Promise<Parcel<T | T[]>> {
+  #get(
+    getting: Getting,
+    timeout: number,
+    signal: AbortSignal | undefined,
+  ): Parcel<T | T[]> | Promise<Parcel<T | T[]>> {
     const owner = this.#user();
     if (this.#items.length > 0) {
       const taken = this.#take(owner, getting);
@@ -214,15 +233,22 @@ export class ServedQueue<T = unknown> implements Estate {
     if (timeout === 0) throw notGot('empty');
     return this.#getters.wait(owner, getting, {
       timeout,
+      signal,
       tooLate: () => {
         throw notGot('empty');
       },
     });
   }
 
-  #waitToPut(owner: Owner, putting: Putting<T>, timeout: number): Promise<void> {
+  #waitToPut(
+    owner: Owner,
+    putting: Putting<T>,
+    timeout: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     return this.#putters.wait(owner, putting, {
       timeout,
+      signal,
       tooLate: () => {
         throw telling(notPut('full'), putting);
       },
@@ -255,6 +281,11 @@ export class ServedQueue<T = unknown> implements Estate {
     this.#debts.incur(owner, items.length);
     owner.estates.add(this);
     return [serial, isOne ? items[0] : items];
+  }
+
+  #unpacked<R>([serial, given]: Parcel<R>): R {
+    this.received(serial);
+    return given;
   }
 
   /** Puts back what one was sent who has not said that it has come. */

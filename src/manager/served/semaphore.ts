@@ -1,5 +1,7 @@
 import { LockError, TimeoutError } from '../../errors/errors.js';
-import { timeoutOf } from '../../wait/options.js';
+import type { Guard } from '../../sync/guard.js';
+import { timeoutOf, type WaitOptions } from '../../wait/options.js';
+import { ServedGuard } from './guard.js';
 import { Line } from './line.js';
 import type { Grant } from './lock.js';
 import { caller, type Estate, type Owner } from './owner.js';
@@ -31,20 +33,31 @@ export class ServedSemaphore implements Estate {
     return 'Semaphore';
   }
 
-  acquire(options?: { timeout?: number }): Grant | Promise<Grant> {
+  async acquire(options?: WaitOptions): Promise<Guard> {
+    return new ServedGuard(this, await this.grant(options));
+  }
+
+  tryAcquire(): Guard | null {
+    const grant = this.tryGrant();
+    return grant && new ServedGuard(this, grant);
+  }
+
+  /** acquire() for proxies, whose guards are elsewhere. */
+  grant(options?: WaitOptions): Grant | Promise<Grant> {
     const timeout = timeoutOf(options);
     const owner = caller();
     if (this.#free > 0) return this.#give(owner);
     if (timeout === 0) throw this.#tooLate(timeout);
     return this.#line.wait(owner, undefined, {
       timeout,
+      signal: options?.signal,
       tooLate: () => {
         throw this.#tooLate(timeout);
       },
     });
   }
 
-  tryAcquire(): Grant | null {
+  tryGrant(): Grant | null {
     const owner = caller();
     return this.#free > 0 ? this.#give(owner) : null;
   }
