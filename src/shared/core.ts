@@ -94,6 +94,9 @@ export abstract class Core implements Live {
     return bytesOf(this.heap, entry);
   }
 
+  /** Told as the lock has been taken, by an outermost enter(), and all is in order. */
+  protected entered(): void {}
+
   /** Does this thread hold the lock, in an outer call? (In a forked child it is the parent that does.) */
   get isHeldHere(): boolean {
     return this.#depth > 0 && this.#me === this.cell.home.self();
@@ -106,14 +109,15 @@ export abstract class Core implements Live {
       return;
     }
     const guard = this.lock.acquireSync();
-    if (this.words[this.at + CORE.BUSY] !== 0) {
-      try {
+    try {
+      if (this.words[this.at + CORE.BUSY] !== 0) {
         this.recover();
         Atomics.store(this.words, this.at + CORE.BUSY, 0);
-      } catch (error) {
-        guard.release();
-        throw error;
       }
+      this.entered();
+    } catch (error) {
+      guard.release();
+      throw error;
     }
     this.#guard = guard;
     this.#me = this.cell.home.self();

@@ -92,6 +92,13 @@ export function holdsOpen(heap: EntryHeap, entry: number): boolean {
   return (heap.at(entry).words[EntryHeap.wordOf(entry) + HEAD] & LEAD) !== 0;
 }
 
+/** Bytes of its key and value, about as many as they take in a log. */
+export function loggedBytesOf(heap: EntryHeap, entry: number): number {
+  const { words } = heap.at(entry);
+  const at = EntryHeap.wordOf(entry);
+  return keyBytes(words[at + HEAD]) + 2 + (words[at + LENGTH] >>> 0);
+}
+
 /** Is it that key's? */
 export function isOf(heap: EntryHeap, entry: number, key: Key): boolean {
   const at = EntryHeap.wordOf(entry);
@@ -173,6 +180,11 @@ export class Copy {
     this.#large.set(bytes.subarray(lead, lead + this.#length));
     this.#block = 0;
     Atomics.exchange(fence, 0, 0);
+  }
+
+  /** The encoded value, good until the copy is used again. */
+  get content(): Uint8Array {
+    return this.#large ?? this.#bytes.subarray(0, this.#length);
   }
 
   /** @throws {SerializationError} It cannot be decoded here. */

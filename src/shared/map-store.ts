@@ -1,5 +1,7 @@
 import { randomFillSync } from 'node:crypto';
 import { handedOn, Parcel } from '../channel/parcel.js';
+import type { Space } from '../channel/space.js';
+import { encode } from '../codec/encode.js';
 import { haveAllLook } from '../wait/deaths.js';
 import { CORE, Core, TRIES } from './core.js';
 import {
@@ -14,6 +16,7 @@ import {
   versionOf,
 } from './entry.js';
 import { type AnyKey, Key } from './key.js';
+import type { MapCommit } from './map-commit.js';
 import { RECORD, Table } from './map-table.js';
 
 /*
@@ -82,7 +85,16 @@ export class Cursor {
   }
 }
 
+/** What is told of each change, for a map whose changes are kept elsewhere too (persistence.ts). */
+export interface Log {
+  entered(): void;
+  /** Before the change is made, when nothing can hinder it any more. @throws It must not be made. */
+  append(tell: (commit: MapCommit) => void): void;
+  made(): void;
+}
+
 export class MapStore extends Core {
+  log: Log | undefined;
   readonly #key = new Key();
   #table: Table | undefined;
   #generation = -1;
@@ -312,7 +324,7 @@ export class MapStore extends Core {
     parcel.settle(this.space);
     this.begin();
     try {
-      this.#put(this.seek(name), parcel);
+      this.#put(name, parcel);
     } catch (error) {
       this.end();
       throw error;
@@ -320,7 +332,8 @@ export class MapStore extends Core {
     this.end();
   }
 
-  #put(key: Key, parcel: Parcel): void {
+  #put(name: AnyKey, parcel: Parcel): void {
+    const key = this.seek(name);
     const { heap } = this;
     let table = this.#current() ?? this.#renew(undefined, 0);
     let record = this.#locate(table, key);
@@ -331,6 +344,7 @@ export class MapStore extends Core {
       this.#locate(table, key);
     }
     const entry = makeEntry(heap, parcel, key, version);
+    this.#append([entry], commit => commit.set(encode(name), contentOf(parcel, this.space)));
     if (isNew) record = table.add(key.hash, version, this.#slot);
     const { handle } = parcel;
     if (handle !== 0) heap.admit(handle);
@@ -339,8 +353,24 @@ export class MapStore extends Core {
       heap.admitted();
       handedOn(parcel);
     }
-    if (old) haveAllLook();
     if (isNew) this.words[this.at + CORE.COUNT]++;
+    this.log?.made();
+    if (old) haveAllLook();
+  }
+
+  /** Has the log take a change. If it does not, these entries are freed. */
+  #append(entries: readonly number[], tell: (commit: MapCommit) => void): void {
+    if (this.log === undefined) return;
+    try {
+      this.log.append(tell);
+    } catch (error) {
+      for (const entry of entries) if (entry !== 0) this.heap.free(entry, this.bytesOf(entry));
+      throw error;
+    }
+  }
+
+  protected override entered(): void {
+    this.log?.entered();
   }
 
   /** Puts an entry in the place of another, which is freed. True: that held something open. */
@@ -370,9 +400,15 @@ export class MapStore extends Core {
     const record = this.#locate(table, this.seek(name));
     if (record === 0) return false;
     this.begin();
-    const isCarrier = this.#replace(table, record, 0);
-    this.words[this.at + CORE.COUNT]--;
-    this.end();
+    let isCarrier = false;
+    try {
+      this.#append([], commit => commit.delete(encode(name)));
+      isCarrier = this.#replace(table, record, 0);
+      this.words[this.at + CORE.COUNT]--;
+      this.log?.made();
+    } finally {
+      this.end();
+    }
     if (isCarrier) haveAllLook();
     return true;
   }
@@ -431,6 +467,12 @@ export class MapStore extends Core {
       for (const entry of entries) if (entry !== 0) heap.free(entry, this.bytesOf(entry));
       throw error;
     }
+    this.#append(entries, commit => {
+      for (const { key, parcel, isMoved } of changes) {
+        if (isMoved || parcel === undefined) commit.delete(encode(key));
+        if (parcel) commit.set(encode(key), contentOf(parcel, this.space));
+      }
+    });
     // From here on nothing is asked for.
     let grows = 0;
     for (const [i, { key, parcel, version, isMoved }] of changes.entries()) {
@@ -478,6 +520,7 @@ export class MapStore extends Core {
     for (const block of blocksIn(journal, STEP.GOES)) this.space.reclaim(block);
     this.#closeJournal(journal);
     heap.tidy();
+    this.log?.made();
     return isCarrier;
   }
 
@@ -556,6 +599,12 @@ export class MapStore extends Core {
       }
       const journal = blocks.length === 0 ? undefined : this.#journalFor(blocks.length);
       const empty = Table.make(this.space, 0);
+      try {
+        this.#append([], commit => commit.clear());
+      } catch (error) {
+        this.space.free(empty.handle);
+        throw error;
+      }
       for (const block of blocks) this.#name(journal as Int32Array, block);
       heap.admit(empty.handle);
       heap.condemn(table.handle);
@@ -569,6 +618,7 @@ export class MapStore extends Core {
       }
       heap.settled();
       heap.rebuild();
+      this.log?.made();
     } finally {
       this.end();
     }
@@ -629,6 +679,12 @@ export class MapStore extends Core {
 
   /** Told after a death, with the lock held. */
   onRecovered: () => void = () => {};
+}
+
+/** The encoded value in a parcel, which has been settled. */
+function contentOf(parcel: Packed, space: Space): Uint8Array {
+  if (parcel instanceof Parcel) return parcel.content(space);
+  return new Uint8Array(parcel.words.buffer, 0, parcel.length);
 }
 
 function apply(table: Table, journal: Int32Array): void {

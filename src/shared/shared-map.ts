@@ -5,20 +5,30 @@ import { borrow, giveBack, INLINE_BYTES, type Parcel } from '../channel/parcel.j
 import { EXTENT } from '../channel/queue-cell.js';
 import type { EncodeOptions } from '../codec/encode.js';
 import { LifecycleError } from '../errors/errors.js';
-import { Cell } from '../sync/cell.js';
+import { Cell, type Shared } from '../sync/cell.js';
 import { type NamedOptions, nameOf, openCell } from '../sync/naming.js';
 import { registerShared, SharedObject } from '../sync/shared-object.js';
 import type { WaitOptions } from '../wait/options.js';
 import { CORE } from './core.js';
 import { borrowCopy, giveCopyBack } from './entry.js';
 import { checkKey } from './key.js';
+import { type LogPlace, logPlace } from './map-log.js';
 import { Cursor, MapStore } from './map-store.js';
 import { MapWatch } from './map-watch.js';
+import { Persistence } from './persistence.js';
 import { type Draft, Transaction } from './transaction.js';
 
 const BYTES = CORE.WORDS * 4;
 const VALUE: EncodeOptions = { root: 'value' };
 const VALUE_ABROAD: EncodeOptions = { ...ITEM_ABROAD, root: 'value' };
+
+export interface SharedMapOptions extends NamedOptions {
+  /**
+   * The file to keep it in. All programs of a user that give the same file have one map; what it held when the last of them ended, however it
+   * ended, is there for the next.
+   */
+  persist?: string;
+}
 
 /**
  * Keys and values in shared memory, seen by all threads and processes that have the map: what one has set, all others read at once.
@@ -45,6 +55,8 @@ export class SharedMap<K extends string | number = string, V = any> extends Shar
   readonly #watch: MapWatch;
   readonly #how = this.cell.shared ? VALUE_ABROAD : VALUE;
   #transaction: Transaction | undefined;
+  /** The file that it is kept in. */
+  readonly #file: string | undefined;
   /** Bytes of the last long value: the next one may be like it. */
   #guess = 0;
 
@@ -55,24 +67,46 @@ export class SharedMap<K extends string | number = string, V = any> extends Shar
    * @throws {NameInUseError} The name is that of something else.
    * @throws {OutOfMemoryError} There is no memory for it.
    */
-  constructor(entries?: Iterable<readonly [K, V]> | null, options?: NamedOptions);
-  constructor(entries: Iterable<readonly [K, V]> | Cell | null = null, options: NamedOptions = {}) {
+  constructor(entries?: Iterable<readonly [K, V]> | null, options?: SharedMapOptions);
+  constructor(entries: Iterable<readonly [K, V]> | Cell | null = null, options: SharedMapOptions = {}) {
     let isNew = false;
+    const place = placeOf(options);
     const fill = (words: Int32Array, at: number) => {
       isNew = true;
       MapStore.prepare(words, at);
+      if (place) Persistence.prepare(words, at);
     };
     const needs = { bytes: BYTES, namedBytes: BYTES + NamedSpace.wordsFor(EXTENT) * 4, extent: EXTENT, fill };
-    super(entries instanceof Cell ? entries : openCell('SharedMap', options, needs));
+    super(entries instanceof Cell ? entries : openCell('SharedMap', place ?? options, needs));
     this.#store = new MapStore(this);
     this.#watch = new MapWatch(this.cell, this.#store);
-    if (!isNew || entries === null || entries instanceof Cell) return;
+    this.#file = place?.path;
     try {
-      this.#fill(entries);
+      if (place) this.#persist(place);
+      if (isNew && entries !== null && !(entries instanceof Cell) && this.size === 0) this.#fill(entries);
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** @internal */
+  static fileOf(map: SharedMap): string | undefined {
+    return map.#file;
+  }
+
+  /** Has all changes go to the file, too; what is there already is read by who is first. */
+  #persist(place: LogPlace): void {
+    const log = new Persistence(this.#store, place);
+    this.#store.log = log;
+    const shared = this.cell.shared as Shared;
+    const { leave } = shared;
+    shared.leave = () => {
+      leave.call(shared);
+      log.close();
+    };
+    this.#store.enter();
+    this.#store.leave();
   }
 
   #fill(entries: Iterable<readonly [K, V]>): void {
@@ -418,6 +452,13 @@ export class SharedMap<K extends string | number = string, V = any> extends Shar
   }
 }
 
+function placeOf(options: SharedMapOptions): LogPlace | undefined {
+  if (options?.persist === undefined) return undefined;
+  if (options.name !== undefined)
+    throw new TypeError('Cannot make a SharedMap with "name" and "persist": its file is its name');
+  return logPlace(options.persist);
+}
+
 function checkFunction(fn: unknown, method: string): void {
   if (typeof fn !== 'function')
     throw new TypeError(`Cannot call ${typeof fn} in ${method}(): give a function`);
@@ -432,4 +473,7 @@ function refusePromise(result: unknown, method: string, map: SharedObject): void
   );
 }
 
-registerShared<SharedMap>('SharedMap', SharedMap, { open: name => new SharedMap(null, { name }) });
+registerShared<SharedMap>('SharedMap', SharedMap, {
+  open: (name, file) => new SharedMap(null, typeof file === 'string' ? { persist: file } : { name }),
+  extra: SharedMap.fileOf,
+});

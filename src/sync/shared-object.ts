@@ -159,8 +159,8 @@ function bequeath(object: SharedObject): Bequest | undefined {
 
 /** How the objects of a class cross. */
 export interface Crossing<T> {
-  /** Finds one by its name. */
-  readonly open?: (name: string) => T;
+  /** Finds one by its name. `extra`: what its class needs to know besides. */
+  readonly open?: (name: string, extra: unknown) => T;
   /** What its class needs to know of it besides its cell, as a value that can cross. */
   readonly extra?: (object: T) => unknown;
   /** Hears of each arrival of an object in this thread, which may have it already. */
@@ -196,7 +196,7 @@ export function registerShared<T extends SharedObject>(
     }
     const object =
       typeof cell === 'string'
-        ? (open as (name: string) => T)(cell)
+        ? (open as (name: string, extra: unknown) => T)(cell, more)
         : new (type as unknown as Revived<T>)(Cell.at(cell), more);
     if (!object.cell.isThere) return object;
     known.set(key, new WeakRef(object));
