@@ -88,7 +88,10 @@ int mh_segment_open(const char *name, struct mh_segment *segment) {
 int mh_segment_remove(const char *name, uint64_t inode) {
   char path[MAX_PATH];
   struct stat st;
-  if (lstat(path_of(name, path), &st) != 0) return -errno;
-  if ((uint64_t)st.st_ino != inode) return -ENOENT;
+  int fd = open(path_of(name, path), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  int error = fstat(fd, &st) != 0 ? -errno : (uint64_t)st.st_ino != inode ? -ENOENT : 0;
+  close(fd);
+  if (error < 0) return error;
   return unlink(path) == 0 ? 0 : -errno;
 }

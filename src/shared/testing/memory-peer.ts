@@ -1,4 +1,4 @@
-import { boundProcesses } from '../../process/bound.js';
+import { forked } from '../../testing/carriers.js';
 import { answerCalls } from '../../testing/programs.js';
 import { SharedMemory } from '../shared-memory.js';
 
@@ -18,15 +18,15 @@ const acts = {
   },
   /** Has a child make a block, and end. */
   async makeInChild(size: number) {
-    const child = new boundProcesses.forkserver({ target: make, args: [size] }).start();
+    const child = forked.start(make, size);
     const name = await child.result();
     await child.join();
     return name;
   },
   /** Has a child keep a block; its pid. */
   keepInChild(size: number) {
-    const child = new boundProcesses.forkserver({ target: keep, args: [size] }).start();
-    return child.pid;
+    const child = forked.start(keep, size);
+    return (child as { pid?: number }).pid;
   },
   /** Makes one after the other until it is killed. */
   storm() {
