@@ -44,10 +44,15 @@ export const CORE = {
 /** How often a reader tries without the lock. */
 export const TRIES = 5;
 
-/** The lock of a collection, called by the collection's name in messages. */
+/**
+ * The lock of a collection, called by the collection's name in messages. It does not keep the collection, as the cell keeps it:
+ * what nobody has any more would never be collected.
+ */
 class CoreLock extends Lock {
   constructor(cell: Cell, whole: SharedObject) {
     super(cell, whole);
+    const collection = new WeakRef(whole);
+    Object.defineProperty(this, 'whole', { get: () => collection.deref() });
     Object.defineProperty(this, 'constructor', { value: whole.constructor });
   }
 }
