@@ -77,6 +77,7 @@ export { Timer } from './process/timer.js';
 export type { ProcessState, ProcessUsage } from './process/usage.js';
 export { ShareableList } from './shared/shareable-list.js';
 export { SharedArray } from './shared/shared-array.js';
+export { SharedList } from './shared/shared-list.js';
 export { SharedMap } from './shared/shared-map.js';
 export { SharedMemory, type SharedMemoryOptions } from './shared/shared-memory.js';
 export type { NumberOf, TypeCode, TypedArrayOf } from './shared/types.js';

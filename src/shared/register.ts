@@ -2,6 +2,7 @@
 import '../channel/register.js';
 import './shareable-list.js';
 import './shared-array.js';
+import './shared-list.js';
 import './shared-map.js';
 import './shared-memory.js';
 import './value.js';
