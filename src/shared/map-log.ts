@@ -252,10 +252,11 @@ export class MapLog {
       const end = writeEntries(fd, entries);
       fsyncSync(fd);
       renameSync(beside, this.path);
+      // From here on it is the log, whatever fails.
       const old = this.#fd;
       this.#fd = fd;
-      closeSync(old);
-      // If that fails, a power cut may bring the old file back.
+      quietly(() => closeSync(old));
+      // Else a power cut may bring the old file back.
       quietly(() => syncFolder(this.path));
       return end;
     } catch (error) {
