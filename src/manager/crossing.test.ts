@@ -146,6 +146,7 @@ describe('proxies in other threads and processes', LIMIT, () => {
     await counter[Symbol.asyncDispose]();
     const queue = new Queue();
     await assert.rejects(queue.put(counter), { name: 'SerializationError', message: /disposed/ });
+    await assert.rejects(slow.echo([counter]), { name: 'SerializationError', path: 'args[0][0]' });
     await assert.rejects(queue.put(manager), {
       name: 'SerializationError',
       message: /send proxies of its objects/,

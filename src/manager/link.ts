@@ -364,8 +364,8 @@ export class Link implements Side {
   /** An object of this server's is itself over there. */
   #referTo(object: object): Reference | undefined {
     if (!(object instanceof RemoteObject)) return undefined;
-    const origin = RemoteObject.originOf(object);
-    return origin.link === this ? new Reference(origin.object, origin.type.number) : undefined;
+    const held = RemoteObject.heldBy(object);
+    return held.isHeld && held.link === this ? new Reference(held.object, held.type.number) : undefined;
   }
 
   #open(transport: FrameSocket): void {

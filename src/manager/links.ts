@@ -86,7 +86,9 @@ function openLinkTo(address: Address): Link {
 }
 
 registerMade<RemoteObject>(RemoteObject, (proxy, abroad) => {
-  const { link, object, type } = originOf(proxy);
+  const { link, object, type, isHeld } = RemoteObject.heldBy(proxy);
+  if (!isHeld)
+    throw new Failure('this proxy was disposed of', 'send it before, or keep it as long as it is needed');
   if (link.server === undefined)
     throw new Failure(
       'the connection to its manager is not there yet',
@@ -105,14 +107,6 @@ registerMade<RemoteObject>(RemoteObject, (proxy, abroad) => {
   };
   return [revive, sent];
 });
-
-function originOf(proxy: RemoteObject) {
-  try {
-    return RemoteObject.originOf(proxy);
-  } catch {
-    throw new Failure('this proxy was disposed of', 'send it before, or keep it as long as it is needed');
-  }
-}
 
 /** Managers themselves stay where they are. */
 export function refuseToCross(type: abstract new (...args: never) => object): void {

@@ -47,21 +47,16 @@ export class RemoteObject implements AsyncDisposable {
     dropped.register(this, this.#held, this.#held);
   }
 
-  /** What a proxy stands for. @throws {ClosedError} It has let go of it. */
-  static originOf(proxy: RemoteObject): Origin {
-    const held = proxy.#held;
-    if (!held.isHeld)
-      throw new ClosedError(
-        `Cannot use this proxy of "${held.type.typeid}" as it was disposed of: keep it as long as you need it`,
-      );
-    return held;
+  /** What a proxy stands for, or stood for. */
+  static heldBy(proxy: RemoteObject): Readonly<Held> {
+    return proxy.#held;
   }
 
-  /** Calls a method by its number in the proxy's type. */
-  static call(proxy: RemoteObject, method: number, args: readonly unknown[]): Promise<unknown> {
+  /** Calls a method by its number in the proxy's type; 0: by its name. */
+  static call(proxy: RemoteObject, method: number, args: readonly unknown[], name = ''): Promise<unknown> {
     const { link, object, type, isHeld } = proxy.#held;
-    if (isHeld) return link.call(object, type, method, '', args);
-    return Promise.reject(RemoteObject.#disposed(proxy, type.names[method - 1]));
+    if (isHeld) return link.call(object, type, method, name, args);
+    return Promise.reject(RemoteObject.#disposed(proxy, name || type.names[method - 1]));
   }
 
   static #disposed(proxy: RemoteObject, method: string): ClosedError {

@@ -110,8 +110,7 @@ function iterating(number: number) {
 }
 
 function refusing(name: string) {
-  return async function (this: RemoteObject): Promise<unknown> {
-    const { link, object, type } = RemoteObject.originOf(this);
-    return link.call(object, type, 0, name, []);
+  return function (this: RemoteObject): Promise<unknown> {
+    return RemoteObject.call(this, 0, [], name);
   };
 }
