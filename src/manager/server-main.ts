@@ -31,7 +31,9 @@ export async function serveManager(settings: ServerSettings, report: Connection<
   let server: ManagerServer;
   try {
     await callTarget(settings.initializer, settings.initargs);
-    server = new ManagerServer(typeid => registrations.get(typeid), servingBy(registrations));
+    server = new ManagerServer(typeid => registrations.get(typeid), servingBy(registrations), {
+      endsOnRequest: true,
+    });
     address ??= makePrivateSocket();
     address = await server.listen(address, settings.key);
   } catch (error) {

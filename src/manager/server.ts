@@ -52,12 +52,19 @@ export class ManagerServer implements Host {
   #isStopped = false;
   #settleStopped!: () => void;
 
-  /** `classes`: typeids whose registered classes make what is served wherever it is met. */
-  constructor(find: FindRegistration, servingFor: (object: object) => Serving | undefined) {
+  /**
+   * `servingFor`: how objects are served that come about otherwise than by create(). `endsOnRequest`: may those who are connected end
+   * it? So it is for a process that is nothing else.
+   */
+  constructor(
+    find: FindRegistration,
+    servingFor: (object: object) => Serving | undefined,
+    { endsOnRequest = false } = {},
+  ) {
     this.#find = find;
     this.#table = new Table(servingFor);
-    this.#table.add(new Root(this), { typeid: 'manager', exposed: ['create', 'shutdown', 'count'] }, ROOT)
-      .references++;
+    const exposed = endsOnRequest ? ['create', 'count', 'shutdown'] : ['create', 'count'];
+    this.#table.add(new Root(this), { typeid: 'manager', exposed }, ROOT).references++;
     this.stopped = new Promise(resolve => {
       this.#settleStopped = resolve;
     });
