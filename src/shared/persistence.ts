@@ -172,7 +172,8 @@ export class Persistence implements Log {
     const entries = this.#store.entries();
     let bytes = 0;
     for (const entry of entries) bytes += loggedBytesOf(heap, entry);
-    if (isWorthCompacting(this.#end, liveLength(entries.length, bytes))) {
+    const live = liveLength(entries.length, bytes);
+    if (isWorthCompacting(this.#end, live)) {
       this.#mark(COMPACTION);
       try {
         this.#end = this.#log.compact(this.#all());
@@ -182,7 +183,8 @@ export class Persistence implements Log {
       }
       this.#mark(0);
     }
-    w[this.#at + WORD.LOOK_AT] = Math.ceil((2 * this.#end) / MIB);
+    // It is not worth while before, however much of what is alive now becomes garbage.
+    w[this.#at + WORD.LOOK_AT] = Math.ceil(Math.max(2 * live, live + FIRST_LOOK * MIB, this.#end) / MIB) + 1;
   }
 
   *#all(): Generator<[Uint8Array, Uint8Array]> {
