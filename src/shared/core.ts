@@ -45,15 +45,16 @@ export const CORE = {
 export const TRIES = 5;
 
 /**
- * The lock of a collection, called by the collection's name in messages. It does not keep the collection, as the cell keeps it:
- * what nobody has any more would never be collected.
+ * Stands for the object that the lock is part of, and with which it would cross if anyone had it. Not that object itself: it is told apart by what goes
+ * with its last reference, and the lock is among that.
  */
+const WITHIN = {} as SharedObject;
+
+/** The lock of a collection, called by the collection's name in messages. */
 class CoreLock extends Lock {
-  constructor(cell: Cell, whole: SharedObject) {
-    super(cell, whole);
-    const collection = new WeakRef(whole);
-    Object.defineProperty(this, 'whole', { get: () => collection.deref() });
-    Object.defineProperty(this, 'constructor', { value: whole.constructor });
+  constructor(cell: Cell, type: unknown) {
+    super(cell, WITHIN);
+    Object.defineProperty(this, 'constructor', { value: type });
   }
 }
 
@@ -84,7 +85,7 @@ export abstract class Core implements Live {
     this.at = cell.at;
     this.space = space;
     this.heap = new EntryHeap(this.words, this.at + CORE.HEAP, this.space, this);
-    this.lock = new CoreLock(cell, whole);
+    this.lock = new CoreLock(cell, whole.constructor);
     cell.attached = () => [...this.heap.blocks(), ...this.blocks()];
   }
 

@@ -12,7 +12,9 @@ import {
 } from '../errors/errors.js';
 import { setLimit, stats } from '../memory/allocator.js';
 import { Lock } from '../sync/lock.js';
+import { countInUse } from '../testing/blocks.js';
 import { forked, threads } from '../testing/carriers.js';
+import { collect } from '../testing/collect.js';
 import { leavesNoBlocks } from '../testing/commons.js';
 import { leavesNothing } from '../testing/leaks.js';
 import { waitUntil } from '../testing/processes.js';
@@ -340,6 +342,15 @@ test('a map that is disposed of is closed for all, and who watches is told', LIM
   ])
     assert.throws(use, ClosedError);
   assert.equal(inspect(map), 'SharedMap <closed>');
+});
+
+test('a map that was passed to nobody goes with its last reference', LIMIT, async () => {
+  (() => {
+    const map: AnyMap = new SharedMap([['a', 'x'.repeat(9000)]]);
+    map.update('a', value => value);
+  })();
+  for (let i = 0; i < 50 && countInUse() > 0; i++) await collect();
+  assert.equal(countInUse(), 0);
 });
 
 test('a map shows its size', () => {
