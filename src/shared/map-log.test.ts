@@ -248,18 +248,6 @@ test('an append writes over what a death left at the end', () => {
   assert.ok(log.length >= end);
 });
 
-test('takeBack() undoes an append', () => {
-  const log = openLog();
-  const ends = writeHistory(log);
-  log.takeBack(ends[1]);
-  assert.deepEqual(told(log), {
-    commits: HISTORY.slice(0, 2),
-    ends: ends.slice(0, 2),
-    found: { end: ends[1], rest: 'nothing' },
-  });
-  assert.equal(log.length, ends[1]);
-});
-
 test('compact() leaves what it was given, in the rights of the old file', () => {
   const log = openLog();
   writeHistory(log);

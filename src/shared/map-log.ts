@@ -54,8 +54,8 @@ import {
  *
  *   opening    the memory is found by logPlace().name, then the log is opened; who finds the memory without a mark that it is
  *              ready replays all of the log into it, cuts off the rest, notes the end, and sets that mark
- *   a change   is marked as under way; appended; made in the memory; then the new end is noted, in one store. If the memory has no
- *              room for it, takeBack(the end that is noted) undoes the append
+ *   a change   is given all memory that it needs, so that nothing can refuse it any more; marked as under way; appended; made in the
+ *              memory; then the new end is noted, in one store
  *   a death    leaves the mark of a change under way: what is whole behind the noted end did happen, so it is replayed, which does no harm if
  *              a part of it had been made
  *   compact()  has a mark of its own around it: who finds that calls refresh(), and the end is that of replay() over the whole file
@@ -224,15 +224,6 @@ export class MapLog {
       throw failure('write to', this.path, error);
     }
     return end + commit.length;
-  }
-
-  /** Undoes appends: the log ends there again. @throws {ManyhandsError} The disk fails: see the cause. */
-  takeBack(end: number): void {
-    try {
-      ftruncateSync(this.#fd, end);
-    } catch (error) {
-      throw failure('write to', this.path, error);
-    }
   }
 
   /**
