@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { inspect } from 'node:util';
+import { inspect, promisify } from 'node:util';
 import { loadModule } from '../codec/functions/modules.js';
 import { ClosedError, LifecycleError } from '../errors/errors.js';
 import { boundProcesses } from '../process/bound.js';
@@ -384,6 +385,19 @@ test(
     }
   },
 );
+
+test('a program ends though its manager runs, and leaves nothing', LIMIT, async () => {
+  const source = `
+    const { TestManager } = require(${JSON.stringify(path.join(__dirname, 'testing', 'objects.js'))});
+    (async () => {
+      const manager = await new TestManager().start();
+      await (await manager.create('Counter')).add(1);
+      console.log(manager.address);
+    })();`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', source]);
+  assert.match(stdout, /manyhands-manager-/);
+  assert.equal(existsSync(path.dirname(stdout)), false);
+});
 
 test(
   'a server ends with the process that started it, and its folder with the next server',

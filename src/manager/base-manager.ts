@@ -14,7 +14,7 @@ import { portable, type Target } from '../process/target.js';
 import { checkWait, type WaitOptions } from '../wait/options.js';
 import { type Link, ROOT } from './link.js';
 import { linkTo, refuseToCross } from './links.js';
-import { makePrivateSocket, removePrivateSocket } from './private-folder.js';
+import { makePrivateSocket, removeAtExit, removePrivateSocket } from './private-folder.js';
 import { type Factory, register, registrationsOf, servingBy } from './registry.js';
 import type { ServedOptions } from './served.js';
 import { ManagerServer } from './server.js';
@@ -189,6 +189,7 @@ export class BaseManager implements AsyncDisposable {
       const { address, server } = await received(reports, child, caller);
       this.#process = child;
       this.#address = address;
+      removeAtExit(address);
       this.#attach(linkTo({ address, key: this.#key, server, isFamily: true }));
       await this.#link?.ready;
     } catch (error) {
@@ -243,17 +244,13 @@ export class BaseManager implements AsyncDisposable {
     const registrations = registrationsOf(this.constructor);
     const server = new ManagerServer(typeid => registrations.get(typeid), servingBy(registrations));
     this.#server = server;
-    const remove = () => removePrivateSocket(this.#address);
     this.#address ??= makePrivateSocket();
-    process.once('exit', remove);
+    removeAtExit(this.#address);
     const ready = server.listen(this.#address, this.#key).then(address => {
       this.#address = address;
     });
     ready.catch(() => {}); // who serves or waits is told
-    server.stopped.then(() => {
-      remove();
-      process.off('exit', remove);
-    });
+    server.stopped.then(() => removePrivateSocket(this.#address));
     return {
       ready: () => ready,
       serveForever: () => ready.then(() => server.stopped),

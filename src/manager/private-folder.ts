@@ -21,11 +21,33 @@ export function makePrivateSocket(): string {
   return path.join(folder, SOCKET);
 }
 
+/** Those that this process removes as it ends, if nobody has before; and which process that is, as forks of it have a copy. */
+const kept = new Map<string, number>();
+
+/** Has it removed when this process ends by itself. */
+export function removeAtExit(socket: unknown): void {
+  if (!isPrivate(socket)) return;
+  if (kept.size === 0) process.on('exit', removeAll);
+  kept.set(socket, process.pid);
+}
+
+function removeAll(): void {
+  for (const [socket, pid] of kept) if (pid === process.pid) removePrivateSocket(socket);
+}
+
+function isPrivate(socket: unknown): socket is string {
+  return (
+    typeof socket === 'string' &&
+    path.basename(socket) === SOCKET &&
+    path.basename(path.dirname(socket)).startsWith(`${PREFIX}-`)
+  );
+}
+
 /** Removes it, if it is there. Any other path is left alone. */
 export function removePrivateSocket(socket: unknown): void {
-  if (typeof socket !== 'string' || path.basename(socket) !== SOCKET) return;
-  const folder = path.dirname(socket);
-  if (path.basename(folder).startsWith(`${PREFIX}-`)) rmSync(folder, { recursive: true, force: true });
+  if (!isPrivate(socket)) return;
+  rmSync(path.dirname(socket), { recursive: true, force: true });
+  if (kept.delete(socket) && kept.size === 0) process.off('exit', removeAll);
 }
 
 function roomyPlace(): string {

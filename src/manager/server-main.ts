@@ -3,7 +3,7 @@ import type { Address } from '../channel/socket/address.js';
 import { encodeThrown } from '../codec/errors.js';
 import { callTarget, type PortableTarget } from '../process/target.js';
 import './links.js';
-import { makePrivateSocket, removePrivateSocket } from './private-folder.js';
+import { makePrivateSocket, removeAtExit, removePrivateSocket } from './private-folder.js';
 import { type Registration, servingBy } from './registry.js';
 import { ManagerServer } from './server.js';
 
@@ -26,15 +26,16 @@ export async function serveManager(settings: ServerSettings, report: Connection<
   // Ctrl-C is for the program, which may want the server to the last.
   process.on('SIGINT', () => {});
   let address = settings.address;
-  const remove = () => removePrivateSocket(settings.address ?? address);
-  process.once('exit', remove);
   let server: ManagerServer;
   try {
     await callTarget(settings.initializer, settings.initargs);
     server = new ManagerServer(typeid => registrations.get(typeid), servingBy(registrations), {
       endsOnRequest: true,
     });
-    address ??= makePrivateSocket();
+    if (address === undefined) {
+      address = makePrivateSocket();
+      removeAtExit(address);
+    }
     address = await server.listen(address, settings.key);
   } catch (error) {
     await report.send({ thrown: encodeThrown(error) });
@@ -44,5 +45,5 @@ export async function serveManager(settings: ServerSettings, report: Connection<
   await report.send({ address, server: server.id });
   report.close();
   await server.stopped;
-  remove();
+  removePrivateSocket(address);
 }
