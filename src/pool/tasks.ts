@@ -582,10 +582,14 @@ export class Tasks implements Keeper {
     }
   }
 
-  /** Those that wait come first, the last to be posted before the others: so nothing takes the place of one that is called off. */
+  /** Those that wait come first: so nothing takes the place of one that is called off. */
   #all(): Task[] {
-    const tasks = [...this.#held, ...this.#backlog, ...this.#slotted, ...[...this.#mail.values()].flat()];
-    return tasks.filter(task => task !== undefined);
+    return [...this.#held, ...this.#backlog, ...this.#onBoard(), ...[...this.#mail.values()].flat()];
+  }
+
+  /** The youngest first: while they are called off, workers go on, and what they would come to next is gone by then. */
+  #onBoard(): Task[] {
+    return this.#slotted.filter(task => task !== undefined).sort((one, other) => other.id - one.id);
   }
 
   #isWaiting(task: Task): boolean {
@@ -677,8 +681,8 @@ export class Tasks implements Keeper {
     // Who is told of an end may end others.
     for (const task of [...this.#held, ...this.#backlog])
       if (task.slot < 0 && this.#isWaiting(task)) this.#settle(task, undefined, reason(), true);
-    for (const task of this.#slotted.slice()) {
-      if (!task || task.slot < 0) continue;
+    for (const task of this.#onBoard()) {
+      if (task.slot < 0) continue;
       const seat = this.#board.takenBy(task.slot);
       if (seat >= 0 && this.#isWatched) this.#note(task, seat);
       // Slots that workers hold are cleared with the board.
