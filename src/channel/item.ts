@@ -96,7 +96,8 @@ export function packBytes(bytes: Uint8Array, parcel: Parcel, space: Space): void
     return;
   }
   parcel.handle = tryAllocate(space, bytes.length);
-  if (parcel.handle === 0) parcel.waiting = bytes.slice();
+  if (parcel.handle === 0)
+    parcel.waiting = new Uint8Array(bytes); // of a Buffer, slice() is no copy
   else space.at(parcel.handle, bytes.length).bytes.set(bytes);
 }
 

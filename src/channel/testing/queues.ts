@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { isAllocated } from '../../memory/allocator.js';
 import { waitUntil } from '../../testing/processes.js';
 import { waiting } from '../../wait/line.js';
@@ -51,12 +52,13 @@ export function range(count: number, first = 0): number[] {
 
 /** The error that `fn` throws or rejects with. */
 export async function failureOf(fn: () => unknown): Promise<any> {
+  let result: unknown;
   try {
-    await fn();
+    result = await fn();
   } catch (error) {
     return error;
   }
-  throw new Error('It should have failed, and did not');
+  throw new Error(`It should have failed, and gave ${inspect(result)}`);
 }
 
 /** Resolves to what each came to: a value, or the code (else the name) of an error. */
