@@ -108,6 +108,7 @@ static _Noreturn void keep_house(struct names names) {
  * what the dynamic linker knows, so the addon is linked with all its symbols bound at once (-z now).
  */
 static void shed(void) {
+#ifndef __SANITIZE_ADDRESS__ /* what the sanitizer notes of all memory would go, too */
   static char text[65536];
   uintptr_t kept[] = {(uintptr_t)&kept, (uintptr_t)&errno, (uintptr_t)&mh_base, (uintptr_t)text};
   int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
@@ -129,6 +130,7 @@ static void shed(void) {
     memmove(text, line, held);
   }
   if (fd >= 0) close(fd);
+#endif
 }
 
 /* Closes all but the descriptors of its own. Others may be what somebody waits for to be closed. */

@@ -17,7 +17,7 @@ const runtimes = ['libasan.so', 'libubsan.so'].map(name => run('gcc', [`-print-f
 const names =
   process.argv.length > 2
     ? process.argv.slice(2)
-    : ['src/native/', 'src/memory/', 'src/wait/', 'src/sync/named'];
+    : ['src/native/', 'src/memory/', 'src/wait/', 'src/sync/named', 'src/channel/socket/', 'src/shared/sha'];
 const { status } = spawnSync(process.execPath, [path.join(root, 'scripts/test.mjs'), ...names], {
   stdio: 'inherit',
   env: {
