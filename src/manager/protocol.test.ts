@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { test } from 'node:test';
 import type { FrameSocket } from '../channel/socket/frame-socket.js';
 import { openSocket } from '../channel/socket/open-socket.js';
@@ -39,7 +37,7 @@ function varint(number: number): number[] {
 }
 
 test('who does not take its answers is not listened to, so that they do not pile up', LIMIT, async () => {
-  const manager = new TestManager({ address: path.join(tmpdir(), 'slow'), authkey: key });
+  const manager = new TestManager({ address: `\0manyhands-slow-${process.pid}`, authkey: key });
   const server = manager.getServer();
   await server.ready();
   const client = await new TestManager({ address: manager.address, authkey: key }).connect();
@@ -68,11 +66,13 @@ test('who does not take its answers is not listened to, so that they do not pile
   await server.stop();
 });
 
-test('whatever somebody sends who has the key, others are served still', LIMIT, async () => {
-  const seed = Number(process.env.MANYHANDS_SEED ?? 0) || Date.now() % 2 ** 31;
+test('whatever somebody sends who has the key, others are served still', {
+  timeout: FUZZ + LIMIT.timeout,
+}, async () => {
+  const seed = Number(process.env.MANYHANDS_FUZZ_SEED ?? 0) || Date.now() % 2 ** 31;
   const next = random(seed);
   const below = (n: number) => Math.floor(next() * n);
-  const manager = new TestManager({ address: path.join(tmpdir(), 'fuzz'), authkey: key });
+  const manager = new TestManager({ address: `\0manyhands-fuzz-${process.pid}`, authkey: key });
   const server = manager.getServer();
   await server.ready();
   const client = await new TestManager({ address: manager.address, authkey: key }).connect();
