@@ -1,9 +1,11 @@
 import { CommonsSpace } from '../channel/commons-space.js';
 import { NamedSpace } from '../channel/named-space.js';
 import type { Space } from '../channel/space.js';
+import { LifecycleError } from '../errors/errors.js';
 import type { Cell } from '../sync/cell.js';
 import type { Guard } from '../sync/guard.js';
 import { LOCK, Lock } from '../sync/lock.js';
+import { nameOf } from '../sync/naming.js';
 import type { SharedObject } from '../sync/shared-object.js';
 import { bytesOf } from './entry.js';
 import { EntryHeap, type Live } from './entry-heap.js';
@@ -137,8 +139,32 @@ export abstract class Core implements Live {
     guard?.release();
   }
 
+  /**
+   * Frees the collection by `free`: for all who have it, or if it has a name, for this thread. `calls`: those of its calls that run code
+   * of the user.
+   * @throws {LifecycleError} This thread is within one of these.
+   */
+  dispose(whole: SharedObject, calls: string, free: () => void): void {
+    const { cell } = this;
+    if (!cell.isThere) return;
+    if (this.isHeldHere)
+      throw new LifecycleError(
+        `Cannot dispose of ${nameOf(cell, whole)} within its own ${calls}: do so afterwards`,
+      );
+    if (cell.shared === undefined) {
+      try {
+        this.enter(); // what a dead writer left is to be freed, too
+      } catch (error) {
+        if (!cell.isThere) return; // another was first
+        throw error;
+      }
+      this.#close();
+    }
+    free();
+  }
+
   /** The collection is about to be freed by this thread, which holds the lock: nobody reads any more what it was. */
-  close(): void {
+  #close(): void {
     Atomics.or(this.words, this.at + CORE.SEQUENCE, 1);
     this.lock.close();
     this.#depth = 0;

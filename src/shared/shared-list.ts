@@ -5,7 +5,7 @@ import { borrow, giveBack, INLINE_BYTES, Parcel } from '../channel/parcel.js';
 import { EXTENT } from '../channel/queue-cell.js';
 import { LifecycleError } from '../errors/errors.js';
 import { Cell } from '../sync/cell.js';
-import { type NamedOptions, nameOf, openCell } from '../sync/naming.js';
+import { type NamedOptions, openCell } from '../sync/naming.js';
 import { registerShared, SharedObject } from '../sync/shared-object.js';
 import { CORE } from './core.js';
 import { borrowCopy, giveCopyBack, type Packed } from './entry.js';
@@ -74,24 +74,7 @@ export class SharedList<T = any> extends SharedObject implements Iterable<T> {
 
   /** Frees it, for all who have it; a named one, for this thread. @throws {LifecycleError} Within its own update() or sort(). */
   override [Symbol.dispose](): void {
-    if (!this.cell.isThere) return;
-    const store = this.#store;
-    if (store.isHeldHere)
-      throw new LifecycleError(
-        `Cannot dispose of ${nameOf(this.cell, this)} within its own update() or sort(): do so afterwards`,
-      );
-    if (this.cell.shared) {
-      super[Symbol.dispose]();
-      return;
-    }
-    try {
-      store.enter(); // what a dead writer left is to be freed, too
-    } catch (error) {
-      if (!this.cell.isThere) return; // another was first
-      throw error;
-    }
-    store.close();
-    super[Symbol.dispose]();
+    this.#store.dispose(this, 'update() or sort()', () => super[Symbol.dispose]());
   }
 
   protected override facts(): object {

@@ -4,7 +4,6 @@ import { NamedSpace } from '../channel/named-space.js';
 import { borrow, giveBack, INLINE_BYTES, type Parcel } from '../channel/parcel.js';
 import { EXTENT } from '../channel/queue-cell.js';
 import type { EncodeOptions } from '../codec/encode.js';
-import { LifecycleError } from '../errors/errors.js';
 import { Cell, type Shared } from '../sync/cell.js';
 import { type NamedOptions, nameOf, openCell } from '../sync/naming.js';
 import { registerShared, SharedObject } from '../sync/shared-object.js';
@@ -331,24 +330,7 @@ export class SharedMap<K extends string | number = string, V = any> extends Shar
 
   /** Frees it, for all who have it; a named one, for this thread. Who watches is rejected with ClosedError. */
   override [Symbol.dispose](): void {
-    if (!this.cell.isThere) return;
-    const store = this.#store;
-    if (store.isHeldHere)
-      throw new LifecycleError(
-        `Cannot dispose of ${nameOf(this.cell, this)} within its own update() or transaction(): do so afterwards`,
-      );
-    if (this.cell.shared) {
-      super[Symbol.dispose]();
-      return;
-    }
-    try {
-      store.enter(); // what a dead writer left is to be freed, too
-    } catch (error) {
-      if (!this.cell.isThere) return; // another was first
-      throw error;
-    }
-    store.close();
-    super[Symbol.dispose]();
+    this.#store.dispose(this, 'update() or transaction()', () => super[Symbol.dispose]());
   }
 
   protected override farewell(): void {
