@@ -7,7 +7,8 @@ import { decodeThrown, joinStacks } from '../codec/errors.js';
 import { ClosedError, EndOfFileError, LifecycleError } from '../errors/errors.js';
 import { givenAuthkey } from '../memory/authkey.js';
 import { loadAhead } from '../process/cradle.js';
-import { Process } from '../process/process.js';
+import type { Process } from '../process/process.js';
+import { Servant } from '../process/servant.js';
 import { bornWith } from '../process/server.js';
 import type { StartMethod } from '../process/start-method.js';
 import { portable, type Target } from '../process/target.js';
@@ -59,26 +60,6 @@ export type RemoteProxy<T> = (0 extends 1 & T ? AnyMethods : Methods<T>) & Async
 const MAIN = { module: path.join(__dirname, 'server-main.js'), export: 'serveManager' };
 bornWith(MAIN.module);
 loadAhead(path.join(__dirname, 'links.js'));
-
-/** Ends with the process that started it, and may start processes of its own. */
-class ServerProcess extends Process {
-  readonly #method: StartMethod | undefined;
-
-  constructor(settings: ServerSettings, report: Connection<Report>, method: StartMethod | undefined) {
-    super({ target: MAIN, args: [settings, report] });
-    this.name = this.name.replace('Process', 'Manager');
-    this.#method = method;
-    this.unref();
-  }
-
-  protected override get startMethod(): StartMethod {
-    return this.#method ?? super.startMethod;
-  }
-
-  protected override get endsWithParent(): boolean {
-    return true;
-  }
-}
 
 /** What a manager is: each but the last leads to the last. */
 type State = 'new' | 'starting' | 'started' | 'connected' | 'serving' | 'shut down';
@@ -203,7 +184,7 @@ export class BaseManager implements AsyncDisposable {
 
   #startProcess(settings: ServerSettings, report: Connection<Report>): Process {
     try {
-      const child = new ServerProcess(settings, report, this.startMethod);
+      const child = new Servant(MAIN, [settings, report], 'Manager', this.startMethod);
       child.on('exit', () => removePrivateSocket(this.#address));
       return child.start();
     } finally {

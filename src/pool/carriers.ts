@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { WorkerDiedError } from '../errors/errors.js';
 import { loadAhead } from '../process/cradle.js';
-import { Process } from '../process/process.js';
+import type { Process } from '../process/process.js';
+import { Servant } from '../process/servant.js';
 import { bornWith } from '../process/server.js';
 import type { StartMethod } from '../process/start-method.js';
 import { Thread } from '../process/thread.js';
@@ -41,23 +42,9 @@ const LIFE = { module: path.join(__dirname, 'worker.js'), export: 'serveToTheEnd
 bornWith(LIFE.module);
 loadAhead(LIFE.module);
 
-/** Ends with the pool's process, yet may have children of its own, which end with it. */
-class PoolProcess extends Process {
-  readonly #method: StartMethod | undefined;
-
+class PoolProcess extends Servant {
   constructor(options: WorkerOptions, method: StartMethod | undefined) {
-    super({ target: LIFE, args: [options] });
-    this.name = this.name.replace('Process', 'PoolWorker');
-    this.#method = method;
-    this.unref();
-  }
-
-  protected override get startMethod(): StartMethod {
-    return this.#method ?? super.startMethod;
-  }
-
-  protected override get endsWithParent(): boolean {
-    return true;
+    super(LIFE, [options], 'PoolWorker', method);
   }
 
   override get failure(): unknown {
