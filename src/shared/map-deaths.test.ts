@@ -5,7 +5,6 @@ import { CommonsSpace } from '../channel/commons-space.js';
 import { pack } from '../channel/item.js';
 import { Parcel, release } from '../channel/parcel.js';
 import { diesBefore, MortalSpace, mortal } from '../channel/testing/mortal.js';
-import { SpaceOver } from '../channel/testing/space-over.js';
 import { OutOfMemoryError } from '../errors/errors.js';
 import { checkConsistency } from '../memory/consistency.js';
 import { Cell } from '../sync/cell.js';
@@ -18,6 +17,7 @@ import { openDoorbell } from '../wait/doorbell.js';
 import { CORE } from './core.js';
 import { borrowCopy, giveCopyBack } from './entry.js';
 import { type Change, Cursor, MapStore } from './map-store.js';
+import { ScarceSpace } from './testing/scarce-space.js';
 
 leavesNothing({ warm: openDoorbell });
 leavesNoBlocks();
@@ -181,16 +181,6 @@ function put(key: string): Act['run'] {
 }
 
 class Whole extends SharedObject {}
-
-/** Memory of which there is none when it is asked for the n-th time. */
-class ScarceSpace extends SpaceOver {
-  left = Number.POSITIVE_INFINITY;
-
-  override allocate(bytes: number): number {
-    if (--this.left === 0) throw new OutOfMemoryError('Cannot allocate: this is a test');
-    return super.allocate(bytes);
-  }
-}
 
 /** One map, over which somebody dies. */
 class Case {
