@@ -1,20 +1,11 @@
 import assert from 'node:assert/strict';
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { type Block, blocksOf, commandsOf, matches } from './testing/docs.js';
+import { type Block, blocksOf, commandsOf, isExcerpt, matches } from './testing/docs.js';
+import { installed } from './testing/installed.js';
 import { leavesNothing } from './testing/leaks.js';
 
 /*
@@ -28,8 +19,7 @@ leavesNothing();
 const root = path.resolve(__dirname, '..');
 const LIMIT = 60_000;
 
-const workplace = mkdtempSync(path.join(tmpdir(), 'docs-'));
-after(() => rmSync(workplace, { recursive: true }));
+const { folder: workplace, env } = installed();
 
 /** The programs as they run, those in TypeScript compiled. */
 const compiled = path.join(workplace, 'compiled');
@@ -47,23 +37,7 @@ const IN_TURN = `
   process.exitCode = 0;
 `;
 
-/** Commands of the documents find the package as a user who installed it does. */
-const bin = path.join(workplace, 'bin');
-before(() => {
-  writeFileSync(path.join(workplace, 'package.json'), '{ "type": "module" }');
-  mkdirSync(path.join(workplace, 'node_modules'));
-  symlinkSync(root, path.join(workplace, 'node_modules', 'manyhands'));
-  mkdirSync(bin);
-  const program = path.join(root, 'dist', 'cli', 'main.js');
-  writeFileSync(path.join(bin, 'manyhands'), `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`, {
-    mode: 0o755,
-  });
-  writeFileSync(path.join(bin, 'npx'), '#!/bin/sh\nexec "$@"\n', { mode: 0o755 });
-});
-
-const documents = ['README.md', ...listed('docs').map(name => path.join('docs', name))].filter(
-  name => name.endsWith('.md') && existsSync(path.join(root, name)),
-);
+const documents = ['README.md', ...listed('docs')];
 const programs: string[] = [];
 let typed: string | undefined;
 
@@ -87,7 +61,12 @@ for (const name of documents) {
   const together: string[] = [];
   for (const block of blocksOf(readFileSync(path.join(root, name), 'utf8'))) {
     const title = `${name}:${block.line}`;
-    if (block.language === 'console' || block.language === 'sh') {
+    const source = tagOf(block, 'from');
+    if (source !== undefined) {
+      test(`${title} stands in ${source}`, () => {
+        assert.ok(isExcerpt(block.text, readFileSync(path.join(root, source), 'utf8')), block.text);
+      });
+    } else if (block.language === 'console' || block.language === 'sh') {
       if (block.tags.includes('no-run')) continue;
       if (block.language === 'sh') test(`${title} runs`, () => void runShell(block.text, folder));
       else test(`${title} prints what it says`, () => runConsole(block, folder));
@@ -96,7 +75,7 @@ for (const name of documents) {
       writeFileSync(file, block.text);
       programs.push(file);
       if (block.language === 'ts') typed ??= file;
-      if (block.tags.some(tag => tag === 'no-run' || tag.startsWith('file='))) continue;
+      if (block.tags.includes('no-run') || tagOf(block, 'file') !== undefined) continue;
       if (ALONE.test(block.text) || process.env.MANYHANDS_DOCS === 'apart')
         test(`${title} runs`, () => runPrograms([file], folder));
       else together.push(file);
@@ -113,8 +92,12 @@ test('a program in TypeScript runs as it is', () => {
 
 /** The name a block is kept under: its own, or one that makes it an ES module. */
 function fileOf(block: Block): string {
-  const own = block.tags.find(tag => tag.startsWith('file='))?.slice('file='.length);
-  return own ?? `line-${block.line}.m${block.language}`;
+  return tagOf(block, 'file') ?? `line-${block.line}.m${block.language}`;
+}
+
+/** What stands after `name=` among the block's tags. */
+function tagOf(block: Block, name: string): string | undefined {
+  return block.tags.find(tag => tag.startsWith(`${name}=`))?.slice(name.length + 1);
 }
 
 function runPrograms(files: readonly string[], cwd: string): void {
@@ -134,7 +117,6 @@ function runConsole(block: Block, folder: string): void {
 
 /** Runs a script, in which every command has to succeed. Returns what it printed. */
 function runShell(script: string, cwd: string): string {
-  const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
   const result = spawnSync('sh', ['-ec', script], { cwd, encoding: 'utf8', timeout: LIMIT, env });
   succeeded(result);
   return result.stdout;
@@ -148,6 +130,10 @@ function succeeded({ status, signal, stdout, stderr }: SpawnSyncReturns<string>)
   assert.equal(status, 0, `ended with ${status ?? signal}:\n${stdout}${stderr}`);
 }
 
+/** The documents in a folder and in those within, by their names from the root. */
 function listed(folder: string): string[] {
-  return existsSync(path.join(root, folder)) ? readdirSync(path.join(root, folder)).sort() : [];
+  return readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.md'))
+    .map(name => path.join(folder, name))
+    .sort();
 }

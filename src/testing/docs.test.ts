@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { blocksOf, commandsOf, matches } from './docs.js';
+import { blocksOf, commandsOf, isExcerpt, matches } from './docs.js';
 import { leavesNothing } from './leaks.js';
 
 leavesNothing();
@@ -33,4 +33,15 @@ test('… stands for any text or any lines', () => {
   assert.equal(matches('1\n4\n', '1\n…\n4\n'), true);
   assert.equal(matches('1\n2\n', '1\n…\n4\n'), false);
   assert.equal(matches('1\n2\n', '1\n'), false);
+});
+
+test('an excerpt stands in a program as code, or as what it prints', () => {
+  const program = 'if (a) {\n  b();\n\n  c();\n}\n\n// Output:\n// one\n//   two\n';
+  assert.equal(isExcerpt('b();\n\nc();\n', program), true);
+  assert.equal(isExcerpt('if (a) {\n  b();\n', program), true);
+  assert.equal(isExcerpt('one\n  two\n', program), true);
+  assert.equal(isExcerpt('b();\nc();\n', program), false);
+  assert.equal(isExcerpt('b();\n\n  c();\n', program), false);
+  assert.equal(isExcerpt('b(', program), false);
+  assert.equal(isExcerpt('two\none\n', program), false);
 });

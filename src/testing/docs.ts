@@ -72,3 +72,25 @@ export function matches(actual: string, expected: string): boolean {
     .join('');
   return new RegExp(`^${pattern}$`).test(`${actual.trimEnd()}\n`);
 }
+
+/** Whether the text stands in a program, line by line, more or less indented: as code, or as what its comments say that it prints. */
+export function isExcerpt(text: string, program: string): boolean {
+  const lines = linesOf(text);
+  return [program, program.replace(/^\/\/ ?/gm, '')].some(source => {
+    const all = linesOf(source);
+    return all.some((_, start) => {
+      const indent = (all[start] ?? '').search(/\S|$/) - (lines[0] ?? '').search(/\S|$/);
+      return (
+        indent >= 0 &&
+        lines.every((line, i) => (line === '' ? '' : ' '.repeat(indent) + line) === all[start + i])
+      );
+    });
+  });
+}
+
+function linesOf(text: string): string[] {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map(line => line.trimEnd());
+}
