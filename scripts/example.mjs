@@ -28,7 +28,7 @@ function run(file) {
     if (status !== 0) process.exit(1);
   }
   const typescript = `--import=${pathToFileURL(createRequire(import.meta.url).resolve('tsx'))}`;
-  const forks = readFileSync(file, 'utf8').includes('manyhands run');
+  const forks = /\bmanyhands[\s*]+run\b/.test(readFileSync(file, 'utf8'));
   const command = forks ? [path.join(root, 'dist/cli/main.js'), 'run'] : [typescript];
   const options = forks ? `${process.env.NODE_OPTIONS ?? ''} ${typescript}` : process.env.NODE_OPTIONS;
   const child = spawn(process.execPath, [...command, file, ...args], {
@@ -56,7 +56,7 @@ function listed() {
       const [sentence] = comment
         .replace(/\s*\n \*\s?|\s+/g, ' ')
         .trim()
-        .split(/(?<=[.:])\s/);
+        .split(/(?<=\.)\s/);
       return [`  ${name.replace(/\.mts$/, '').padEnd(28)}${sentence}`];
     });
 }

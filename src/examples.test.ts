@@ -5,7 +5,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import ts from 'typescript';
-import { prints, runsOf } from './testing/examples.js';
+import { prints, runsOf, startsByRun } from './testing/examples.js';
 import { installed } from './testing/installed.js';
 import { leavesNothing } from './testing/leaks.js';
 
@@ -43,7 +43,7 @@ describe('the examples print what they say', { concurrency: AT_ONCE }, () => {
     const source = readFileSync(path.join(examples, name), 'utf8');
     for (const { args, output, errors } of runsOf(source))
       test([name, ...args].join(' '), { timeout: LIMIT }, async () => {
-        const command = source.includes('manyhands run') ? ['manyhands', 'run'] : [process.execPath];
+        const command = startsByRun(source) ? ['manyhands', 'run'] : [process.execPath];
         const printed = await run([...command, compiled(name), ...args]);
         const all = `\nprinted:\n${printed.output}${printed.errors}`;
         assert.equal(printed.status, 0, `ended with ${printed.status}${all}`);

@@ -33,6 +33,11 @@ export function runsOf(source: string): Run[] {
   return [...runs.values()];
 }
 
+/** Does it say that it is started by `manyhands run`? */
+export function startsByRun(source: string): boolean {
+  return /\bmanyhands[\s*]+run\b/.test(source);
+}
+
 /**
  * Whether that is printed. In a line `…` is any text, and `<name>` a word that is the same wherever the name stands; a line that
  * is only `…` is any number of lines.
