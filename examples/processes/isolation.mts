@@ -1,0 +1,22 @@
+/*
+ * Processes do not share memory. The child gets a copy of the variable that its function uses; it may do with the copy what it
+ * likes, and the parent's stays what it was.
+ */
+import { Process } from 'manyhands';
+
+let money = 999;
+
+const spend = () => {
+  money = 0;
+  console.log(`child: money is ${money}`);
+};
+
+const child = new Process({ target: spend });
+child.start();
+await child.join(); // the child has spent it all by now
+
+console.log(`parent: money is ${money}`);
+
+// Output:
+// child: money is 0
+// parent: money is 999

@@ -1,0 +1,23 @@
+/*
+ * Three start methods. By forkserver and spawn the child is a new program, which knows nothing of this one but what it was sent;
+ * by fork it is a copy of this one as it is now. Since the last is among them, start it by `manyhands run`.
+ */
+import { getAllStartMethods, getContext } from 'manyhands';
+
+declare global {
+  var motto: string | undefined;
+}
+globalThis.motto = 'set by the parent';
+
+for (const method of getAllStartMethods()) {
+  const { Process } = getContext(method);
+  const child = new Process({ target: () => globalThis.motto ?? 'never heard of it' });
+  child.start();
+  console.log(`${method}: ${await child.result()}`);
+  await child.join();
+}
+
+// Output:
+// forkserver: never heard of it
+// spawn: never heard of it
+// fork: set by the parent
