@@ -13,7 +13,9 @@ console.log(`started: alive ${child.isAlive()}`);
 
 child.terminate(); // at this moment it may be either: the signal is on its way
 await child.join();
-console.log(`terminated and joined: alive ${child.isAlive()}, exit code ${child.exitCode}, ${child.signalCode}`);
+console.log(
+  `terminated and joined: alive ${child.isAlive()}, exit code ${child.exitCode}, ${child.signalCode}`,
+);
 
 // Output:
 // made: alive false

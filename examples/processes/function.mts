@@ -2,7 +2,7 @@
  * The first way to make a process: give it a function. `args` are its arguments; options by name are an object among them,
  * as in any TypeScript. Both sides then say who they are.
  */
-import { currentProcess, parentProcess, Process } from 'manyhands';
+import { currentProcess, Process, parentProcess } from 'manyhands';
 
 interface Options {
   greeting?: string;
