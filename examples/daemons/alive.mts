@@ -1,6 +1,6 @@
 /*
- * isAlive() before and after terminate(). terminate() only sends a signal, SIGTERM: that the process is dead is certain after
- * join(), not before.
+ * isAlive() before and after terminate(). That only sends a signal, SIGTERM: the process is certainly dead after join(), not
+ * before.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Process } from 'manyhands';

@@ -1,6 +1,6 @@
 /*
- * A daemon beside an ordinary child. The program ends when its last line has run and its ordinary children have ended; until then
- * daemons run, too. Then they are ended, whether they have finished or not.
+ * A daemon beside an ordinary child, and which of them finishes. The program ends when its last line has run and its ordinary
+ * children have ended; until then daemons run, too. Then they are ended, finished or not.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EventFlag, Process } from 'manyhands';

@@ -1,5 +1,5 @@
 /*
- * A daemon serves its parent and ends with it, in the middle of whatever it does. This one never gets to say "dead".
+ * A daemon that never gets to say "dead". It serves its parent and ends with it, in the middle of whatever it does.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EventFlag, Process } from 'manyhands';

@@ -1,6 +1,6 @@
 /*
- * A daemon may not start processes: it is ended without being asked, and nobody would look after them. The attempt is an error,
- * in the daemon.
+ * A daemon may not start processes. It is ended without being asked, and nobody would look after them. The attempt is an
+ * error, in the daemon.
  */
 import { LifecycleError, Process } from 'manyhands';
 

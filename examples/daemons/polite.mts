@@ -1,6 +1,6 @@
 /*
- * SIGTERM is a request. A process that listens for it may finish something first; until it has, it is alive, although it was
- * terminated. kill() sends SIGKILL, for which nobody can listen.
+ * A process that tidies up when it is asked to end. SIGTERM is a request: who listens for it is alive until it is done. kill()
+ * sends SIGKILL, for which nobody can listen.
  */
 import { once } from 'node:events';
 import { EventFlag, Process } from 'manyhands';

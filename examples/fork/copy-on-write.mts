@@ -1,6 +1,6 @@
 /*
- * A forked child has all that its parent had, yet copies nothing at first: both use the same pages of memory until one of them
- * writes to a page. The kernel tells how much memory is the child's alone. Started by `manyhands run`.
+ * How much memory a forked child has of its own, before and after it writes. Parent and child use the same pages of memory
+ * until one of them writes to a page. Started by `manyhands run`.
  */
 import { readFileSync } from 'node:fs';
 import { fork, os } from 'manyhands';

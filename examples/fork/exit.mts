@@ -1,5 +1,6 @@
 /*
- * Three ways for a child to leave, and what still runs: everything; only 'exit' listeners; nothing. Started by `manyhands run`.
+ * Three ways for a child to leave, and what still runs. That is everything, 'exit' listeners only, or nothing. Started by
+ * `manyhands run`.
  */
 import { fork, os } from 'manyhands';
 

@@ -1,6 +1,6 @@
 /*
- * Why there is os._exit(): a forked child has the parent's 'exit' listeners, too. Here they remove the parent's folder, which a child
- * that leaves by process.exit() does to its parent. Started by `manyhands run`.
+ * A child that tidies up for its parent, too early. A forked child has the parent's 'exit' listeners, too; os._exit() leaves
+ * without them. Started by `manyhands run`.
  */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,5 @@
 /*
- * Two forks in a row make four processes, not three: the second line is run by both that the first one left. Each says who it
+ * Two forks in a row make four processes, not three. The second line is run by both that the first one left. Each says who it
  * is and what the two calls gave it. Started by `manyhands run`.
  */
 import { fork, os } from 'manyhands';

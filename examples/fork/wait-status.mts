@@ -1,6 +1,6 @@
 /*
- * os.wait() gives the pid of a child that has ended, and a status: one number for how it ended, which the functions in capitals
- * take apart. Started by `manyhands run`.
+ * os.wait() gives a child's pid and its status, one number for how it ended. The functions in capitals take it apart. Started
+ * by `manyhands run`.
  */
 import { fork, os } from 'manyhands';
 

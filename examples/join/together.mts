@@ -1,6 +1,6 @@
 /*
- * Three workers take 1, 2 and 3 seconds. Started together they are done after 3 s, when the slowest is. If each is joined
- * before the next is started, they take 6 s, and might as well be one process.
+ * Workers of 1, 2 and 3 seconds take 3 s together, 6 s one by one. Started together they are done when the slowest is. If each
+ * is joined before the next is started, they might as well be one process.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Process } from 'manyhands';

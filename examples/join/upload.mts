@@ -1,6 +1,6 @@
 /*
- * start() does not wait. Whoever says "uploaded" right after it says what is not true yet; after join() it is. The upload goes
- * to a server in this program.
+ * An upload that must end before "uploaded" is printed. start() does not wait; join() does. The upload goes to a server in
+ * this program.
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,6 +1,6 @@
 /*
- * A class of processes with methods of its own: each downloader fetches a page, saves it and gives back its title. The pages come
- * from a server in this program, on the loopback interface.
+ * A class of processes with methods of its own, downloaders. Each fetches a page, saves it and gives back its title. The pages
+ * come from a server in this program, on the loopback interface.
  */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';

@@ -1,6 +1,5 @@
 /*
- * Four ways for a process to end: it returns, it chooses an exit code, it throws, it is killed. Its exit code or its signal
- * says which; result() gives the value only in the first case.
+ * Four ways for a process to end, and what its parent sees. It returns, it chooses an exit code, it throws, or it is killed.
  */
 import { Process } from 'manyhands';
 

@@ -1,6 +1,6 @@
 /*
- * The first way to make a process: give it a function. `args` are its arguments; options by name are an object among them,
- * as in any TypeScript. Both sides then say who they are.
+ * Making a process from a function, with arguments. Options by name are an object among `args`, as in any TypeScript. Both
+ * sides then say who they are.
  */
 import { currentProcess, Process, parentProcess } from 'manyhands';
 

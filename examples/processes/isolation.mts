@@ -1,6 +1,5 @@
 /*
- * Processes do not share memory. The child gets a copy of the variable that its function uses; it may do with the copy what it
- * likes, and the parent's stays what it was.
+ * A child changes a variable, and the parent's stays what it was. Processes do not share memory: the child has a copy.
  */
 import { Process } from 'manyhands';
 

@@ -1,6 +1,6 @@
 /*
- * Three start methods. By forkserver and spawn the child is a new program, which knows nothing of this one but what it was sent;
- * by fork it is a copy of this one as it is now. Since the last is among them, start it by `manyhands run`.
+ * What a child knows of its parent, by each start method. By forkserver and spawn it is a new program, which knows what it was
+ * sent; by fork it is a copy of this one as it is now, and for that this has to be started by `manyhands run`.
  */
 import { getAllStartMethods, getContext } from 'manyhands';
 

@@ -1,6 +1,5 @@
 /*
- * Every process has a name: one you give it, or Process-1, Process-2 … in the order they were made. A child of Process-1 is
- * Process-1:1. The name is for people, in messages and logs; the pid is for the kernel.
+ * The names of processes, given and by default. The name is for people, in messages and logs; the pid is for the kernel.
  */
 import { currentProcess, Process } from 'manyhands';
 

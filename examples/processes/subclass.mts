@@ -1,6 +1,6 @@
 /*
- * The second way: a class of processes. Its constructor and its fields are set up in the parent; run() runs in the child, where
- * `this` is a copy. What run() returns is the result, and the only thing that comes back.
+ * Making a process from a class, with fields and a run(). The constructor runs in the parent, run() in the child, where `this`
+ * is a copy. What run() returns is the result, and the only thing that comes back.
  */
 import { Process } from 'manyhands';
 
