@@ -1,6 +1,6 @@
 /*
- * fork() returns twice, here the child's pid, there 0. That is how each learns which of the two it is. Started by `manyhands
- * run`.
+ * fork() returns twice, here the child's pid, there 0. That is how each learns which of the two it is. Started by
+ * `manyhands run`.
  */
 import { fork, os } from 'manyhands';
 
