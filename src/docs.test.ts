@@ -12,6 +12,7 @@ import { leavesNothing } from './testing/leaks.js';
  * Runs what README.md and docs/ show, so that none of it can be wrong. CONTRIBUTING.md tells how blocks are tagged. The
  * programs run in folders that are ES module packages with manyhands installed, as a reader's would be: those of a document
  * one after the other in one process, which keeps its fork server. MANYHANDS_DOCS=apart gives each a process of its own.
+ * MANYHANDS_DOCUMENTS=docs/migration/ runs those alone whose name contains that.
  */
 
 leavesNothing();
@@ -19,7 +20,9 @@ leavesNothing();
 const root = path.resolve(__dirname, '..');
 const LIMIT = 60_000;
 
-const { folder: workplace, env } = installed();
+/** Those that a program may come from: docs/migration/ shows programs before and after. */
+const others = ['piscina', 'tinypool', 'workerpool'];
+const { folder: workplace, env } = installed({ others });
 
 /** The programs as they run, those in TypeScript compiled. */
 const compiled = path.join(workplace, 'compiled');
@@ -37,7 +40,13 @@ const IN_TURN = `
   process.exitCode = 0;
 `;
 
-const documents = ['README.md', ...listed('docs')];
+const documents = ['README.md', ...listed('docs')].filter(name =>
+  name.includes(process.env.MANYHANDS_DOCUMENTS ?? ''),
+);
+/** Programs in Python, and those that start one, run where there is one. */
+const skip =
+  spawnSync('python3', ['-c', 'import multiprocessing.shared_memory']).status !== 0 && 'there is no python3';
+
 const programs: string[] = [];
 let typed: string | undefined;
 
@@ -70,12 +79,18 @@ for (const name of documents) {
       if (block.tags.includes('no-run')) continue;
       if (block.language === 'sh') test(`${title} runs`, () => void runShell(block.text, folder));
       else test(`${title} prints what it says`, () => runConsole(block, folder));
-    } else if (/^(js|ts)$/.test(block.language)) {
+    } else if (/^(js|ts|py)$/.test(block.language)) {
       const file = path.join(folder, fileOf(block));
       writeFileSync(file, block.text);
-      programs.push(file);
+      const isPython = block.language === 'py';
+      if (!isPython) programs.push(file);
       if (block.language === 'ts') typed ??= file;
       if (block.tags.includes('no-run') || tagOf(block, 'file') !== undefined) continue;
+      if (isPython) {
+        test(`${title} runs`, { skip }, () => void runShell(`python3 ${file}`, folder));
+        continue;
+      }
+      if (skip && block.text.includes("'python3'")) continue;
       if (ALONE.test(block.text) || process.env.MANYHANDS_DOCS === 'apart')
         test(`${title} runs`, () => runPrograms([file], folder));
       else together.push(file);
@@ -90,9 +105,10 @@ test('a program in TypeScript runs as it is', () => {
   succeeded(run(['--import', tsx, typed], path.dirname(typed)));
 });
 
-/** The name a block is kept under: its own, or one that makes it an ES module. */
+/** The name a block is kept under: its own, or one that makes it an ES module or a Python program. */
 function fileOf(block: Block): string {
-  return tagOf(block, 'file') ?? `line-${block.line}.m${block.language}`;
+  const { language, line } = block;
+  return tagOf(block, 'file') ?? (language === 'py' ? `line-${line}.py` : `line-${line}.m${language}`);
 }
 
 /** What stands after `name=` among the block's tags. */

@@ -28,7 +28,9 @@ test('python.md tells of every name of CPython', () => {
   const told = new Set<string>();
   for (const { owners, theirs } of rowsOf('python.md'))
     for (const owner of owners) for (const name of theirs) told.add(`${owner}.${nameIn(name)}`);
-  const names = readFileSync(path.join(root, 'src', 'testing', 'python-names.txt'), 'utf8').trim().split('\n');
+  const names = readFileSync(path.join(root, 'src', 'testing', 'python-names.txt'), 'utf8')
+    .trim()
+    .split('\n');
   assert.ok(names.length > 350);
   assert.deepEqual(
     names.filter(name => !told.has(name)),
@@ -54,12 +56,19 @@ before(() => {
 for (const document of readdirSync(folder)) {
   test(`what ${document} calls ours is there`, () => {
     for (const { line, ours } of rowsOf(document))
-      for (const name of ours) assert.ok(isThere(name), `${document}:${line} names ${name}, which there is not`);
+      for (const name of ours)
+        assert.ok(isThere(name), `${document}:${line} names ${name}, which there is not`);
   });
 }
 
 test('what is not there is noticed', () => {
-  for (const name of ['Process', 'new Pool(size, { kind })', 'Pool.map()', 'currentThread().ident', 'DictProxy.get()'])
+  for (const name of [
+    'Process',
+    'new Pool(size, { kind })',
+    'Pool.map()',
+    'currentThread().ident',
+    'DictProxy.get()',
+  ])
     assert.ok(isThere(name), name);
   for (const name of ['Precess', 'Pool.mop()', 'currentThread().pid', 'Pool.#size', 'Thread.kill()'])
     assert.ok(!isThere(name), name);

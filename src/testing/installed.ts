@@ -12,13 +12,15 @@ export interface Workplace {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Makes one, an ES module package, for as long as the test file runs. */
-export function installed(): Workplace {
+/** Makes one, an ES module package, for as long as the test file runs. `others`: what else is installed there. */
+export function installed({ others = [] }: { others?: readonly string[] } = {}): Workplace {
   const folder = mkdtempSync(path.join(tmpdir(), 'installed-'));
   after(() => rmSync(folder, { recursive: true }));
   writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }');
   mkdirSync(path.join(folder, 'node_modules'));
   symlinkSync(root, path.join(folder, 'node_modules', 'manyhands'));
+  for (const name of others)
+    symlinkSync(path.join(root, 'node_modules', name), path.join(folder, 'node_modules', name));
   const bin = path.join(folder, 'bin');
   mkdirSync(bin);
   const program = path.join(root, 'dist', 'cli', 'main.js');
