@@ -24,10 +24,37 @@ interface Row {
   readonly ours: readonly string[];
 }
 
+let checker: ts.TypeChecker;
+let exported: ReadonlyMap<string, ts.Symbol>;
+let elsewhere: ReadonlyMap<string, ts.Symbol>;
+before(() => {
+  const index = path.join(root, 'dist', 'index.d.ts');
+  const others = path.join(root, 'src', 'testing', 'elsewhere.mts');
+  const program = ts.createProgram([index, others], {
+    module: ts.ModuleKind.NodeNext,
+    target: ts.ScriptTarget.ES2022,
+    lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
+    types: ['node'],
+    strict: true,
+    skipLibCheck: true,
+  });
+  checker = program.getTypeChecker();
+  const errors = program.getSemanticDiagnostics(program.getSourceFile(others));
+  assert.deepEqual(
+    errors.map(error => ts.flattenDiagnosticMessageText(error.messageText, '\n')),
+    [],
+  );
+  const exportsOf = (file: string) => {
+    const module = checker.getSymbolAtLocation(program.getSourceFile(file) as ts.SourceFile) as ts.Symbol;
+    return new Map(checker.getExportsOfModule(module).map(symbol => [symbol.name, symbol]));
+  };
+  exported = exportsOf(index);
+  const { members } = exportsOf(others).get('Elsewhere') as ts.Symbol;
+  elsewhere = new Map([...(members as ts.SymbolTable)].map(([name, symbol]) => [String(name), symbol]));
+});
+
 test('python.md tells of every name of CPython', () => {
-  const told = new Set<string>();
-  for (const { owners, theirs } of rowsOf('python.md'))
-    for (const owner of owners) for (const name of theirs) told.add(`${owner}.${nameIn(name)}`);
+  const told = toldBy('python.md');
   const names = readFileSync(path.join(root, 'src', 'testing', 'python-names.txt'), 'utf8')
     .trim()
     .split('\n');
@@ -38,20 +65,23 @@ test('python.md tells of every name of CPython', () => {
   );
 });
 
-let checker: ts.TypeChecker;
-let exported: ReadonlyMap<string, ts.Symbol>;
-before(() => {
-  const index = path.join(root, 'dist', 'index.d.ts');
-  const program = ts.createProgram([index], {
-    module: ts.ModuleKind.NodeNext,
-    target: ts.ScriptTarget.ES2022,
-    types: ['node'],
-    skipLibCheck: true,
+for (const document of ['pools.md', 'child-process.md', 'worker-threads.md']) {
+  test(`${document} tells of every name of those libraries`, () => {
+    const told = toldBy(document);
+    const owners = checker.getPropertiesOfType(checker.getTypeOfSymbol(elsewhere.get(document) as ts.Symbol));
+    assert.ok(owners.length > 3);
+    const untold: string[] = [];
+    for (const owner of owners) {
+      const names = checker
+        .getPropertiesOfType(checker.getTypeOfSymbol(owner))
+        .map(member => member.name)
+        .filter(name => !name.startsWith('__@')); // those that are symbols
+      assert.ok(names.length > 0, owner.name);
+      untold.push(...names.map(name => `${owner.name}.${name}`).filter(name => !told.has(name)));
+    }
+    assert.deepEqual(untold, []);
   });
-  checker = program.getTypeChecker();
-  const module = checker.getSymbolAtLocation(program.getSourceFile(index) as ts.SourceFile) as ts.Symbol;
-  exported = new Map(checker.getExportsOfModule(module).map(symbol => [symbol.name, symbol]));
-});
+}
 
 for (const document of readdirSync(folder)) {
   test(`what ${document} calls ours is there`, () => {
@@ -73,6 +103,14 @@ test('what is not there is noticed', () => {
   for (const name of ['Precess', 'Pool.mop()', 'currentThread().pid', 'Pool.#size', 'Thread.kill()'])
     assert.ok(!isThere(name), name);
 });
+
+/** Their names that a document tells of: `threading.Thread.join`. */
+function toldBy(document: string): Set<string> {
+  const told = new Set<string>();
+  for (const { owners, theirs } of rowsOf(document))
+    for (const owner of owners) for (const name of theirs) told.add(`${owner}.${nameIn(name)}`);
+  return told;
+}
 
 function rowsOf(document: string): Row[] {
   const rows: Row[] = [];
