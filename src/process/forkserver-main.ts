@@ -27,7 +27,7 @@ for (const fd of [options.requests, options.client, options.lifeline]) native.se
 process.argv = [...options.argv];
 process.execArgv = [...options.execArgv];
 if (options.nodeOptions !== undefined) process.env.NODE_OPTIONS = options.nodeOptions;
-hooksStayedBehind();
+hooksStayedBehind('forked process');
 setEntry(options.entry);
 setStartFolder(options.folder);
 process.title = 'manyhands fork server';

@@ -70,10 +70,10 @@ test('300 processes live at once', { timeout: 60_000 }, async () => {
   assert.deepEqual(await ended, [0, null]);
 });
 
-test('a program that only a compiler can run gives its closures to children', limit, async () => {
+test('a program that only a compiler can run gives its closures to children and threads', limit, async () => {
   const typed = path.join(__dirname, '..', '..', 'src', 'process', 'fixtures', 'typed-program.mts');
   const { next, errors, ended } = startProgram(['--import', 'tsx', typed]);
-  assert.equal(await next(), 2000);
+  assert.deepEqual([await next(), await next()], [2000, true]);
   assert.equal(await errors, '');
   assert.deepEqual(await ended, [0, null]);
 });

@@ -55,7 +55,7 @@ function live(): void {
     if (value === undefined) delete process.env[key];
     else process.env[key] = value;
   }
-  hooksStayedBehind(); // what compiles TypeScript may work on the main thread alone, as tsx does on Node 20
+  hooksStayedBehind('thread');
   setEntry(birth.entry);
   joinIdentity(birth.identity);
   enrol({ ident: threadId + 1, name, daemon: birth.daemon });

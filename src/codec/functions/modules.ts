@@ -7,7 +7,7 @@ import { GLOBAL } from './builtins';
 import {
   canCompileInstead,
   enableTypeScript,
-  hasTypeScriptHooks,
+  hasRequireHooks,
   isLoaderError,
   isTypeScript,
   nodeStripsTypes,
@@ -132,7 +132,7 @@ function canRequire(file: string): boolean {
   const extension = path.extname(file);
   if (extension === '.cjs' || extension === '.json') return true;
   // Hooks turn whatever is required into CommonJS: a second instance, where import() makes an ES module.
-  if (hasTypeScriptHooks()) return extension === '.js' && packageType(file) !== 'module';
+  if (hasRequireHooks()) return extension === '.js' && packageType(file) !== 'module';
   if (isTypeScript(file)) return nodeStripsTypes(file);
   return extension === '.js' || extension === '.mjs';
 }

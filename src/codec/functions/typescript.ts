@@ -11,8 +11,8 @@ const NEEDS_COMPILER = new Set([
 ]);
 
 let registered = false;
-/** Whether the options this process reports are those it was started with. */
-let ownOptions = true;
+/** What the hooks see to that the options of this process name. */
+let hooked: 'imports' | 'requires only' | 'nothing' = 'imports';
 let registering: Promise<void> | undefined;
 
 /** Whether a module URL names TypeScript. */
@@ -22,15 +22,25 @@ export function isTypeScript(url: string): boolean {
 
 /** Whether this process compiles TypeScript by hooks: its own (`--import tsx`), or those registered here. */
 export function hasTypeScriptHooks(): boolean {
-  if (registered) return true;
-  if (!ownOptions) return false;
+  return registered || (hooked === 'imports' && optionsNameHooks());
+}
+
+/** Whether such hooks see to what is required. They may do so where they do not see to imports: see hooksStayedBehind(). */
+export function hasRequireHooks(): boolean {
+  return registered || (hooked !== 'nothing' && optionsNameHooks());
+}
+
+function optionsNameHooks(): boolean {
   const options = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
   return /(^|[\s/=])(tsx|ts-node|tsm|@swc-node|esbuild-register)([/@\s.]|$)/.test(options);
 }
 
-/** In a forked process: its options are reported as the program's, but no hooks came with them. */
-export function hooksStayedBehind(): void {
-  ownOptions = false;
+/**
+ * In a forked process: its options are reported as the program's, but no hooks came with them. In a thread: they came, but for imports they
+ * may work on the main thread alone, as those of tsx do on Node 20.
+ */
+export function hooksStayedBehind(where: 'forked process' | 'thread'): void {
+  hooked = where === 'thread' ? 'requires only' : 'nothing';
 }
 
 /** Whether Node itself turns this module into JavaScript: not JSX, and not `import` in a CommonJS module. */
