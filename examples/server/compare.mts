@@ -1,13 +1,15 @@
 /**
  * The same load for all servers of this folder, each a program of its own: clients that come with one line and leave, clients that stay,
- * and a client of cheap lines beside others whose lines are dear. Started by `manyhands run`, as some servers fork. --quick: for a shorter time.
+ * and a client of cheap lines beside others whose lines are dear. Started by `manyhands run`, as some servers fork. --quick: for a short time.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 
-const DURATION = process.argv.includes('--quick') ? 100 : 2000; // of each load, ms
+const isQuick = process.argv.includes('--quick');
+const DURATION = isQuick ? 50 : 2000; // of each load, ms
+const CLIENTS = isQuick ? 2 : 8;
 const SERVERS = [
   'plain',
   'cluster',
@@ -52,14 +54,14 @@ async function again<T>(count: number, round: (index: number) => Promise<T>) {
 }
 
 async function measure(port: number) {
-  const visits = await again(8, async () => close(await open(port)));
+  const visits = await again(CLIENTS, async () => close(await open(port)));
 
-  const clients = await Promise.all(Array.from({ length: 8 }, () => open(port)));
-  const lines = await again(8, index => ask(clients[index], 'hello'));
+  const clients = await Promise.all(Array.from({ length: CLIENTS }, () => open(port)));
+  const lines = await again(CLIENTS, index => ask(clients[index], 'hello'));
 
   const [cheap, dear] = await Promise.all([
     again(1, () => ask(clients[0], 'hello')),
-    again(4, index => ask(clients[1 + index], '* hello')),
+    again(CLIENTS / 2, index => ask(clients[1 + index], '* hello')),
   ]);
   await Promise.all(clients.map(close));
 

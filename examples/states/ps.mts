@@ -28,9 +28,12 @@ function processes(): (string | undefined)[][] {
 }
 
 const idle = () => new Promise(() => setInterval(() => {}, 1000));
-const [sleeping, stopped] = [1, 2].map(() => new Process({ target: idle, daemon: true }).start());
+const [sleeping, stopped] = ['anna', 'ben'].map(name =>
+  new Process({ target: idle, name, daemon: true }).start(),
+);
+while (sleeping.state !== 'sleeping' || stopped.state !== 'sleeping') await sleep(1);
 stopped.suspend();
-while (sleeping.state !== 'sleeping' || stopped.state !== 'stopped') await sleep(1);
+while (stopped.state !== 'stopped') await sleep(1);
 const zombie = spawn('true');
 while (!stateOf(zombie.pid)?.startsWith('Z')); // from here on nothing is awaited, so that it stays one
 
@@ -48,7 +51,7 @@ show('the fork server', server);
 
 // Output:
 // this program: pid <program>, ppid …
-// a child that sleeps: pid …, ppid <server>, S, node
-// a child that is suspended: pid …, ppid <server>, T, node
+// a child that sleeps: pid …, ppid <server>, S, anna
+// a child that is suspended: pid …, ppid <server>, T, ben
 // a child that nobody has asked: pid …, ppid <program>, Z, true
 // the fork server: pid <server>, ppid …, S, mh-forkserver
