@@ -14,24 +14,30 @@ const child = new Process({
   },
 });
 
-/** Waits until the kernel shows the child with this letter. There is no event for that: one has to look. */
-async function show(what: string, letter?: string): Promise<void> {
-  while (letter && !stateOf(child.pid)?.startsWith(letter)) await sleep(1);
-  console.log(`${what}: ${stateOf(child.pid) ?? '-'}, Process.state ${child.state}`);
+const look = () => `${stateOf(child.pid) ?? 'not there'}, Process.state ${child.state}`;
+
+/** Waits until that is to be seen. There is no event for it: one has to look. */
+async function show(what: string, expected: RegExp): Promise<void> {
+  let seen = look();
+  while (!expected.test(seen)) {
+    await sleep(1);
+    seen = look();
+  }
+  console.log(`${what}: ${seen}`);
 }
 
-await show('made');
+await show('made', /new/);
 child.start();
-await show('computes', 'R'); // 'running', or 'ready' if others have the CPUs
+await show('computes', /^R.* (running|ready)/); // 'ready' if others have the CPUs
 enough.set();
-await show('waits', 'S');
+await show('waits', /^S.* sleeping/);
 child.suspend();
-await show('suspended', 'T');
+await show('suspended', /^T.* stopped/);
 child.resume();
-await show('resumed', 'S');
+await show('resumed', /^S.* sleeping/);
 child.kill();
 await child.join();
-await show('ended');
+await show('ended', /terminated/);
 
 // A Process that has ended is taken off the table too soon to be seen there. Of Node's own children this is done by the event loop.
 const other = spawn('true');
@@ -39,10 +45,10 @@ while (!stateOf(other.pid)?.startsWith('Z')); // blocks it
 console.log(`ended, and nobody has asked how: ${stateOf(other.pid)}`);
 
 // Output:
-// made: -, Process.state new
+// made: not there, Process.state new
 // computes: R (running), Process.state <either>
 // waits: S (sleeping), Process.state sleeping
 // suspended: T (stopped), Process.state stopped
 // resumed: S (sleeping), Process.state sleeping
-// ended: -, Process.state terminated
+// ended: not there, Process.state terminated
 // ended, and nobody has asked how: Z (zombie)

@@ -5,7 +5,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Process } from 'manyhands';
+import { Process, Semaphore } from 'manyhands';
 import { stateOf, statusOf } from './kernel.mts';
 
 const byPs = () =>
@@ -27,10 +27,16 @@ function processes(): (string | undefined)[][] {
   }
 }
 
-const idle = () => new Promise(() => setInterval(() => {}, 1000));
+const ready = new Semaphore(0);
+const idle = () => {
+  ready.release();
+  return sleep(60_000);
+};
 const [sleeping, stopped] = ['anna', 'ben'].map(name =>
   new Process({ target: idle, name, daemon: true }).start(),
 );
+await ready.acquire();
+await ready.acquire();
 while (sleeping.state !== 'sleeping' || stopped.state !== 'sleeping') await sleep(1);
 stopped.suspend();
 while (stopped.state !== 'stopped') await sleep(1);
