@@ -13,7 +13,7 @@ const answer = (line: string) => {
   return `${line.toUpperCase()} (process ${process.pid})`;
 };
 const serve = async (end: Connection<string>) => {
-  for await (const line of end) await end.send(answer(line));
+  for await (const line of end) await end.send(answer(line)).catch(() => {}); // the client may have gone
 };
 
 const server = createServer({ allowHalfOpen: true }, async socket => {
