@@ -8,7 +8,7 @@ import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 
 const isQuick = process.argv.includes('--quick');
-const DURATION = isQuick ? 50 : 2000; // of each load, ms
+const DURATION = isQuick ? 50 : 1000; // of each load, ms
 const CLIENTS = isQuick ? 2 : 8;
 const SERVERS = [
   'plain',
