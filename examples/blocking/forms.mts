@@ -1,6 +1,6 @@
 /**
- * The forms of a wait, by a queue that is empty: without waiting, blocking, awaited; with a time limit, and called off. What
- * gives up has taken nothing.
+ * The three forms of a wait, tried on an empty queue. Without waiting, blocking, awaited; with a time limit, and called off.
+ * What gives up has taken nothing.
  */
 import { Queue } from 'manyhands';
 

@@ -1,5 +1,5 @@
 /**
- * The four ways to come by an answer: by the call itself (synchronous) or later (asynchronous), while the thread stands still
+ * The four ways to come by an answer. By the call itself (synchronous) or later (asynchronous), while the thread stands still
  * (blocking) or not. Which of the two, a worker finds out: it answers at the next beat of our event loop, or after 0.3 s
  * without.
  */

@@ -1,6 +1,6 @@
 /**
- * The same by Node's own means, without a line of this library in the way: node:cluster starts this program once for each CPU, and
- * shares the connections out. Each of them is a plain server.
+ * A TCP server by Node's own means for several CPUs, node:cluster. It starts this program once for each CPU, and shares the
+ * connections out. Each of them is a plain server.
  */
 import cluster from 'node:cluster';
 import { pbkdf2Sync } from 'node:crypto';

@@ -1,6 +1,7 @@
 /**
- * The same load for all servers of this folder, each a program of its own: clients that come with one line and leave, clients that stay,
- * and a client of cheap lines beside others whose lines are dear. Started by `manyhands run`, as some servers fork. --quick: for a short time.
+ * The same load for all servers of this folder, in a table. Each is a program of its own. Clients come with one line and leave;
+ * clients stay; a client of cheap lines is beside others whose lines are dear. Started by `manyhands run`, as some servers
+ * fork. --quick: some of them, for a short time.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,16 +11,9 @@ import path from 'node:path';
 const isQuick = process.argv.includes('--quick');
 const DURATION = isQuick ? 50 : 1000; // of each load, ms
 const CLIENTS = isQuick ? 2 : 8;
-const SERVERS = [
-  'plain',
-  'cluster',
-  'pool',
-  'pool --threads',
-  'threads',
-  'process-per-client',
-  'forking',
-  'relayed',
-];
+const SERVERS = isQuick
+  ? ['plain', 'pool', 'process-per-client']
+  : ['plain', 'cluster', 'pool', 'pool --threads', 'threads', 'process-per-client', 'forking', 'relayed'];
 
 /** Has a line answered. Returns how long that took, ms. */
 async function ask(socket: Socket, line: string): Promise<number> {
@@ -91,10 +85,5 @@ for (const name of SERVERS) {
 // Output of --quick:
 // server … clients/s … lines/s … dear/s … cheap ms … 99 % ms
 // plain …
-// cluster …
 // pool …
-// pool --threads …
-// threads …
 // process-per-client …
-// forking …
-// relayed …

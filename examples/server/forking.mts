@@ -1,6 +1,6 @@
 /**
- * A TCP server that calls fork() for each client, as servers of old do: the child goes on from that line, in the midst of the
- * callback, with the socket. Started by `manyhands run`.
+ * A TCP server that calls fork() for each client. The child goes on from that line, in the midst of the callback, with the
+ * socket: so have servers been written for fifty years. Started by `manyhands run`.
  */
 import { pbkdf2Sync } from 'node:crypto';
 import { createServer } from 'node:net';

@@ -1,6 +1,6 @@
 /**
- * A TCP server as Node is made for it: one process, whose event loop serves all clients in turn. Who waits for the network costs
- * nothing, who has a dear line computed holds up all others.
+ * A TCP server with one event loop for all. Who waits for the network costs it nothing; who has a dear line computed holds up
+ * all others.
  */
 import { pbkdf2Sync } from 'node:crypto';
 import { createServer } from 'node:net';

@@ -1,6 +1,6 @@
 /**
- * A TCP server whose lines are answered by a pool: the parent holds the sockets, and a process for each CPU does the work, however
- * many clients there are. With --threads a pool of threads.
+ * A TCP server whose lines are answered by a pool. The parent holds the sockets, and a process for each CPU does the work,
+ * however many clients there are. With --threads a pool of threads.
  */
 import { pbkdf2Sync } from 'node:crypto';
 import { createServer } from 'node:net';

@@ -1,6 +1,6 @@
 /**
- * A TCP server with one process for each client. By the start method 'fork' the child has the socket among its arguments as it is,
- * and the parent only accepts. Started by `manyhands run`.
+ * A TCP server with one process for each client. By the start method 'fork' the child has the socket among its arguments as it
+ * is, and the parent only accepts. Started by `manyhands run`.
  */
 import { pbkdf2Sync } from 'node:crypto';
 import { createServer, type Socket } from 'node:net';

@@ -1,5 +1,5 @@
 /**
- * A TCP server with one process for each client, in any program: sockets do not cross to processes that are not forked from
+ * A TCP server with one process for each client, in any program. Sockets do not cross to processes that are not forked from
  * this one, so the parent keeps them, and passes lines there and back through a pipe.
  */
 import { pbkdf2Sync } from 'node:crypto';

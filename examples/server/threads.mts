@@ -1,6 +1,6 @@
 /**
- * A TCP server with one thread for each client. Sockets do not cross to threads either: the main thread keeps them, and passes lines
- * there and back through a pipe. All is in one process.
+ * A TCP server with one thread for each client. Sockets do not cross to threads either: the main thread keeps them, and passes
+ * lines there and back through a pipe. All is in one process.
  */
 import { pbkdf2Sync } from 'node:crypto';
 import { createServer } from 'node:net';

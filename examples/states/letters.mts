@@ -1,5 +1,5 @@
 /**
- * The life of a process: what the kernel says of its state, by a letter, and what the library makes of it.
+ * The life of a process, by the letters of the kernel and the words of the library.
  */
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -39,7 +39,7 @@ child.kill();
 await child.join();
 await show('ended', /terminated/);
 
-// A Process that has ended is taken off the table too soon to be seen there. Of Node's own children this is done by the event loop.
+// A Process that has ended is taken off the table too soon to be seen there. Node's own children wait for the event loop.
 const other = spawn('true');
 while (!stateOf(other.pid)?.startsWith('Z')); // blocks it
 console.log(`ended, and nobody has asked how: ${stateOf(other.pid)}`);

@@ -1,6 +1,7 @@
 /**
- * An orphan: its parent ends first. The kernel gives it another one at once: init, which is process 1, or the nearest process
- * above that has asked for orphans (a "subreaper", as systemd is for a user). Started by `manyhands run`, as it forks.
+ * An orphan, a process whose parent ends first. The kernel gives it another one at once: init, which is process 1, or the
+ * nearest process above that has asked for orphans (a "subreaper", as systemd is for a user). Started by `manyhands run`, as it
+ * forks.
  */
 import { readFileSync } from 'node:fs';
 import { EventFlag, fork, os } from 'manyhands';

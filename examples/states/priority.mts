@@ -1,5 +1,6 @@
 /**
- * Two processes on one CPU, one of which is nicer to the other: with the nice value 10 it gets about a tenth of what 0 gets.
+ * Two processes on one CPU, one of which is nicer to the other. With the nice value 10 it gets about a tenth of what the one
+ * with 0 gets.
  */
 import { Barrier, currentProcess, EventFlag, Process } from 'manyhands';
 

@@ -1,11 +1,11 @@
 /**
- * Looking processes up as one does in a terminal: by `ps -A -o pid,ppid,stat,comm`. A small machine may have no ps. Then the
- * files under /proc tell the same.
+ * Looking processes up as one does in a terminal, by ps. A small machine may have none. Then the files under /proc tell the
+ * same.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Process, Semaphore } from 'manyhands';
+import { Process, type ProcessState, Semaphore } from 'manyhands';
 import { stateOf, statusOf } from './kernel.mts';
 
 const byPs = () =>
@@ -27,6 +27,10 @@ function processes(): (string | undefined)[][] {
   }
 }
 
+async function until(child: Process, state: ProcessState) {
+  while (child.state !== state) await sleep(1);
+}
+
 const ready = new Semaphore(0);
 const idle = () => {
   ready.release();
@@ -37,9 +41,10 @@ const [sleeping, stopped] = ['anna', 'ben'].map(name =>
 );
 await ready.acquire();
 await ready.acquire();
-while (sleeping.state !== 'sleeping' || stopped.state !== 'sleeping') await sleep(1);
+await until(sleeping, 'sleeping');
+await until(stopped, 'sleeping');
 stopped.suspend();
-while (stopped.state !== 'stopped') await sleep(1);
+await until(stopped, 'stopped');
 const zombie = spawn('true');
 while (!stateOf(zombie.pid)?.startsWith('Z')); // from here on nothing is awaited, so that it stays one
 

@@ -1,6 +1,6 @@
 /**
- * A process that has ended stays in the kernel's table, as a zombie, until somebody has asked how it ended. The children of
- * this library are asked for at once, joined or not, even while their parent's event loop is blocked. Node's own wait for it.
+ * Children that have ended are zombies until somebody has asked how. Those of this library are asked for at once, joined or
+ * not, even while their parent's event loop is blocked. Node's own wait for it.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
