@@ -250,6 +250,15 @@ test('a thousand parties pass', LIMIT, async () => {
   }
 });
 
+test('one that is disposed of while a party ends is no concern of the party', () => {
+  const barrier = new Barrier(2);
+  barrier[Symbol.dispose]();
+  let looks = 0;
+  Object.defineProperty(barrier.cell, 'isThere', { get: () => looks++ === 0 }); // it was there a moment ago
+  barrier.part();
+  assert.equal(looks, 2);
+});
+
 test('one that is disposed of is closed to all', LIMIT, async () => {
   const barrier = new Barrier(3);
   const waits = [barrier.wait(), barrier.wait({ timeout: 1e6 })];

@@ -1,4 +1,4 @@
-import { BrokenBarrierError } from '../errors/errors.js';
+import { BrokenBarrierError, ClosedError } from '../errors/errors.js';
 import { onDepart } from '../wait/depart.js';
 import { onFork } from '../wait/forks.js';
 import { timeoutOf, type WaitOptions } from '../wait/options.js';
@@ -182,10 +182,14 @@ export class Barrier extends SharedObject {
   part(): void {
     if (!this.cell.isThere) return;
     const isMine = ({ tag }: { tag: number }) => tag === this.cell.home.self();
-    this.#locked(() => {
-      this.#members.removeAll(isMine);
-      if (!this.#isComplete() && this.#waiting.find(isMine) !== 0) this.#break(); // it waits, and will not wait on
-    });
+    try {
+      this.#locked(() => {
+        this.#members.removeAll(isMine);
+        if (!this.#isComplete() && this.#waiting.find(isMine) !== 0) this.#break(); // it waits, and will not wait on
+      });
+    } catch (error) {
+      if (!(error instanceof ClosedError)) throw error; // else somebody has disposed of it since we looked
+    }
   }
 
   /** @internal */
