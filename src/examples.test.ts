@@ -53,6 +53,13 @@ describe('the examples print what they say', { concurrency: AT_ONCE }, () => {
   }
 });
 
+test('the list of examples has them all', () => {
+  const list = readFileSync(path.join(examples, 'README.md'), 'utf8');
+  const programs = all.filter(name => runsOf(readFileSync(path.join(examples, name), 'utf8')).length > 0);
+  const listed = [...list.matchAll(/\((\w+\/[\w-]+\.mts)\)/g)].map(([, name]) => name);
+  assert.deepEqual(listed.sort(), programs.sort());
+});
+
 function compiled(name: string): string {
   return path.join(folder, name.replace(/\.mts$/, '.mjs'));
 }
