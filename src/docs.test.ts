@@ -4,15 +4,16 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
-import { type Block, blocksOf, commandsOf, isExcerpt, matches } from './testing/docs.js';
+import { type Block, blocksOf, commandsOf, docComments, isExcerpt, matches } from './testing/docs.js';
 import { installed } from './testing/installed.js';
 import { leavesNothing } from './testing/leaks.js';
 
 /*
- * Runs what README.md and docs/ show, so that none of it can be wrong. CONTRIBUTING.md tells how blocks are tagged. The
- * programs run in folders that are ES module packages with manyhands installed, as a reader's would be: those of a document
- * one after the other in one process, which keeps its fork server. MANYHANDS_DOCS=apart gives each a process of its own.
- * MANYHANDS_DOCUMENTS=docs/migration/ runs those alone whose name contains that.
+ * Runs what README.md, docs/ and the doc comments of src/ show, so that none of it can be wrong. CONTRIBUTING.md tells how blocks
+ * are tagged. The programs run in folders that are ES module packages with manyhands installed, as a reader's would be: those of a
+ * document, or of the doc comments of a folder, one after the other in one process, which keeps its fork server.
+ * MANYHANDS_DOCS=apart gives each a process of its own. MANYHANDS_DOCUMENTS=docs/migration/ runs those alone of documents and
+ * sources whose name contains that.
  */
 
 leavesNothing();
@@ -42,9 +43,11 @@ writeFileSync(
    process.exitCode = 0;`,
 );
 
-const documents = ['README.md', ...listed('docs')].filter(name =>
-  name.includes(process.env.MANYHANDS_DOCUMENTS ?? ''),
-);
+const isWanted = (name: string) => name.includes(process.env.MANYHANDS_DOCUMENTS ?? '');
+const documents = ['README.md', ...listed('docs', '.md')].filter(isWanted);
+const sources = listed('src', '.ts')
+  .filter(name => !/\.test\.|\/(fixtures|testing)\//.test(name))
+  .filter(isWanted);
 /** Programs in Python, and those that start one, run where there is one. */
 const skip =
   spawnSync('python3', ['-c', 'import multiprocessing.shared_memory']).status !== 0 && 'there is no python3';
@@ -66,17 +69,32 @@ test('the programs of the documents have no type errors', () => {
   succeeded(run([require.resolve('typescript/bin/tsc'), '-p', config], root));
 });
 
-for (const name of documents) {
+for (const name of documents) testPrograms(name, testBlocks(name, read(name)));
+
+const commented = new Map<string, string[]>();
+for (const name of sources) {
+  const files = testBlocks(name, docComments(read(name)));
+  const folder = path.dirname(name);
+  commented.set(folder, [...(commented.get(folder) ?? []), ...files]);
+}
+for (const [folder, files] of commented) testPrograms(`the doc comments of ${folder}`, files);
+
+test('a program in TypeScript runs as it is', { skip: typed === undefined && 'there is none' }, () => {
+  assert.ok(typed);
+  const tsx = pathToFileURL(require.resolve('tsx')).href;
+  succeeded(run(['--import', tsx, typed], path.dirname(typed)));
+});
+
+/** Tests the blocks of a document. Returns its programs that are to run together. */
+function testBlocks(name: string, markdown: string): string[] {
   const folder = path.join(workplace, name.replace(/\W/g, '-'));
-  mkdirSync(folder);
   const together: string[] = [];
-  for (const block of blocksOf(readFileSync(path.join(root, name), 'utf8'))) {
+  for (const block of blocksOf(markdown)) {
+    mkdirSync(folder, { recursive: true });
     const title = `${name}:${block.line}`;
     const source = tagOf(block, 'from');
     if (source !== undefined) {
-      test(`${title} stands in ${source}`, () => {
-        assert.ok(isExcerpt(block.text, readFileSync(path.join(root, source), 'utf8')), block.text);
-      });
+      test(`${title} stands in ${source}`, () => assert.ok(isExcerpt(block.text, read(source)), block.text));
     } else if (block.language === 'console' || block.language === 'sh') {
       if (block.tags.includes('no-run')) continue;
       if (block.language === 'sh') test(`${title} runs`, () => void runShell(block.text, folder));
@@ -98,14 +116,13 @@ for (const name of documents) {
       else together.push(file);
     }
   }
-  if (together.length > 0) test(`the programs of ${name} run`, () => runPrograms(together, folder));
+  return together;
 }
 
-test('a program in TypeScript runs as it is', { skip: typed === undefined && 'there is none' }, () => {
-  assert.ok(typed);
-  const tsx = pathToFileURL(require.resolve('tsx')).href;
-  succeeded(run(['--import', tsx, typed], path.dirname(typed)));
-});
+function testPrograms(of: string, files: readonly string[]): void {
+  const [first] = files;
+  if (first !== undefined) test(`the programs of ${of} run`, () => runPrograms(files, path.dirname(first)));
+}
 
 /** The name a block is kept under: its own, or one that makes it an ES module or a Python program. */
 function fileOf(block: Block): string {
@@ -148,10 +165,14 @@ function succeeded({ status, signal, stdout, stderr }: SpawnSyncReturns<string>)
   assert.equal(status, 0, `ended with ${status ?? signal}:\n${stdout}${stderr}`);
 }
 
-/** The documents in a folder and in those within, by their names from the root. */
-function listed(folder: string): string[] {
+function read(name: string): string {
+  return readFileSync(path.join(root, name), 'utf8');
+}
+
+/** The files in a folder and in those within, by their names from the root. */
+function listed(folder: string, extension: string): string[] {
   return readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter(name => name.endsWith('.md'))
+    .filter(name => name.endsWith(extension))
     .map(name => path.join(folder, name))
     .sort();
 }

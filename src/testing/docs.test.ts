@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { blocksOf, commandsOf, isExcerpt, matches } from './docs.js';
+import { blocksOf, commandsOf, docComments, isExcerpt, matches } from './docs.js';
 import { leavesNothing } from './leaks.js';
 
 leavesNothing();
@@ -14,6 +14,15 @@ test('blocks come with language, tags, text and line', () => {
     ],
   );
   assert.throws(() => blocksOf('text\n```js\nlost'), /begins at line 2 has no end/);
+});
+
+test('doc comments are a document whose lines are those of their program', () => {
+  const program =
+    '/** One line. */\nlet a;\n/*\n * ```js\n */\nclass A {\n  /**\n   * Text.\n   *\n   * ```ts\n   *   let b;\n   * ```\n   */\n  b = 1 * 2;\n}\n';
+  assert.equal(docComments(program), '\n\n\n\n\n\n\nText.\n\n```ts\n  let b;\n```\n\n\n\n');
+  assert.deepEqual(blocksOf(docComments(program)), [
+    { language: 'ts', tags: [], text: '  let b;\n', line: 10 },
+  ]);
 });
 
 test('a console block is commands with what they print', () => {

@@ -41,6 +41,21 @@ export function blocksOf(markdown: string): Block[] {
   return blocks;
 }
 
+/** The doc comments of a program as one document, whose lines are where they stand there; all others are empty. */
+export function docComments(source: string): string {
+  let inside = false;
+  return source
+    .split('\n')
+    .map(line => {
+      const begins = /^\s*\/\*\*/.test(line);
+      const ends = line.includes('*/');
+      const text = inside && !ends ? line.replace(/^\s*\* ?/, '') : '';
+      inside = (inside || begins) && !ends;
+      return text;
+    })
+    .join('\n');
+}
+
 /** The commands of a console block: each line that begins with `$ `, with the lines up to the next as what it prints. */
 export function commandsOf(block: Block): Command[] {
   const commands: { command: string; output: string[] }[] = [];
