@@ -7,8 +7,8 @@ import { IS_READY, WATCH, type Waitable, type Watch, type Watcher } from './wait
 const NOW: WaitOptions = { timeout: 0 };
 
 /**
- * An end of something that carries messages both ways, or one way: of a pipe (Pipe()), or of a socket (connect(), Listener). What is
- * sent here is received at the other end, in order.
+ * An end of something that carries messages both ways, or one way: of a pipe ({@link Pipe | Pipe()}), or of a socket
+ * ({@link connect | connect()}, {@link Listener}). What is sent here is received at the other end, in order.
  *
  * A message is a value, or bytes as they are. Waits are in line by the time their call returns, and have their turn in the order
  * in which they came; one that gives up leaves nothing behind, and loses no message.
@@ -30,7 +30,7 @@ export abstract class Connection<T = any> implements Channel<T>, Waitable {
    * @throws {ClosedError} The other end is gone, or this one was closed.
    */
   abstract send(value: T, options?: WaitOptions): Promise<void>;
-  /** The same, blocking this thread. */
+  /** {@link send | send()}, blocking this thread. */
   abstract sendSync(value: T, options?: { timeout?: number }): void;
   /** Sends bytes as they are: as one message, which may be empty. @throws {TypeError} They are no Uint8Array. */
   abstract sendBytes(bytes: Uint8Array, options?: WaitOptions): Promise<void>;
@@ -42,7 +42,7 @@ export abstract class Connection<T = any> implements Channel<T>, Waitable {
    * @throws {ClosedError} This end was closed.
    */
   abstract recv(options?: WaitOptions): Promise<T>;
-  /** The same, blocking this thread. @throws {SerializationError} Also if it refers to modules that must be awaited. */
+  /** {@link recv | recv()}, blocking this thread. @throws {SerializationError} Also if it refers to modules that must be awaited. */
   abstract recvSync(options?: { timeout?: number }): T;
   /** Receives a message as bytes, whole. @throws {RangeError} It is longer than `maxLength`: it stays where it is. */
   abstract recvBytes(options?: WaitOptions & { maxLength?: number }): Promise<Uint8Array>;
@@ -64,7 +64,7 @@ export abstract class Connection<T = any> implements Channel<T>, Waitable {
     return (await wait([this], { timeout, signal })).length > 0;
   }
 
-  /** The same as close(). */
+  /** The same as {@link close | close()}. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -23,6 +23,27 @@ const LOOK_AGAIN = () => false;
  *
  * Python: `multiprocessing.JoinableQueue`, whose join() waits for ever for a consumer that was killed, and whose task_done() may
  * pay for items that nobody has got yet.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { JoinableQueue, Thread } from 'manyhands';
+ *
+ *
+ * using jobs = new JoinableQueue<string>();
+ * const work = async () => {
+ *   for await (const job of jobs) {
+ *     job.toUpperCase(); // whatever there is to do
+ *     jobs.taskDone();
+ *   }
+ * };
+ * const worker = new Thread({ target: work }).start();
+ * await jobs.putMany(['fetch', 'parse', 'store']);
+ * await jobs.join(); // all three are done, and not only taken
+ * assert.ok(jobs.empty());
+ * jobs.shutdown();
+ * await worker.join();
+ * ```
  */
 export class JoinableQueue<T = any> extends Queue<T> {
   declare protected readonly ledger: Ledger;
@@ -90,7 +111,7 @@ export class JoinableQueue<T = any> extends Queue<T> {
     }
   }
 
-  /** The same, blocking this thread. False: something was left when `timeout` had passed. */
+  /** {@link join | join()}, blocking this thread. False: something was left when `timeout` had passed. */
   joinSync(options?: { timeout?: number }): boolean {
     this.check();
     const deadline = performance.now() + timeoutOf(options);

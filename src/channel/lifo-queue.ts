@@ -9,6 +9,18 @@ const SORT: Sort = { kind: 'LifoQueue', order: 'latest', joinable: true };
  * Otherwise it is a `JoinableQueue`.
  *
  * Python: `queue.LifoQueue`, which is for threads only.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { LifoQueue } from 'manyhands';
+ *
+ *
+ * using stack = new LifoQueue<string>();
+ * await stack.putMany(['first', 'second', 'third']);
+ * assert.equal(await stack.get(), 'third');
+ * assert.equal(await stack.get(), 'second');
+ * ```
  */
 export class LifoQueue<T = any> extends JoinableQueue<T> {
   /** @internal */

@@ -19,6 +19,18 @@ export interface Priority {
  *
  * Python: `queue.PriorityQueue`, which is for threads only. It orders the items themselves, as pairs of a priority and what is
  * meant, and equal ones in any order; here the priority is an argument, and items need not be comparable.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { PriorityQueue } from 'manyhands';
+ *
+ *
+ * using calls = new PriorityQueue<string>();
+ * await calls.put('somebody wants to chat');
+ * await calls.put('the house is on fire', { priority: -1 });
+ * assert.equal(await calls.get(), 'the house is on fire');
+ * ```
  */
 export class PriorityQueue<T = any> extends JoinableQueue<T> {
   /** @internal */
@@ -26,22 +38,22 @@ export class PriorityQueue<T = any> extends JoinableQueue<T> {
     return SORT;
   }
 
-  /** See `Queue`. @throws {TypeError | RangeError} The priority is no number; it is NaN. */
+  /** As {@link Queue.put | a queue's}. @throws {TypeError | RangeError} The priority is no number; it is NaN. */
   override put(item: T, options?: WaitOptions & Priority): Promise<void> {
     return super.put(item, options);
   }
 
-  /** See `Queue`. @throws {TypeError | RangeError} The priority is no number; it is NaN. */
+  /** {@link Queue.putSync | putSync()} as a Queue has it, with a priority. @throws {TypeError | RangeError} The priority is no number; it is NaN. */
   override putSync(item: T, options?: { timeout?: number } & Priority): void {
     super.putSync(item, options);
   }
 
-  /** See `Queue`. @throws {TypeError | RangeError} The priority is no number; it is NaN. */
+  /** {@link Queue.putNowait | putNowait()} as a Queue has it, with a priority. @throws {TypeError | RangeError} The priority is no number; it is NaN. */
   override putNowait(item: T, options?: Priority): void {
     this.putSync(item, { priority: options?.priority, timeout: 0 });
   }
 
-  /** See `Queue`; all of them have this priority. @throws {TypeError | RangeError} The priority is no number; it is NaN. */
+  /** {@link Queue.putMany | putMany()} as a Queue has it, all of the same priority. @throws {TypeError | RangeError} The priority is no number; it is NaN. */
   override putMany(items: Iterable<T>, options?: WaitOptions & Priority): Promise<void> {
     return super.putMany(items, options);
   }

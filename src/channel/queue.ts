@@ -32,13 +32,13 @@ interface Putting {
 
 const SORT: Sort = { kind: 'Queue', order: 'first', joinable: false };
 
-/** A way for items from one thread or process to others. */
+/** A way for items from one thread or process to others: a {@link Queue} or a {@link Connection}. */
 export interface Channel<T> extends AsyncIterable<T>, Disposable {}
 
 /**
  * First in, first out, between any number of threads and processes that put and get. What was put is in shared memory when
- * `put` resolves: it outlives its producer, whatever becomes of that one. Items are anything that can cross (docs/values.md): also
- * functions, locks, other queues.
+ * `put` resolves: it outlives its producer, whatever becomes of that one. Items are [anything that can cross](../../docs/values.md):
+ * also functions, locks, other queues.
  *
  * Order: items of one producer stay in order. Who waits, to put or to get, is called in order of arrival; a running thread may be
  * quicker than one that is being woken, but none is overtaken that way for more than a tenth of a second.
@@ -57,7 +57,29 @@ export interface Channel<T> extends AsyncIterable<T>, Disposable {}
  * Death: a producer that is killed leaves whole items only; a consumer that is killed takes at most those along that it was getting.
  *
  * Python: `multiprocessing.Queue`, whose feeder thread loses what was put when its process is killed, and holds up its end
- * when nobody gets.
+ * when nobody gets. See [Queues](../../docs/queues.md).
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Process, Queue } from 'manyhands';
+ *
+ *
+ * using numbers = new Queue<number>();
+ * using squares = new Queue<number>();
+ * const work = async () => {
+ *   for await (const n of numbers) await squares.put(n * n);
+ *   squares.shutdown(); // which ends the loop below
+ * };
+ * const worker = new Process({ target: work }).start();
+ *
+ * await numbers.putMany([1, 2, 3]);
+ * numbers.shutdown(); // which ends the loop above
+ * const got = [];
+ * for await (const square of squares) got.push(square);
+ * assert.deepEqual(got, [1, 4, 9]);
+ * await worker.join();
+ * ```
  */
 export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable {
   /** @internal */
@@ -70,6 +92,13 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
   /** Bytes of the last long item: the next one may be like it. */
   #guess = 0;
 
+  /**
+   * A new queue, or with `{ name }` the one of that name if there is one.
+   * @param maxsize How many items it holds at most. Default, and 0 or less: as many as there is memory for.
+   * @throws {TypeError | RangeError} `maxsize` or the name is none.
+   * @throws {NameInUseError} The name is that of something else.
+   * @throws {OutOfMemoryError} There is no memory for it.
+   */
   constructor(maxsize?: number, options?: NamedOptions);
   constructor(maxsize: number | Cell = 0, options: NamedOptions = {}) {
     const { sort } = new.target.prototype;
@@ -113,7 +142,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
     }
   }
 
-  /** The same, blocking this thread. */
+  /** {@link put | put()}, blocking this thread. */
   putSync(item: T, options?: { timeout?: number }): void {
     const timeout = timeoutOf(options);
     putSync(this.exchange, this.#packed(item, options), timeout, this.#notPut);
@@ -140,7 +169,7 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
     }
   }
 
-  /** The same, blocking this thread. @throws {SerializationError} Also if it refers to modules that must be awaited. */
+  /** {@link get | get()}, blocking this thread. @throws {SerializationError} Also if it refers to modules that must be awaited. */
   getSync(options?: { timeout?: number }): T {
     const timeout = timeoutOf(options);
     if (this.#isClosed) throw this.closed();
@@ -237,17 +266,18 @@ export class Queue<T = any> extends SharedObject implements Channel<T>, Waitable
     this.leave();
   }
 
-  /** The same as close(). */
+  /** The same as {@link close | close()}. */
   override [Symbol.dispose](): void {
     this.close();
   }
 
-  /** Would a `get` not have to wait? See wait(). */
+  /** @hidden Would a `get` not have to wait? See wait(). */
   [IS_READY](): boolean {
     this.check();
     return this.exchange.isReadable();
   }
 
+  /** @hidden */
   [WATCH](watcher: Watcher): Watch {
     this.check();
     return this.exchange.watch(watcher);

@@ -14,11 +14,24 @@ import { IS_READY, WATCH, type Waitable, type Watch, type Watcher } from './wait
  * read with `getNowait()`, or a `timeout`. What is ready stays so until somebody reads it.
  *
  * Thousands at once are fine: nothing is polled, and only what changes is looked at again.
+ *
+ * Python: `multiprocessing.connection.wait`, which takes connections and sentinels, and no queues.
  * @throws {TypeError} One of them cannot be waited for.
  * @throws {ClosedError} One of them was closed or disposed of, perhaps meanwhile.
  * @throws {LifecycleError} A process or thread among them has not been started.
  *
- * Python: `multiprocessing.connection.wait`, which takes connections and sentinels, and no queues.
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Queue, wait } from 'manyhands';
+ *
+ *
+ * using quiet = new Queue<string>();
+ * using busy = new Queue<string>();
+ * await busy.put('news');
+ * for (const queue of await wait([quiet, busy])) assert.equal(queue.getNowait(), 'news');
+ * assert.deepEqual(await wait([quiet], { timeout: 10 }), []);
+ * ```
  */
 export async function wait<T extends Waitable>(
   objects: readonly T[],

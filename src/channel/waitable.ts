@@ -15,12 +15,12 @@ export interface Watch {
   stop(): void;
 }
 
-/** A queue, a connection, a process, a thread: something that wait() waits for. */
+/** A queue, a connection, a process, a thread: something that {@link wait | wait()} waits for. */
 export interface Waitable {
-  /** Is it ready at this instant? Takes nothing. @throws It cannot be waited for: it is closed, or has never been started. */
+  /** @hidden Is it ready at this instant? Takes nothing. @throws It cannot be waited for: it is closed, or has never been started. */
   [IS_READY](): boolean;
   /**
-   * Has `watcher` notified once it may have become ready after this call; once at most, never before this returns, perhaps for
+   * @hidden Has `watcher` notified once it may have become ready after this call; once at most, never before this returns, perhaps for
    * nothing. So watch first, then look, and watch again if it was for nothing. Does not keep the event loop alive.
    */
   [WATCH](watcher: Watcher): Watch;

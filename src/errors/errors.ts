@@ -1,8 +1,14 @@
-/** Base of every error thrown by this library. `code` is stable; `message` says what to do about it. */
+/**
+ * Base of every error thrown by this library. `code` is stable; `message` says what to do about it.
+ *
+ * Errors cross to other threads and processes as themselves, with their `cause` and what they tell. Wrong arguments are a
+ * plain TypeError or RangeError. What each means, and what to do then: [Errors](../../docs/errors.md).
+ */
 export class ManyhandsError extends Error {
   static {
     name(this, 'ManyhandsError');
   }
+  /** What went wrong, as a word that stays the same from version to version: `ERR_TIMEOUT`, `ERR_QUEUE_EMPTY`… */
   readonly code: string = 'ERR_MANYHANDS';
 }
 
@@ -80,10 +86,13 @@ export class LockError extends ManyhandsError {
 
 /** One of those that wait for one another in a circle. */
 export interface DeadlockWaiter {
+  /** Of the process in which it waits. */
   readonly pid: number;
   /** worker_threads' threadId; 0: the main thread. */
   readonly threadId: number;
+  /** The name of its process or thread. */
   readonly name: string;
+  /** Which object it waits for. */
   readonly waitsFor: string;
   /** What it holds that the one before it in the circle waits for. */
   readonly holds: string;
@@ -91,12 +100,33 @@ export interface DeadlockWaiter {
   readonly stack?: string;
 }
 
-/** Waiting here would never end: those in `cycle` wait for one another, this one first. */
+/**
+ * Waiting here would never end: those in `cycle` wait for one another, this one first.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { DeadlockError, Lock } from 'manyhands';
+ *
+ *
+ * using first = new Lock();
+ * using second = new Lock();
+ * const both = async (one: Lock, other: Lock) => {
+ *   using _ = await one.acquire();
+ *   using __ = await other.acquire();
+ * };
+ * const results = await Promise.allSettled([both(first, second), both(second, first)]);
+ * const [refused] = results.filter(result => result.status === 'rejected');
+ * assert.ok(refused?.reason instanceof DeadlockError);
+ * assert.equal(refused.reason.cycle.length, 2);
+ * ```
+ */
 export class DeadlockError extends ManyhandsError {
   static {
     name(this, 'DeadlockError');
   }
   override readonly code: string = 'ERR_DEADLOCK';
+  /** Each of those in the circle, in its order: every one waits for what the next one holds, the last for what the first holds. */
   readonly cycle: readonly DeadlockWaiter[];
   constructor(message: string, options: ErrorOptions & { cycle: readonly DeadlockWaiter[] }) {
     super(message, options);
@@ -112,12 +142,30 @@ export class AuthenticationError extends ManyhandsError {
   override readonly code: string = 'ERR_AUTHENTICATION';
 }
 
-/** A value or function cannot cross. `path` names the culprit, as `args[0].db.socket` or `closure of task → db`. */
+/**
+ * A value or function cannot cross. `path` names the culprit, as `args[0].db.socket` or `closure of task → db`.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Process, SerializationError } from 'manyhands';
+ *
+ *
+ * const socket = new WeakMap(); // which no other process can have
+ * const child = new Process({ target: (_: object) => {}, args: [{ db: { socket } }] });
+ * assert.throws(() => child.start(), error => {
+ *   assert.ok(error instanceof SerializationError);
+ *   assert.equal(error.path, 'args[0].db.socket');
+ *   return true;
+ * });
+ * ```
+ */
 export class SerializationError extends ManyhandsError {
   static {
     name(this, 'SerializationError');
   }
   override readonly code: string = 'ERR_SERIALIZATION';
+  /** Where it is, from what was given: `args[0].db.socket`, `closure of task → db`. */
   readonly path: string;
   constructor(message: string, options: ErrorOptions & { path: string }) {
     super(message, options);
@@ -127,19 +175,42 @@ export class SerializationError extends ManyhandsError {
 
 /** How a process ended, as the kernel told it. */
 export interface Ending {
+  /** Which process. */
   readonly pid: number;
+  /** Its exit code; null: a signal ended it. */
   readonly exitCode: number | null;
+  /** The signal that ended it; null: it exited. */
   readonly signalCode: NodeJS.Signals | null;
 }
 
-/** A worker ended under a task. The task's promise rejects with this; the pool goes on. */
+/**
+ * A process or thread ended before it had given a result: it was killed, it called process.exit(), or it broke a limit. What was to
+ * come of it rejects with this, be it a {@link Process}, a {@link Thread} or a pool's task; a pool goes on with another worker.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Process, WorkerDiedError } from 'manyhands';
+ *
+ *
+ * const child = new Process({ target: () => process.kill(process.pid, 'SIGKILL') }).start();
+ * await assert.rejects(child.result(), error => {
+ *   assert.ok(error instanceof WorkerDiedError);
+ *   assert.equal(error.signalCode, 'SIGKILL');
+ *   return true;
+ * });
+ * ```
+ */
 export class WorkerDiedError extends ManyhandsError {
   static {
     name(this, 'WorkerDiedError');
   }
   override readonly code: string = 'ERR_WORKER_DIED';
+  /** Which process. */
   readonly pid: number;
+  /** Its exit code; null: a signal ended it. */
   readonly exitCode: number | null;
+  /** The signal that ended it; null: it exited. */
   readonly signalCode: NodeJS.Signals | null;
   constructor(message: string, options: ErrorOptions & Ending) {
     super(message, options);
@@ -158,6 +229,7 @@ export class RemoteError extends ManyhandsError {
     name(this, 'RemoteError');
   }
   override readonly code: string = 'ERR_REMOTE';
+  /** The name of its class. */
   readonly remoteName: string;
   constructor(message: string, options: ErrorOptions & { remoteName: string }) {
     super(message, options);

@@ -24,6 +24,7 @@ import type { Report, ServerSettings } from './server-main.js';
 /** How long a server may take to end in order, ms, before it is killed. */
 const GRACE = 3000;
 
+/** Where the server of a manager is, and which key it asks for. */
 export interface ManagerOptions {
   /**
    * Where the server is to listen, or listens: the path of a Unix socket, or host and port; port 0 has the system choose. Default: a
@@ -40,6 +41,7 @@ export interface Server {
   serveForever(): Promise<void>;
   /** Resolves once it listens; `address` of the manager says where. */
   ready(): Promise<void>;
+  /** Stops to listen, hangs up on all clients, and lets go of all objects; resolves when that is done. */
   stop(): Promise<void>;
 }
 
@@ -85,6 +87,27 @@ const IS: Record<State, string> = {
  * value.
  *
  * Python: `multiprocessing.managers.BaseManager`.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { BaseManager } from 'manyhands';
+ *
+ *
+ * class Counter {
+ *   count = 0;
+ *   next() {
+ *     return ++this.count;
+ *   }
+ * }
+ * class Counters extends BaseManager {}
+ * Counters.register('Counter', Counter);
+ *
+ * await using manager = await new Counters().start();
+ * const counter = await manager.create<Counter>('Counter'); // the object is in the server
+ * assert.equal(await counter.next(), 1);
+ * assert.equal(await counter.next(), 2);
+ * ```
  */
 export class BaseManager implements AsyncDisposable {
   static {
@@ -274,7 +297,7 @@ export class BaseManager implements AsyncDisposable {
     return this.#shutdown;
   }
 
-  /** The same as shutdown(). */
+  /** The same as {@link shutdown | shutdown()}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
   }

@@ -49,6 +49,7 @@ export class SyncManager extends BaseManager {
     return this.#make('dict', crossing(init));
   }
 
+  /** A list, of these items to begin with. */
   list<T = any>(init: Iterable<T> = []): Promise<ListProxy<T>> {
     return this.#make('list', [...init]);
   }
@@ -63,11 +64,12 @@ export class SyncManager extends BaseManager {
     return this.#make('queue', maxsize);
   }
 
-  /** The same, by Python's other name. */
+  /** {@link queue | queue()} by Python's other name. */
   joinableQueue<T = any>(maxsize = 0): Promise<QueueProxy<T>> {
     return this.queue(maxsize);
   }
 
+  /** A lock that one at a time holds. */
   lock(): Promise<LockProxy> {
     return this.#make('lock');
   }
@@ -124,7 +126,26 @@ export class SyncManager extends BaseManager {
   }
 }
 
-/** A started SyncManager. Python: `multiprocessing.Manager()`. */
+/**
+ * A started {@link SyncManager}: a server process of its own, which ends with this program, or when the manager is shut down or
+ * disposed of.
+ *
+ * Python: `multiprocessing.Manager()`. See [Managers](../../docs/managers.md) and [what they hold](../../docs/manager-types.md).
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Manager, Process } from 'manyhands';
+ *
+ *
+ * await using manager = await Manager();
+ * const scores = await manager.dict<number>({ Ann: 0 });
+ * const win = () => scores.add('Ann', 1);
+ * const games = [1, 2, 3].map(() => new Process({ target: win }).start());
+ * await Promise.all(games.map(game => game.join()));
+ * assert.deepEqual(await scores.toObject(), { Ann: 3 });
+ * ```
+ */
 export function Manager(): Promise<SyncManager> {
   return new SyncManager().start();
 }

@@ -23,7 +23,7 @@ export interface Source {
  * Python: `multiprocessing.pool.AsyncResult`.
  */
 export class AsyncResult<R> extends Promise<R> {
-  /** then() makes plain promises: nobody asks those. */
+  /** @hidden then() makes plain promises: nobody asks those. */
   static override get [Symbol.species](): PromiseConstructor {
     return Promise;
   }
@@ -153,7 +153,7 @@ export class AsyncResult<R> extends Promise<R> {
     return this.#source?.cancel(cancelled()) ?? false;
   }
 
-  /** The same for a task that waits. False: it runs, and is left to end, or it was over. */
+  /** Calls the task off if it waits: it rejects with CancelledError. False: it runs, and is left to end, or it was over. */
   withdraw(reason = cancelled()): boolean {
     return this.#source?.withdraw(reason) ?? false;
   }

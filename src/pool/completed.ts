@@ -21,9 +21,11 @@ function distinct<F extends AsyncResult<unknown>>(futures: Iterable<F>): Set<F> 
  * it is not.
  */
 export interface CompletedIterator<F> extends AsyncIterableIterator<F> {
+  /** The next future that is over. */
   next(): Promise<IteratorResult<F, undefined>>;
   /** Hears of no future any more. */
   return(): Promise<IteratorResult<F, undefined>>;
+  /** Itself. */
   [Symbol.asyncIterator](): CompletedIterator<F>;
 }
 
@@ -132,14 +134,17 @@ class Completed<F extends AsyncResult<unknown>> implements CompletedIterator<F> 
   }
 }
 
+/** What {@link waitFutures | waitFutures()} waits for. */
 export interface WaitFuturesOptions extends WaitOptions {
   /** Until all are over (default), until one is, or until one has failed or all are over. One that was cancelled has not failed. */
   returnWhen?: 'all' | 'first' | 'firstError';
 }
 
-/** In the order in which they were given. */
+/** What {@link waitFutures | waitFutures()} tells. Both sets are in the order in which the futures were given. */
 export interface WaitedFutures<F> {
+  /** Those that are over: returned, failed or cancelled. */
   readonly done: Set<F>;
+  /** Those that wait or run. */
   readonly notDone: Set<F>;
 }
 
@@ -149,6 +154,19 @@ export interface WaitedFutures<F> {
  *
  * Python: `concurrent.futures.wait`.
  * @throws {TypeError | RangeError} One of them is no future, or an option is wrong.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { ProcessPoolExecutor, waitFutures } from 'manyhands';
+ *
+ *
+ * await using executor = new ProcessPoolExecutor(1);
+ * const quick = executor.submit(() => 'done');
+ * const slow = executor.submit(() => new Promise(resolve => setTimeout(resolve, 100)));
+ * const { done, notDone } = await waitFutures([quick, slow], { returnWhen: 'first' });
+ * assert.deepEqual([done.has(quick), notDone.has(slow)], [true, true]);
+ * ```
  */
 export async function waitFutures<R, F extends AsyncResult<R> = AsyncResult<R>>(
   futures: Iterable<F>,

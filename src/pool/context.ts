@@ -6,6 +6,7 @@ import { Pool as Unbound } from './pool.js';
 
 /** Everything of this module that starts processes, bound to one start method. */
 export interface Context {
+  /** The start method that it is bound to. */
   readonly method: StartMethod;
   /** Starts by `method`; may be extended. Its objects are `instanceof` the common Process, too. */
   readonly Process: typeof Process;

@@ -11,11 +11,13 @@ import { checkCount, type PoolOptions, poolOptions } from './options.js';
 import { Pool, staysHere } from './pool.js';
 import { ofThreads } from './thread-pool.js';
 
+/** Options of an executor: those of a {@link Pool}, and `maxWorkers`. */
 export interface ExecutorOptions extends PoolOptions {
-  /** The same as `size`, by Python's name. Default cpuCount(). */
+  /** The same as `size`, by Python's name. Default: {@link cpuCount | cpuCount()}. */
   maxWorkers?: number;
 }
 
+/** Options of {@link ProcessPoolExecutor.map}. */
 export interface ExecutorMapOptions extends Omit<MapOptions, 'timeout'> {
   /** Milliseconds from the call of map() within which all results are to be there. Tasks that run are not ended by that. */
   timeout?: number;
@@ -23,6 +25,7 @@ export interface ExecutorMapOptions extends Omit<MapOptions, 'timeout'> {
   buffersize?: number;
 }
 
+/** Options of {@link ProcessPoolExecutor.shutdown}. */
 export interface ShutdownOptions {
   /** Wait until the workers have ended? Default true. */
   wait?: boolean;
@@ -38,6 +41,19 @@ export interface ShutdownOptions {
  *
  * Python: `concurrent.futures.ProcessPoolExecutor`, which breaks for good when a worker dies. Here only the future that it ran rejects,
  * with WorkerDiedError, and another worker takes its place.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { asCompleted, ProcessPoolExecutor } from 'manyhands';
+ *
+ *
+ * await using executor = new ProcessPoolExecutor(2);
+ * const futures = ['a', 'b', 'c'].map(letter => executor.submit((s: string) => s.toUpperCase(), letter));
+ * const letters = [];
+ * for await (const future of asCompleted(futures)) letters.push(await future.result());
+ * assert.deepEqual(letters.sort(), ['A', 'B', 'C']);
+ * ```
  */
 export class ProcessPoolExecutor implements AsyncDisposable {
   /** What its workers are. */
@@ -62,7 +78,7 @@ export class ProcessPoolExecutor implements AsyncDisposable {
    * @throws {LifecycleError} The executor was shut down.
    */
   submit<A extends readonly unknown[], R>(fn: (...args: A) => R, ...args: A): Future<Awaited<R>>;
-  /** The same, of a function or of what a module exports. */
+  /** Calls what a module exports, or a function. */
   submit<A extends readonly unknown[], R>(fn: Target<A, R>, ...args: A): Future<Awaited<R>>;
   submit(fn: unknown, ...args: readonly unknown[]): Future<any> {
     this.#checkOpen();
@@ -122,7 +138,7 @@ export class ProcessPoolExecutor implements AsyncDisposable {
     return this.#end('terminate');
   }
 
-  /** The same by SIGKILL, which nothing withstands. */
+  /** {@link terminateWorkers | terminateWorkers()} by SIGKILL, which nothing withstands. */
   killWorkers(): Promise<void> {
     return this.#end('kill');
   }
@@ -144,7 +160,7 @@ export class ProcessPoolExecutor implements AsyncDisposable {
 }
 
 /**
- * The same with threads of this process for workers.
+ * A {@link ProcessPoolExecutor} with threads of this process for workers.
  *
  * Python: `concurrent.futures.ThreadPoolExecutor`, whose threads share all objects. Here each has its own heap: nearer to it is
  * `InterpreterPoolExecutor`.

@@ -20,12 +20,13 @@ export interface MappedIterator<R> extends AsyncIterableIterator<R>, AsyncDispos
    * iterator of the items does when it is told so; that is not waited for if it is being asked for an item just now.
    */
   return(): Promise<IteratorResult<R>>;
-  /** The same, and rejects with `error`. */
+  /** {@link MappedIterator.return | return()} that rejects with `error`. */
   throw(error: unknown): Promise<IteratorResult<R>>;
-  /** The same as return(). */
+  /** The same as {@link return | return()}. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Options of {@link Pool.imap} and {@link Pool.imapUnordered}. */
 export type BufferedMapOptions = MapOptions & {
   /** Items that have been taken and whose results have not, at most. Default: four chunks a worker. */
   buffer?: number;

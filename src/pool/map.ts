@@ -4,6 +4,7 @@ import { type Batch, type ChunkRunner, Feed, type FeedOwner } from './feed.js';
 import type { Items } from './intake.js';
 import { checkCount, checkTaskOptions, type TaskOptions } from './options.js';
 
+/** How far a map is. */
 export interface MapProgress {
   /** Items whose call is over. */
   done: number;
@@ -19,6 +20,7 @@ export interface MapProgress {
   eta: number | undefined;
 }
 
+/** Options of {@link Pool.map} and its kin. */
 export interface MapOptions extends TaskOptions {
   /**
    * Items a task. Default of map() and starmap(): chosen from the measured cost of an item, so that a task takes a few milliseconds; with

@@ -8,15 +8,17 @@ import type { Kind } from './carriers.js';
 import type { Context } from './context.js';
 import { checkTransfer } from './transfer.js';
 
+/** How many workers a pool has, of which kind, and how they live. */
 export interface PoolOptions {
-  /** Workers. Default cpuCount(). */
+  /** Workers. Default: {@link cpuCount | cpuCount()}. */
   size?: number;
   /** 'process' (default) or 'thread'. */
   kind?: Kind;
-  /** How its processes start. Default: getContext(). */
+  /** How its processes start. Default: that of {@link getContext | getContext()}. */
   context?: Context;
   /** Runs once in each new worker, before its first task. Its failure fails every task with its error. */
   initializer?: Target<any, any>;
+  /** What the initializer is called with. */
   initargs?: readonly unknown[];
   /** Runs once in each worker before it ends of itself (close, recycling, resize), not when it is killed. */
   finalizer?: Target<[], any>;
@@ -33,6 +35,7 @@ export interface PoolOptions {
   preload?: readonly (string | URL)[];
 }
 
+/** What holds for one task. */
 export interface TaskOptions {
   /** Milliseconds of running (waiting is not counted); past it the worker is killed and replaced and the task rejects with TimeoutError. */
   timeout?: number;
@@ -46,13 +49,17 @@ export interface TaskOptions {
   transfer?: readonly ArrayBuffer[];
 }
 
+/** What a pool has done and has to do, at one instant. */
 export interface PoolStats {
+  /** How many workers there are to be. */
   size: number;
   /** Tasks that run. */
   busy: number;
   /** Tasks that wait. */
   pending: number;
+  /** Tasks whose function returned. */
   completed: number;
+  /** Tasks that came to an error. */
   failed: number;
   /** Workers that were replaced as they had died: not those that retired. */
   restarts: number;

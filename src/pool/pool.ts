@@ -43,7 +43,9 @@ const STACKS_A_TURN = 8;
 
 /** Callbacks of what a call comes to. They run in the calling thread; what they throw is an uncaught exception. */
 export interface Callbacks<R> {
+  /** Called with what it returned. */
   callback?: (value: R) => void;
+  /** Called with what it threw, or why it has no result; then nothing is reported as unhandled. */
   errorCallback?: (error: unknown) => void;
 }
 
@@ -68,6 +70,23 @@ onFork(() => ({
  * Life: workers start with the pool. An idle pool does not keep the program alive, and its workers end with it.
  *
  * Python: `multiprocessing.Pool` and `ThreadPool`, whose tasks are lost, and whose callers hang, when a worker dies.
+ * See [Pools](../../docs/pools.md).
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Pool } from 'manyhands';
+ *
+ *
+ * const square = (n: number) => n * n;
+ * await using pool = new Pool(2);
+ * assert.equal(await pool.run(square, [7]), 49);
+ * assert.deepEqual(await pool.map(square, [1, 2, 3]), [1, 4, 9]);
+ *
+ * let sum = 0;
+ * for await (const result of pool.imapUnordered(square, [1, 2, 3])) sum += result;
+ * assert.equal(sum, 14);
+ * ```
  */
 export class Pool implements AsyncDisposable {
   readonly #board: Board;
@@ -129,7 +148,7 @@ export class Pool implements AsyncDisposable {
     return this.#crew.workers;
   }
 
-  /** Stale as soon as it is read. */
+  /** What it has done and has to do. Stale as soon as it is read. */
   get stats(): PoolStats {
     const { busy, pending, completed, failed, taskTime } = this.#tasks.stats;
     return { size: this.size, busy, pending, completed, failed, restarts: this.#crew.restarts, taskTime };
@@ -150,19 +169,19 @@ export class Pool implements AsyncDisposable {
     args: readonly [...A],
     options?: TaskOptions,
   ): AsyncResult<Awaited<R>>;
-  /** The same, of a function or of what a module exports. */
+  /** Calls what a module exports, or a function. */
   run<A extends readonly unknown[], R>(
     fn: Target<A, R>,
     args: readonly [...A],
     options?: TaskOptions,
   ): AsyncResult<Awaited<R>>;
-  /** The same without arguments, of what needs none. */
+  /** Calls what needs no arguments. */
   run<A extends readonly [], R>(fn: Target<A, R>, args?: A, options?: TaskOptions): AsyncResult<Awaited<R>>;
   run(fn: unknown, args?: readonly unknown[], options?: TaskOptions): AsyncResult<any> {
     return this.#run(fn, args, options, this.run);
   }
 
-  /** The same without options, by Python's name. */
+  /** {@link run | run()} without options, by Python's name. */
   apply<A extends readonly unknown[], R>(
     fn: (...args: A) => R,
     args: readonly [...A],
@@ -173,7 +192,7 @@ export class Pool implements AsyncDisposable {
     return this.#run(fn, args, undefined, this.apply);
   }
 
-  /** The same with callbacks for what it comes to. */
+  /** {@link run | run()} with callbacks for what it comes to. */
   applyAsync<A extends readonly unknown[], R>(
     fn: (...args: A) => R,
     args: readonly [...A],
@@ -220,7 +239,7 @@ export class Pool implements AsyncDisposable {
     return this.#map(fn, items, options, CHUNK, this.map);
   }
 
-  /** The same with callbacks for what it comes to. */
+  /** {@link map | map()} with callbacks for what it comes to. */
   mapAsync<T, R>(
     fn: (item: T) => R,
     items: Iterable<T> | AsyncIterable<T>,
@@ -240,7 +259,7 @@ export class Pool implements AsyncDisposable {
     return callBack(this.#map(fn, items, options, CHUNK, this.mapAsync), options);
   }
 
-  /** The same as map() where each item is an array of arguments. */
+  /** {@link map | map()} where each item is an array of arguments: calls `fn(...item)`. */
   starmap<A extends readonly unknown[], R>(
     fn: (...args: A) => R,
     items: Iterable<readonly [...A]> | AsyncIterable<readonly [...A]>,
@@ -259,7 +278,7 @@ export class Pool implements AsyncDisposable {
     return this.#map(fn, items, options, CHUNK | SPREAD, this.starmap);
   }
 
-  /** The same with callbacks for what it comes to. */
+  /** {@link starmap | starmap()} with callbacks for what it comes to. */
   starmapAsync<A extends readonly unknown[], R>(
     fn: (...args: A) => R,
     items: Iterable<readonly [...A]> | AsyncIterable<readonly [...A]>,
@@ -302,7 +321,7 @@ export class Pool implements AsyncDisposable {
     return mapInOrder(this.#runner(fn, options, CHUNK, this.imap), items, options);
   }
 
-  /** The same, each result as soon as it is there, whatever its place. */
+  /** {@link imap | imap()}, each result as soon as it is there, whatever its place. */
   imapUnordered<T, R>(
     fn: (item: T) => R,
     items: Iterable<T> | AsyncIterable<T>,

@@ -6,6 +6,16 @@ import { Pool } from './pool.js';
  *
  * Python: `multiprocessing.pool.ThreadPool`. Here each thread has its own heap, as Python's interpreters of `InterpreterPoolExecutor`
  * have: values cross as copies, and all threads compute at the same time.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { ThreadPool } from 'manyhands';
+ *
+ *
+ * await using pool = new ThreadPool(1);
+ * assert.deepEqual(await pool.map(() => process.pid, [1, 2]), [process.pid, process.pid]);
+ * ```
  */
 export class ThreadPool extends Pool {
   /** @throws {RangeError | TypeError} An option is wrong, or `kind` is 'process'. */

@@ -16,8 +16,11 @@ import { Known } from './known.js';
 import { callTarget, type PortableTarget, portable, type Target } from './target.js';
 import { RUN } from './work.js';
 
+/** What a {@link Process} and a {@link Thread} may both be given. */
 export interface ExecutionOptions<A extends readonly unknown[], R> {
+  /** What it runs. Without one, it runs its own {@link Execution.run | run()}, or ends at once. */
   target?: Target<A, R>;
+  /** What the target is called with: copies of these, save for what is shared. */
   args?: A;
   /** Default `Process-1`, `Process-1:2` for a child's child; `Thread-1`. */
   name?: string;
@@ -49,7 +52,7 @@ const OF_EVENT_EMITTERS = new Set(Object.keys(new EventEmitter()));
 let crossing: Execution | undefined;
 
 /**
- * What Process and Thread have in common: a function that runs elsewhere, once.
+ * What {@link Process} and {@link Thread} have in common: a function that runs elsewhere, once.
  *
  * Events: 'start' (), 'exit' (exitCode, signalCode), 'error' (what the target threw, when nothing awaits result() and
  * somebody listens).
@@ -174,7 +177,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
     this.removeAllListeners();
   }
 
-  /** In its process or thread. */
+  /** @hidden In its process or thread. */
   [RUN](): unknown {
     return this.run();
   }
@@ -267,7 +270,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
     return (await holding(this.#end.wait(options))) !== undefined;
   }
 
-  /** The same, blocking this thread. */
+  /** {@link join | join()}, blocking this thread. */
   joinSync(options?: { timeout?: number }): boolean {
     this.permit('join');
     return this.block(() => this.#end.outcome !== undefined, timeoutOf(options));
@@ -300,18 +303,19 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
     return this.#end.outcome === undefined;
   }
 
-  /** Has it ended? See wait(). */
+  /** @hidden Has it ended? See wait(). */
   [IS_READY](): boolean {
     this.permit('wait for');
     return !this.isAlive();
   }
 
+  /** @hidden */
   [WATCH](watcher: Watcher): Watch {
     this.permit('wait for');
     return { stop: this.#end.watch(() => watcher.notify()) };
   }
 
-  /** It keeps the parent's event loop alive: so it is unless it is a daemon. */
+  /** Has it keep the parent's event loop alive as long as it lives: so it is unless it is a daemon. */
   ref(): this {
     if (this.#known) return this;
     this.permitOpen('keep the event loop alive for');
@@ -320,6 +324,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
     return this;
   }
 
+  /** Has it no longer keep the parent's event loop alive. */
   unref(): this {
     if (this.#known) return this;
     this.permitOpen('keep the event loop alive for');

@@ -32,11 +32,26 @@ if (isSingleThreaded)
  * ends it with 1. The parent need not wait for it: no zombie is left. If the parent ends, it lives on.
  * Output still in the buffer of a socket is written by both.
  *
+ * Python: `os.fork`. See [fork()](../../docs/fork.md).
+ *
  * Only on the main thread, in a program started for it: by `manyhands run FILE`, or by node --single-threaded; and in processes
  * that the fork server started.
  * @throws {ForkUnsafeError} It is not possible in this process, or not while worker threads live.
  *
- * Python: `os.fork`.
+ * @example
+ * ```js file=twice.mjs
+ * import { fork, os } from 'manyhands';
+ *
+ * const pid = fork();
+ * if (pid === 0) process.exit(7); // the child
+ * const [ended, status] = await os.waitpid(pid); // the parent
+ * console.log(ended === pid, os.WIFEXITED(status), os.WEXITSTATUS(status));
+ * ```
+ *
+ * ```console
+ * $ npx manyhands run twice.mjs
+ * true true 7
+ * ```
  */
 export function fork(): number {
   const reason = whyUnsafe();

@@ -6,11 +6,13 @@ import { awaitEnded, awaitEndedSync, type Ended, takeEnded } from './forked-chil
  * apart.
  */
 
+/** How {@link waitpid | waitpid()} waits. */
 export interface WaitpidOptions {
   /** Do not wait: [0, 0] if it has not ended. */
   nohang?: boolean;
 }
 
+/** The number of this process. */
 export function getpid(): number {
   return process.pid;
 }
@@ -30,7 +32,8 @@ export function wait(): Promise<Ended> {
 }
 
 /**
- * The same for one; −1: for any. Of a number that was given anew it is the latest.
+ * Waits for one child that fork() has made here, as {@link wait | wait()} does for any; −1: for any. Of a number that was given anew it is
+ * the latest.
  * @throws {LifecycleError} There is no such child, or it has been waited for. A Process is waited for by join().
  */
 export async function waitpid(pid: number, options: WaitpidOptions = {}): Promise<Ended> {
@@ -38,7 +41,7 @@ export async function waitpid(pid: number, options: WaitpidOptions = {}): Promis
   return options.nohang ? (takeEnded(pid) ?? [0, 0]) : awaitEnded(pid);
 }
 
-/** The same, blocking this thread. */
+/** {@link waitpid | waitpid()}, blocking this thread. */
 export function waitpidSync(pid: number, options: WaitpidOptions = {}): Ended {
   checkPid(pid);
   return options.nohang ? (takeEnded(pid) ?? [0, 0]) : awaitEndedSync(pid);

@@ -118,6 +118,18 @@ let found: { readonly of: Identity; readonly parent: ParentProcess } | undefined
  * apart by what the kernel says of it (`state`, `usage()`), and that is all: its exit code is not for its children.
  *
  * Python: `multiprocessing.parent_process`.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { currentProcess, parentProcess, Process } from 'manyhands';
+ *
+ *
+ * const tell = () => [currentProcess().name, parentProcess()?.name, parentProcess()?.pid];
+ * const child = new Process({ target: tell, name: 'child' }).start();
+ * assert.deepEqual(await child.result(), ['child', 'MainProcess', process.pid]);
+ * assert.equal(parentProcess(), null);
+ * ```
  */
 export function parentProcess(): Process | null {
   const of = identity();

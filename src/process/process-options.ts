@@ -5,6 +5,7 @@ import type { ExecutionOptions } from './execution.js';
 import { checkLimits, PROCESS_BOUNDS } from './limits.js';
 import { checkAffinity, checkPriority } from './scheduling.js';
 
+/** What a {@link Process} runs, and how it lives. */
 export interface ProcessOptions<A extends readonly unknown[], R> extends ExecutionOptions<A, R> {
   /**
    * Its whole environment; what is undefined is left out. Default: this process's, as it is at start(). NODE_OPTIONS in it counts by `spawn` only: other

@@ -75,7 +75,38 @@ bornWith(__filename); // of what extends it, and for children who start their ow
  * on its event loop, 1 when the target threw (the error and its stack go to stderr), n after process.exit(n).
  * Its stdin is empty.
  *
- * Python: `multiprocessing.Process`; result() is new, and so is that no main guard is needed.
+ * Python: `multiprocessing.Process`; result() is new, and so is that no main guard is needed. See [Processes](../../docs/processes.md).
+ *
+ * @example A function with arguments
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Process } from 'manyhands';
+ *
+ *
+ * const add = (a: number, b: number) => a + b;
+ * const child = new Process({ target: add, args: [2, 3], name: 'adder' });
+ * child.start();
+ * assert.equal(await child.result(), 5);
+ * await child.join();
+ * assert.equal(child.exitCode, 0);
+ * ```
+ *
+ * @example A class with a run() of its own
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Process } from 'manyhands';
+ *
+ *
+ * class Greeter extends Process<[], string> {
+ *   greeting = 'Hello';
+ *   protected override run() {
+ *     return `${this.greeting} from ${this.name}`; // there, not here
+ *   }
+ * }
+ * const greeter = new Greeter({ name: 'greeter' });
+ * greeter.greeting = 'Good morning';
+ * assert.equal(await greeter.start().result(), 'Good morning from greeter');
+ * ```
  */
 export class Process<A extends readonly unknown[] = any[], R = unknown> extends Execution<A, R> {
   readonly #options: ProcessOptions<A, R>;
@@ -94,6 +125,10 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   /** Who reaps it if the fork server cannot. */
   #guardian = 0;
 
+  /**
+   * Nothing is started yet: that is for {@link start | start()}.
+   * @throws {TypeError | RangeError} An option is wrong.
+   */
   constructor(options: ProcessOptions<A, R> = {}) {
     const numbers = options instanceof Known ? '' : nextPath();
     super(options, `Process-${numbers}`, identity()?.daemon ?? false);
@@ -116,23 +151,25 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     return this.daemon || identity()?.bound === true;
   }
 
+  /** Its number at the kernel. Undefined before start(). */
   get pid(): number | undefined {
     this.permitOpen('tell the pid of');
     return (this.known as KnownProcess | undefined)?.pid ?? this.#pid;
   }
 
-  /** The same, as in Python. */
+  /** The same as {@link pid}, as in Python. */
   get ident(): number | undefined {
     return this.pid;
   }
 
-  /** Undefined while alive; null when a signal ended it. */
+  /** With what it exited. Undefined while it is alive; null when a signal ended it. */
   get exitCode(): number | null | undefined {
     this.permitLook('tell the exit code of');
     this.#look();
     return this.end?.exitCode;
   }
 
+  /** The signal that ended it. Undefined while it is alive; null when it exited. */
   get signalCode(): NodeJS.Signals | null | undefined {
     this.permitLook('tell the signal that ended');
     this.#look();
@@ -173,12 +210,13 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     return this.#stdout;
   }
 
+  /** What it prints on stderr, with `stdio: 'pipe'`: as {@link stdout}. */
   get stderr(): Readable | null {
     this.permitOpen('read the output of');
     return this.#stderr;
   }
 
-  /** From the kernel, now; stale as soon as it is read. */
+  /** What it does, from the kernel, now; stale as soon as it is read. */
   get state(): ProcessState {
     this.permitOpen('tell the state of');
     const { pid } = this;
@@ -186,7 +224,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     return this.isAlive() ? stateOf(pid) : 'terminated';
   }
 
-  /** From the kernel, now. @throws {LifecycleError} It is not alive. */
+  /** Its CPU time, memory and so on, from the kernel, now. @throws {LifecycleError} It is not alive. */
   usage(): ProcessUsage {
     const usage = this.isAlive() ? usageOf(this.pid ?? 0) : undefined;
     if (!usage)
@@ -441,7 +479,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
   }
 
   /**
-   * While this thread blocks, its event loop, which learns of the end of those that it spawned, does not run: tells all others
+   * @internal While this thread blocks, its event loop, which learns of the end of those that it spawned, does not run: tells all others
    * of it. Is there more to look after?
    */
   lookWhileBlocked(): boolean {
@@ -487,7 +525,7 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     return false;
   }
 
-  /** Takes note of what has happened to it. */
+  /** @internal Takes note of what has happened to it. */
   update(): void {
     if (this.#record < 0) return;
     // Its state is read first: whatever a process did, it did before it ended.
@@ -534,13 +572,13 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     );
   }
 
-  /** Is it alive, as far as is known, with its guardian gone? */
+  /** @internal Is it alive, as far as is known, with its guardian gone? */
   get isBereaved(): boolean {
     return this.#record >= 0 && !this.#isOwn && isGone(this.#guardian);
   }
 
   /**
-   * When the fork server's guardian is gone, and perhaps the server as well, nobody may be left to tell of an end: seen
+   * @internal When the fork server's guardian is gone, and perhaps the server as well, nobody may be left to tell of an end: seen
    * missing twice, with time in between for a server to tell, a process counts as killed; of one that nobody has reaped yet the
    * kernel tells.
    */

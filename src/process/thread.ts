@@ -23,6 +23,7 @@ import { enrolledSelf, nameOf, nameVersion, rename } from './roster.js';
 import { getStartMethod, type StartMethod } from './start-method.js';
 import { ENDING, WORD } from './thread-words.js';
 
+/** What a {@link Thread} runs, and how it lives. */
 export interface ThreadOptions<A extends readonly unknown[], R> extends ExecutionOptions<A, R> {
   /** Bytes: of its heap, beyond which it ends with a WorkerDiedError (the young generation comes on top), and of its stack. */
   limits?: { heap?: number; stack?: number };
@@ -47,9 +48,12 @@ export interface Birth {
 
 /** An error that has ended a thread, as result() gives it, and the thread. */
 export interface ThreadFailure {
+  /** What ended it. */
   readonly error: unknown;
+  /** The thread that it has ended. */
   readonly thread: Thread;
 }
+/** What {@link Thread.excepthook} may be set to. */
 export type ExceptHook = (failure: ThreadFailure) => void;
 
 /** How often a blocked thread looks whether another still exists, ms; and when that has said that it ends. */
@@ -62,13 +66,24 @@ const MIB = 2 ** 20;
 const NO_WORDS = new Int32Array(Object.keys(WORD).length);
 
 /**
- * The same as Process on a worker thread of this process: a function with an event loop and a heap of its own.
+ * What a {@link Process} is, on a worker thread of this process: a function with an event loop and a heap of its own.
  *
  * It ends when the target's promise has settled and nothing is left on its event loop. process.exit() ends it alone; so does
  * an error that nobody catches, which goes to stderr. What it prints goes through the event loop of its starter.
  * It ends with the thread that started it.
  *
- * Python: `threading.Thread`, but memory is shared only where it is meant to be.
+ * Python: `threading.Thread`, but memory is shared only where it is meant to be. See [Threads](../../docs/threads.md).
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { currentThread, Thread } from 'manyhands';
+ *
+ *
+ * const where = () => [process.pid, currentThread().name];
+ * const thread = new Thread({ target: where, name: 'helper' }).start();
+ * assert.deepEqual(await thread.result(), [process.pid, 'helper']); // another thread, the same process
+ * ```
  */
 export class Thread<A extends readonly unknown[] = any[], R = unknown> extends Execution<A, R> {
   readonly #limits: ThreadOptions<A, R>['limits'];
@@ -115,6 +130,10 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     excepthook = hook;
   }
 
+  /**
+   * Nothing is started yet: that is for {@link start | start()}.
+   * @throws {TypeError | RangeError} An option is wrong.
+   */
   constructor(options: ThreadOptions<A, R> = {}) {
     super(options, options?.name ?? nextThreadName(), enrolledSelf()?.daemon ?? false);
     checkLimits(options.limits, BOUNDS);
@@ -183,6 +202,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     if (this.nativeId !== undefined) nameForKernel(this.nativeId, name);
   }
 
+  /** Sets {@link daemon}, by Python's old name. @throws {LifecycleError} It has been started. */
   setDaemon(daemon: boolean): void {
     this.daemon = daemon;
   }
@@ -292,7 +312,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     return look();
   }
 
-  /** Takes note of what it has told, on the event loop. */
+  /** @internal Takes note of what it has told, on the event loop. */
   update(): void {
     this.#context?.runInAsyncScope(() => {
       this.#take();

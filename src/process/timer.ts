@@ -14,6 +14,20 @@ const RUN = { module: path.join(__dirname, 'timer-run.js'), export: 'keep' };
  * it keeps the program alive unless it is a daemon: `timer.daemon = true` before start(). Its name is `Thread-N`.
  *
  * Python: `threading.Timer`, whose interval is in seconds.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Timer } from 'manyhands';
+ *
+ *
+ * const timer = new Timer(10, (what: string) => `time for ${what}`, ['tea']).start();
+ * assert.equal(await timer.result(), 'time for tea');
+ *
+ * const never = new Timer(60_000, () => 'too late').start();
+ * never.cancel();
+ * assert.equal(await never.result(), undefined);
+ * ```
  */
 export class Timer<A extends readonly unknown[] = any[], R = unknown> extends Thread<A, R | undefined> {
   readonly #delay: number;

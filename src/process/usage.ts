@@ -8,15 +8,17 @@ import { native } from '../native/native.js';
  */
 export type ProcessState = 'new' | 'ready' | 'running' | 'sleeping' | 'stopped' | 'zombie' | 'terminated';
 
-/**
- * CPU time of all its threads in ms, to the nanosecond; resident and proportional memory in bytes (what is shared by n processes counts
- * for one nth in the latter); threads; nice value.
- */
+/** What a process uses, at one instant. */
 export interface ProcessUsage {
+  /** CPU time of all its threads, ms, to the nanosecond. */
   cpu: number;
+  /** Resident memory, bytes: what it shares with others included. */
   rss: number;
+  /** Proportional memory, bytes: what is shared by n processes counts for one nth. */
   pss: number;
+  /** How many threads it has, V8's among them. */
   threads: number;
+  /** Nice value, −20 (first) to 19 (last). */
   priority: number;
 }
 

@@ -3,6 +3,7 @@ import { Lock } from '../sync/lock.js';
 import { RLock } from '../sync/rlock.js';
 import { SharedObject } from '../sync/shared-object.js';
 
+/** Which lock a {@link Value} or {@link SharedArray} comes with. */
 export interface LockedOptions {
   /** True: an RLock of its own, the default. False: none. Or one that several objects have in common. */
   lock?: boolean | Lock;

@@ -59,6 +59,20 @@ const lists = new WeakMap<SharedMemory, ShareableList>();
  *
  * Nothing here is locked: to set an item takes several steps, and who reads it meanwhile may see a mixture. Use a Lock, by name
  * if need be. The memory is that of `shm`: close it, and unlink it, when it has served.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { ShareableList } from 'manyhands';
+ *
+ *
+ * const list = new ShareableList<any>(['temperature', 21.5, true, null]);
+ * const same = new ShareableList(undefined, { name: list.shm.name }); // as any other program would find it
+ * same.set(1, 22);
+ * assert.deepEqual([...list], ['temperature', 22, true, null]);
+ * same.shm.close();
+ * list.shm[Symbol.dispose](); // removes it
+ * ```
  */
 export class ShareableList<T = any> implements Iterable<T> {
   /** Where it lies. Its name is what others attach by. */

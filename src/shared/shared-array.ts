@@ -37,6 +37,19 @@ const keeping = new WeakMap<ArrayBufferLike, SharedArray<TypeCode>>();
  *
  * Python: `multiprocessing.Array`, which wraps integers around in silence, takes negative indices and slices, and locks at
  * each access.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Process, SharedArray } from 'manyhands';
+ *
+ *
+ * using roots = new SharedArray('f64', 4); // four zeros
+ * const compute = (i: number) => roots.set(i, Math.sqrt(i));
+ * const children = [0, 1, 2, 3].map(i => new Process({ target: compute, args: [i] }).start());
+ * await Promise.all(children.map(child => child.join()));
+ * assert.deepEqual([...roots], [0, 1, Math.SQRT2, Math.sqrt(3)]);
+ * ```
  */
 export class SharedArray<C extends TypeCode = 'f64'> extends Locked implements Iterable<NumberOf<C>> {
   readonly #type: Type;

@@ -30,6 +30,19 @@ const FEW = 16;
  *
  * Python: `Manager().list()`, which is a list in a server process; each use is a message to it and back, and there is no atomic
  * step but what one method does.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Process, SharedList } from 'manyhands';
+ *
+ *
+ * using guests = new SharedList<string>(['Ann']);
+ * const arrive = () => guests.push('Bob', 'Eve'); // both at once, or neither
+ * await new Process({ target: arrive }).start().join();
+ * assert.deepEqual(guests.toArray(), ['Ann', 'Bob', 'Eve']);
+ * assert.equal(guests.at(-1), 'Eve');
+ * ```
  */
 export class SharedList<T = any> extends SharedObject implements Iterable<T> {
   readonly #store: ListStore;
@@ -142,7 +155,7 @@ export class SharedList<T = any> extends SharedObject implements Iterable<T> {
     });
   }
 
-  /** The same at the beginning, in this order. */
+  /** Adds items at the beginning, in this order and all in one step. Returns how many there are now. Throws as {@link push | push()}. */
   unshift(...items: T[]): number {
     return this.#write(items, parcels => {
       if (parcels.length > 0) this.#store.prepend(parcels);
@@ -164,7 +177,7 @@ export class SharedList<T = any> extends SharedObject implements Iterable<T> {
     });
   }
 
-  /** The same with the first. */
+  /** Removes the first item and returns it; undefined: there is none. Throws as {@link pop | pop()}. */
   shift(): T | undefined {
     return this.#held(() => {
       if (this.#store.length === 0) return undefined;

@@ -21,6 +21,7 @@ const BYTES = CORE.WORDS * 4;
 const VALUE: EncodeOptions = { root: 'value' };
 const VALUE_ABROAD: EncodeOptions = { ...ITEM_ABROAD, root: 'value' };
 
+/** Whether other programs find the map, and whether it outlives all of them. */
 export interface SharedMapOptions extends NamedOptions {
   /**
    * The file to keep it in. All programs of a user that give the same file have one map; what it held when the last of them ended, however it
@@ -33,7 +34,7 @@ export interface SharedMapOptions extends NamedOptions {
  * Keys and values in shared memory, seen by all threads and processes that have the map: what one has set, all others read at once.
  *
  * Keys are strings, of up to 65,536 bytes (one a character, two if one of them is beyond U+00FF), and numbers: 1 and '1' are two keys,
- * -0 is 0, NaN is NaN. Values are whatever can cross (docs/values.md), each a copy: what `get` returns is the caller's own, and to change
+ * -0 is 0, NaN is NaN. Values are [whatever can cross](../../docs/values.md), each a copy: what `get` returns is the caller's own, and to change
  * it changes nothing in the map. A value may be undefined, as in a Map. Order is that of insertion; a key that is set again keeps its place.
  *
  * Each call is one step, in an order that is the same for all. Those that read take no lock. Those that change something
@@ -48,6 +49,27 @@ export interface SharedMapOptions extends NamedOptions {
  * what the machine has, 4 GiB at most; it is gone with the last program that has the map open.
  *
  * Python: `Manager().dict()`, whose every step is a message to a server process, and has no steps of several.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Process, SharedMap } from 'manyhands';
+ *
+ *
+ * using stock = new SharedMap<string, number>([['apples', 2]]);
+ * const buy = () => {
+ *   let bought = false;
+ *   stock.update('apples', (left = 0) => {
+ *     bought = left > 0;
+ *     return bought ? left - 1 : left;
+ *   });
+ *   return bought;
+ * };
+ * const shoppers = [1, 2, 3, 4].map(() => new Process({ target: buy }).start());
+ * const bought = await Promise.all(shoppers.map(shopper => shopper.result()));
+ * assert.equal(bought.filter(Boolean).length, 2); // never oversold
+ * assert.equal(stock.get('apples'), 0);
+ * ```
  */
 export class SharedMap<K extends string | number = string, V = any> extends SharedObject {
   readonly #store: MapStore;
@@ -310,7 +332,7 @@ export class SharedMap<K extends string | number = string, V = any> extends Shar
     return this.#walk(true, (key, value) => [key, value]);
   }
 
-  /** The same as entries(). */
+  /** The same as {@link entries | entries()}. */
   [Symbol.iterator](): IterableIterator<[K, V]> {
     return this.entries();
   }

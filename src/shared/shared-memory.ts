@@ -6,6 +6,7 @@ import { self } from '../memory/participants.js';
 import { native } from '../native/native.js';
 import { memoryAvailable } from '../platform/platform.js';
 
+/** Which block of memory, and whether to make it. */
 export interface SharedMemoryOptions {
   /** Which one. A new one without a name is given one. A leading `/` makes no difference. */
   name?: string;
@@ -46,6 +47,22 @@ const collected = new FinalizationRegistry((inode: number) => {
  *
  * Python: the same. But a program there that has attached to a block removes it when it ends, unless it has said `track=False`, which
  * Python knows from 3.13 on. And the memory of a new block is not set aside there.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Process, SharedMemory } from 'manyhands';
+ *
+ *
+ * using block = new SharedMemory({ create: true, size: 16 });
+ * const write = (name: string) => {
+ *   const same = new SharedMemory({ name }); // as any other program would find it
+ *   new Uint8Array(same.buf).fill(7);
+ *   same.close();
+ * };
+ * await new Process({ target: write, args: [block.name] }).start().join();
+ * assert.equal(new Uint8Array(block.buf)[15], 7);
+ * ```
  */
 export class SharedMemory implements Disposable {
   readonly #name: string;

@@ -17,14 +17,14 @@ export type TypeCode =
   | ('i8' | 'u8' | 'i16' | 'u16' | 'i32' | 'u32' | 'i64' | 'u64' | 'f32' | 'f64')
   | 'bool';
 
-/** What a type's numbers are in JavaScript. */
+/** What a type's numbers are in JavaScript: BigInts for 64-bit integers, booleans for `bool`, else numbers. */
 export type NumberOf<C extends TypeCode> = C extends 'q' | 'Q' | 'i64' | 'u64'
   ? bigint
   : C extends 'bool'
     ? boolean
     : number;
 
-/** The typed array for a type. */
+/** The typed array for a type: what {@link SharedArray.view} gives. */
 export type TypedArrayOf<C extends TypeCode> = C extends 'b' | 'i8'
   ? Int8Array
   : C extends 'c' | 'B' | 'u8' | 'bool'

@@ -22,13 +22,29 @@ type Extra<C> = readonly [code: C, locking: boolean | Lock];
  *
  * Python: `multiprocessing.Value`, which wraps integers around in silence and has neither `add` nor `compareExchange`, and
  * where a `'c'` holds bytes of length 1.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Process, Value } from 'manyhands';
+ *
+ *
+ * using count = new Value('i32');
+ * const increment = () => {
+ *   for (let i = 0; i < 1000; i++) count.add(1); // one step; `count.value += 1` would be two
+ * };
+ * const children = [1, 2, 3].map(() => new Process({ target: increment }).start());
+ * await Promise.all(children.map(child => child.join()));
+ * assert.equal(count.value, 3000);
+ * ```
  */
 export class Value<C extends TypeCode = 'f64'> extends Locked {
   readonly #code: C;
   readonly #number: Numbers<NumberOf<C>>;
 
   /**
-   * `initial` is 0, 0n or false by default.
+   * A new number, in shared memory.
+   * @param initial By default 0, 0n or false.
    * @throws {TypeError} There is no such type, or `initial` is of another kind than the type's numbers.
    * @throws {RangeError} `initial` is out of range, or no integer where the type has integers only.
    * @throws {OutOfMemoryError} The commons is full.

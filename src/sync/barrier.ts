@@ -42,6 +42,7 @@ const PASSED = 1;
 const BROKE = 2;
 const CLOSED = 3;
 
+/** What happens at a {@link Barrier}, and how long one waits there. */
 export interface BarrierOptions {
   /** Run by the last to arrive, before anyone leaves. Throws it, the barrier breaks. */
   action?: () => void;
@@ -70,6 +71,19 @@ const joined = new Set<Barrier>();
  * have to come. Who comes to a broken one is told at once.
  *
  * Python: `multiprocessing.Barrier`, which waits for the dead for ever.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Barrier, Process } from 'manyhands';
+ *
+ *
+ * using barrier = new Barrier(3);
+ * const meet = () => barrier.wait(); // nobody goes on before all three have come
+ * const walkers = [1, 2, 3].map(() => new Process({ target: meet }).start());
+ * const places = await Promise.all(walkers.map(walker => walker.result()));
+ * assert.deepEqual(places.sort(), [0, 1, 2]);
+ * ```
  */
 export class Barrier extends SharedObject {
   readonly #action: (() => void) | undefined;
@@ -79,6 +93,11 @@ export class Barrier extends SharedObject {
   /** As whom this thread is a party; 0: it is none. */
   #joinedAs = 0;
 
+  /**
+   * @param parties How many have to arrive: from 1 on.
+   * @throws {TypeError | RangeError} `parties` is no such number, or an option is wrong.
+   * @throws {OutOfMemoryError} The commons is full.
+   */
   constructor(parties: number, options?: BarrierOptions);
   constructor(parties: number | Cell, options: BarrierOptions = {}) {
     super(parties instanceof Cell ? parties : cellFor(parties, options));
@@ -104,6 +123,7 @@ export class Barrier extends SharedObject {
     return this.#locked(() => (this.#isComplete() ? 0 : this.#waiting.held));
   }
 
+  /** Is it broken? Then every wait() is refused until reset(). Stale once read. */
   get broken(): boolean {
     this.check();
     return this.#word(WORD.BROKEN) !== 0;
@@ -132,7 +152,7 @@ export class Barrier extends SharedObject {
     }
   }
 
-  /** The same, blocking this thread. An action that returns a promise is not awaited. */
+  /** {@link wait | wait()}, blocking this thread. An action that returns a promise is not awaited. */
   waitSync(options?: { timeout?: number }): number {
     const timeout = this.#timeoutOf(options);
     const deadline = performance.now() + timeout;

@@ -29,6 +29,28 @@ interface Extra {
  * each goes on once it has the lock back. One that dies before it has seen its wake passes it on to the next in line.
  *
  * Python: `multiprocessing.Condition`, whose notify() waits for the woken, for ever if one has died.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Condition, Thread, Value } from 'manyhands';
+ *
+ *
+ * using condition = new Condition();
+ * using temperature = new Value('i32', 20);
+ * const watch = async () => {
+ *   using _ = await condition.acquire();
+ *   await condition.waitFor(() => temperature.value >= 100);
+ *   return 'it boils';
+ * };
+ * const watcher = new Thread({ target: watch }).start();
+ * while (temperature.value < 100) {
+ *   using _ = await condition.acquire();
+ *   temperature.value += 20;
+ *   condition.notifyAll();
+ * }
+ * assert.equal(await watcher.result(), 'it boils');
+ * ```
  */
 export class Condition extends SharedObject {
   /** The lock that guards what is waited for. */
@@ -36,7 +58,11 @@ export class Condition extends SharedObject {
   /** Was the lock made for it? Then it goes with it. */
   readonly #ownsLock: boolean;
 
-  /** `lock`: default a new RLock. */
+  /**
+   * @param lock Default: a new {@link RLock} of its own.
+   * @throws {TypeError} It is no lock.
+   * @throws {OutOfMemoryError} The commons is full.
+   */
   constructor(lock?: Lock | RLock);
   constructor(lock?: Lock | Cell, over?: Extra) {
     super(lock instanceof Cell ? lock : Cell.make(BYTES));
@@ -53,15 +79,17 @@ export class Condition extends SharedObject {
     return { lock: this.lock };
   }
 
-  /** The lock's. */
+  /** Acquires the condition's {@link lock}: see {@link Lock.acquire}. */
   acquire(options?: WaitOptions): Promise<Guard> {
     return this.lock.acquire(options);
   }
 
+  /** {@link acquire | acquire()}, blocking this thread: see {@link Lock.acquireSync}. */
   acquireSync(options?: { timeout?: number }): Guard {
     return this.lock.acquireSync(options);
   }
 
+  /** Gives the condition's {@link lock} back: see {@link Lock.release}. */
   release(): void {
     this.lock.release();
   }
@@ -94,7 +122,7 @@ export class Condition extends SharedObject {
     }
   }
 
-  /** The same, blocking this thread. */
+  /** {@link wait | wait()}, blocking this thread. */
   waitSync(options?: { timeout?: number }): boolean {
     const timeout = timeoutOf(options);
     this.#checkHeld('wait for');
@@ -128,7 +156,7 @@ export class Condition extends SharedObject {
     return true;
   }
 
-  /** The same, blocking this thread. */
+  /** {@link waitFor | waitFor()}, blocking this thread. */
   waitForSync(predicate: () => boolean, options?: { timeout?: number }): boolean {
     const deadline = performance.now() + timeoutOf(options);
     this.#checkHeld('wait for');

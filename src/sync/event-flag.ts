@@ -15,14 +15,35 @@ const SET = 1;
  * A flag that any number wait for. (Named apart from the DOM's Event.)
  *
  * set() lets all go on who wait then, even if clear() follows at once. Python: `multiprocessing.Event`.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { EventFlag, Process } from 'manyhands';
+ *
+ *
+ * using go = new EventFlag();
+ * const run = async () => {
+ *   await go.wait();
+ *   return 'off';
+ * };
+ * const runners = ['Ann', 'Bob'].map(name => new Process({ name, target: run }).start());
+ * go.set(); // both begin
+ * assert.deepEqual(await Promise.all(runners.map(runner => runner.result())), ['off', 'off']);
+ * ```
  */
 export class EventFlag extends SharedObject {
+  /**
+   * A new flag that is not set, or with `{ name }` the one of that name if there is one.
+   * @throws {NameInUseError} The name is that of something else.
+   * @throws {OutOfMemoryError} There is no memory for it.
+   */
   constructor(options?: NamedOptions);
   constructor(options: NamedOptions | Cell = {}) {
     super(options instanceof Cell ? options : openCell('EventFlag', options, { bytes: BYTES }));
   }
 
-  /** Stale once read. */
+  /** Is it set? Stale once read. */
   isSet(): boolean {
     this.check();
     return (this.#load() & SET) !== 0;
@@ -48,6 +69,7 @@ export class EventFlag extends SharedObject {
     }
   }
 
+  /** Unsets it: who waits from now on waits for the next set(). */
   clear(): void {
     this.check();
     Atomics.and(this.cell.words, this.cell.at, ~SET);
@@ -68,7 +90,7 @@ export class EventFlag extends SharedObject {
     return this.#wasSet(parked);
   }
 
-  /** The same, blocking this thread. */
+  /** {@link wait | wait()}, blocking this thread. */
   waitSync(options?: { timeout?: number }): boolean {
     const timeout = timeoutOf(options);
     this.check();

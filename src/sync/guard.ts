@@ -1,4 +1,7 @@
-/** Held until disposed: `using guard = await lock.acquire()`. */
+/**
+ * What was acquired, held until it is released or disposed of: `using guard = await lock.acquire()` gives it back at the end of the
+ * block, whatever happens in there. In plain JavaScript, `guard.release()` in a `finally`.
+ */
 export interface Guard extends Disposable {
   /** Gives back what was acquired. A second call, or one after the lock's own release(), does nothing. */
   release(): void;

@@ -93,6 +93,24 @@ let waits = 0;
  * tenth of a second later.
  *
  * Python: `multiprocessing.Lock`, whose owner, killed, keeps it for ever.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Lock, Process, SharedArray } from 'manyhands';
+ *
+ *
+ * using lock = new Lock();
+ * using accounts = new SharedArray('i32', [100, 0]);
+ * const transfer = async () => {
+ *   using _ = await lock.acquire(); // until the end of this block
+ *   accounts.set(0, accounts.get(0) - 10);
+ *   accounts.set(1, accounts.get(1) + 10);
+ * };
+ * const children = [1, 2, 3].map(() => new Process({ target: transfer }).start());
+ * await Promise.all(children.map(child => child.join()));
+ * assert.deepEqual([...accounts], [70, 30]);
+ * ```
  */
 export class Lock extends SharedObject implements Guarded<Held>, Holding {
   /** The latest of this thread's guards that are not released. */
@@ -100,6 +118,11 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
   /** Those that have given it up for a while. */
   private readonly suspended = new Set<Standing>();
 
+  /**
+   * A new lock, or with `{ name }` the one of that name if there is one.
+   * @throws {NameInUseError} The name is that of something else.
+   * @throws {OutOfMemoryError} There is no memory for it.
+   */
   constructor(options?: NamedOptions);
   /** @internal On the first words of a cell: its own, or that of the object that it is part of. */
   constructor(cell: Cell, whole?: SharedObject);
@@ -118,7 +141,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     return flow.startsAt(this.acquireAs(flow, options));
   }
 
-  /** The same, blocking this thread. @throws {DeadlockError} Also if this thread holds it and no `timeout` is given. */
+  /** {@link acquire | acquire()}, blocking this thread. @throws {DeadlockError} Also if this thread holds it and no `timeout` is given. */
   acquireSync(options?: { timeout?: number }): Guard {
     const { words, at, home } = this.cell;
     const me = home.self();
@@ -175,7 +198,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     }
   }
 
-  /** The same, blocking this thread while it waits. `fn` must not be async: the lock is released when it returns. */
+  /** {@link runExclusive | runExclusive()}, blocking this thread while it waits. `fn` must not be async: the lock is released when it returns. */
   runExclusiveSync<T>(fn: () => T, options?: { timeout?: number }): T {
     const guard = this.acquireSync(options);
     try {
@@ -207,7 +230,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     while (this.latest) this.forget(this.latest);
   }
 
-  /** Asked by flow.ts: does that flow of this thread hold it? */
+  /** @hidden Asked by flow.ts: does that flow of this thread hold it? */
   isHeldBy(flow: number): boolean {
     const { words, at } = this.cell;
     return words[at + LOCK.FLOW] === flow && this.isHeldHere && this.cell.isThere;
@@ -224,7 +247,7 @@ export class Lock extends SharedObject implements Guarded<Held>, Holding {
     return (seen & TAG) === this.cell.home.self() && !isUnseen(seen);
   }
 
-  /** Called by a guard that is released. */
+  /** @hidden Called by a guard that is released. */
   takeBack(guard: Held): void {
     if (!this.forget(guard) && this.#isOwed(guard)) return;
     const { words, at, home, isThere } = this.cell;

@@ -1,8 +1,12 @@
 import { Cell, NAMED_HEAD } from './cell.js';
 import { openNamed } from './named.js';
 
+/** By which name unrelated programs find the same object. */
 export interface NamedOptions {
-  /** Found by this name from unrelated processes of the same user. */
+  /**
+   * Found by this name from unrelated processes of the same user: whoever is first makes it, the others get that one. It is gone with the
+   * last program that has it open.
+   */
   name?: string;
 }
 

@@ -14,6 +14,19 @@ import { registerShared } from './shared-object.js';
  * such flow, by the blocking forms, is the thread's: all its code may acquire it again.
  *
  * Order and death: as Lock's. Python: `multiprocessing.RLock`, whose owner is a thread.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { RLock } from 'manyhands';
+ *
+ *
+ * using lock = new RLock();
+ * const inner = () => lock.runExclusiveSync(() => 'once more'); // where a Lock would wait for itself
+ * const outer = () => lock.runExclusiveSync(inner);
+ * assert.equal(outer(), 'once more');
+ * assert.equal(lock.locked(), false);
+ * ```
  */
 export class RLock extends Lock {
   override acquire(options?: WaitOptions): Promise<Guard> {

@@ -28,8 +28,28 @@ const NAMED_BYTES = 65_536;
  *
  * Death: what a thread held when it ended comes back. After a writer's death the next guard has `abandoned` true.
  * Deadlocks are found as Lock's.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { RWLock, TimeoutError } from 'manyhands';
+ *
+ *
+ * using lock = new RWLock();
+ * const [one, other] = [await lock.read(), await lock.read()]; // at the same time
+ * await assert.rejects(lock.write({ timeout: 10 }), TimeoutError);
+ * one.release();
+ * other.release();
+ * using writer = await lock.write(); // alone
+ * assert.equal(writer.abandoned, false);
+ * ```
  */
 export class RWLock extends Shareable {
+  /**
+   * A new lock, or with `{ name }` the one of that name if there is one.
+   * @throws {NameInUseError} The name is that of something else.
+   * @throws {OutOfMemoryError} There is no memory for it.
+   */
   constructor(options?: NamedOptions);
   constructor(options: NamedOptions | Cell = {}) {
     super(

@@ -49,9 +49,30 @@ function freeOf(table: Holders): number {
  * Death: permits that a thread held when it ended come back; the guard of who gets one then has `abandoned` true.
  *
  * Python: `multiprocessing.Semaphore`, whose permits are lost with their holder.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { Semaphore } from 'manyhands';
+ *
+ *
+ * using seats = new Semaphore(2);
+ * const first = await seats.acquire();
+ * const second = await seats.acquire();
+ * assert.equal(seats.tryAcquire(), null);
+ * first.release();
+ * assert.equal(seats.getValue(), 1);
+ * second.release();
+ * ```
  */
 export class Semaphore extends Shareable {
-  /** `value`: permits to begin with, default 1; of a named one that is there already, nothing is changed. */
+  /**
+   * A new semaphore, or with `{ name }` the one of that name if there is one.
+   * @param value Permits to begin with, default 1; of a named one that is there already, nothing is changed.
+   * @throws {TypeError | RangeError} `value` or the name is none.
+   * @throws {NameInUseError} The name is that of something else.
+   * @throws {OutOfMemoryError} There is no memory for it.
+   */
   constructor(value?: number, options?: NamedOptions);
   constructor(value: number | Cell = 1, options: NamedOptions = {}) {
     super(value instanceof Cell ? value : cellFor('Semaphore', value, options), RULES);
@@ -65,7 +86,7 @@ export class Semaphore extends Shareable {
     return this.obtain(PERMIT, options);
   }
 
-  /** The same, blocking this thread. */
+  /** {@link acquire | acquire()}, blocking this thread. */
   acquireSync(options?: { timeout?: number }): Guard {
     return this.obtainSync(PERMIT, newFlowId(), options);
   }
@@ -160,8 +181,31 @@ export class Semaphore extends Shareable {
   }
 }
 
-/** A semaphore that never has more permits than it began with: a release too many is an error. */
+/**
+ * A semaphore that never has more permits than it began with: a release too many is an error.
+ *
+ * Python: `multiprocessing.BoundedSemaphore`.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { BoundedSemaphore, LockError } from 'manyhands';
+ *
+ *
+ * using seats = new BoundedSemaphore(2);
+ * using guard = await seats.acquire();
+ * guard.release();
+ * assert.throws(() => seats.release(), LockError); // that was one too many
+ * ```
+ */
 export class BoundedSemaphore extends Semaphore {
+  /**
+   * A new one, or with `{ name }` the one of that name if there is one.
+   * @param value Permits to begin with, default 1, and never more.
+   * @throws {TypeError | RangeError} `value` or the name is none.
+   * @throws {NameInUseError} The name is that of something else.
+   * @throws {OutOfMemoryError} There is no memory for it.
+   */
   constructor(value?: number, options?: NamedOptions);
   constructor(value: number | Cell = 1, options: NamedOptions = {}) {
     super((value instanceof Cell ? value : cellFor('BoundedSemaphore', value, options)) as unknown as number);

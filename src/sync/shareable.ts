@@ -111,14 +111,14 @@ export abstract class Shareable extends SharedObject implements Guarded<Entered>
     home.unlock(this.holders.lock);
   }
 
-  /** Asked by flow.ts: does that flow of this thread hold it? */
+  /** @hidden Asked by flow.ts: does that flow of this thread hold it? */
   isHeldBy(flow: number): boolean {
     for (let guard = this.guards.latest; guard; guard = guard.below as Entered | undefined)
       if (guard.flow === flow) return true;
     return false;
   }
 
-  /** Called by a guard that is released. */
+  /** @hidden Called by a guard that is released. */
   takeBack(guard: Entered): void {
     this.forget(guard);
     if (!this.cell.isThere || !this.#lock()) return;

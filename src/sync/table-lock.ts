@@ -25,6 +25,7 @@ const RULES: Rules = {
 const BYTES = 1024;
 const NAMED_BYTES = 65_536;
 
+/** How {@link TableLock.table} takes the table, and how long it may wait. */
 export interface TableOptions extends WaitOptions {
   /** 'exclusive' (default): alone. 'shared': beside others that share the table, while no row is locked. */
   mode?: 'shared' | 'exclusive';
@@ -38,8 +39,29 @@ export interface TableOptions extends WaitOptions {
  *
  * Death: what a thread held when it ended comes back; who gets that row, or the table, next has `guard.abandoned` true.
  * Deadlocks are found as Lock's.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { TableLock, TimeoutError } from 'manyhands';
+ *
+ *
+ * using locks = new TableLock();
+ * const [ann, bob] = [await locks.row('ann'), await locks.row('bob')]; // different rows: at the same time
+ * await assert.rejects(locks.row('ann', { timeout: 10 }), TimeoutError);
+ * await assert.rejects(locks.table({ timeout: 10 }), TimeoutError);
+ * ann.release();
+ * bob.release();
+ * using all = await locks.table();
+ * assert.equal(all.abandoned, false);
+ * ```
  */
 export class TableLock extends Shareable {
+  /**
+   * A new lock, or with `{ name }` the one of that name if there is one.
+   * @throws {NameInUseError} The name is that of something else.
+   * @throws {OutOfMemoryError} There is no memory for it.
+   */
   constructor(options?: NamedOptions);
   constructor(options: NamedOptions | Cell = {}) {
     super(

@@ -1,4 +1,7 @@
-/** How long to wait, and who may call it off. */
+/**
+ * How long to wait, and who may call it off. Either leaves things as if the call had never been made: no item is lost, no lock half
+ * taken.
+ */
 export interface WaitOptions {
   /** Give up after this many milliseconds. Absent: wait for ever. 0: do not wait. */
   timeout?: number;

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { inspect } from 'node:util';
 
 /**
- * Where a listener listens. A string is the path of a Unix socket; one that begins with a NUL is an abstract name, which is no file
+ * Where a {@link Listener} listens. A string is the path of a Unix socket; one that begins with a NUL is an abstract name, which is no file
  * and is gone with its listener. An object means TCP: a name or an IP address, and a port.
  */
 export type Address = string | { host: string; port: number };

@@ -4,7 +4,7 @@ import type { Credentials } from './handshake.js';
 
 /** How a connection is proved. */
 export interface ProofOptions {
-  /** The key that both ends have. Absent: that of this process, which all processes of the program have; see Process.authkey. */
+  /** The key that both ends have. Absent: that of this process, which all processes of the program have; see {@link Process.authkey}. */
   authkey?: Uint8Array;
   /**
    * Is a proof by MD5 good enough, as CPython up to 3.11 gives and asks it? Default false. MD5 proves the key still, as far as is

@@ -12,8 +12,9 @@ import type { Credentials } from './handshake.js';
 import { SocketConnection } from './socket-connection.js';
 import { firstOf, Turn, type Turns } from './turn.js';
 
+/** Where a {@link Listener} listens, and whom it lets in. */
 export interface ListenerOptions extends ProofOptions {
-  /** See Listener.address. */
+  /** See {@link Listener.address}. */
   address: Address;
   /** So many may have come and not been accepted; others wait. Default 128. */
   backlog?: number;
@@ -26,7 +27,7 @@ const LONGEST_BACKLOG = 65_535;
 type Arrival = { readonly connection: Connection; readonly peer: string } | { readonly error: Error };
 
 /**
- * Waits at an address for those who connect(), in any program on this machine or another, and for CPython's
+ * Waits at an address for those who {@link connect | connect()}, in any program on this machine or another, and for CPython's
  * `multiprocessing.connection.Client`.
  *
  * Both ends prove that they have the same key, by HMAC-SHA-256, before anything else; whoever cannot is turned away, and no byte of his is
@@ -37,6 +38,25 @@ type Arrival = { readonly connection: Connection; readonly peer: string } | { re
  *
  * Python: `multiprocessing.connection.Listener`, which listens from its making, proves nothing without an `authkey`, and waits for
  * a peer that is silent as long as that is.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict';
+ * import { connect, Listener, Process } from 'manyhands';
+ *
+ *
+ * await using listener = new Listener({ address: { host: '127.0.0.1', port: 0 } });
+ * await listener.listen();
+ * const { address } = listener; // with the port that the system has chosen
+ * const greet = async () => {
+ *   using server = await connect({ address });
+ *   await server.send('hello');
+ * };
+ * const client = new Process({ target: greet }).start(); // which has the program's key
+ * using connection = await listener.accept();
+ * assert.equal(await connection.recv(), 'hello');
+ * await client.join();
+ * ```
  */
 export class Listener implements AsyncDisposable {
   readonly #given: Address;
@@ -144,7 +164,7 @@ export class Listener implements AsyncDisposable {
     for (const turn of [...this.#accepting]) turn.reject(this.#closed('accept at'));
   }
 
-  /** The same as close(). */
+  /** The same as {@link close | close()}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

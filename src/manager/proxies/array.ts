@@ -16,14 +16,17 @@ export class ArrayProxy<C extends TypeCode = 'f64'>
     return this.call('get', [i]);
   }
 
+  /** Sets item `i`. @throws {RangeError} There is no such item, or the number is out of range. @throws {TypeError} It is of another kind. */
   set(i: number, value: NumberOf<C>): Promise<void> {
     return this.call('set', [i, value]);
   }
 
+  /** How many items it has. */
   length(): Promise<number> {
     return this.call('length');
   }
 
+  /** All items, as they are at one moment. */
   toArray(): Promise<NumberOf<C>[]> {
     return this.call('toArray');
   }

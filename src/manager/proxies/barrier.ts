@@ -38,10 +38,12 @@ export class BarrierProxy extends RemoteObject {
     return this.call('waiting');
   }
 
+  /** Is it broken? Then every wait() is refused until reset(). Stale once read. */
   broken(): Promise<boolean> {
     return this.call('broken');
   }
 
+  /** @hidden Rejects with a TypeError that names the form to use: nothing here may block. */
   waitSync(_options?: { timeout?: number }): Promise<never> {
     return cannotBlock('barrier', 'waitSync', 'wait');
   }

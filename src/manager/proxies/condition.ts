@@ -55,10 +55,12 @@ export class ConditionProxy extends LockProxy {
     return this.call('notifyAll');
   }
 
+  /** @hidden Rejects with a TypeError that names the form to use: nothing here may block. */
   waitSync(_options?: { timeout?: number }): Promise<never> {
     return cannotBlock('condition', 'waitSync', 'wait');
   }
 
+  /** @hidden Rejects with a TypeError that names the form to use: nothing here may block. */
   waitForSync(_predicate: () => boolean, _options?: { timeout?: number }): Promise<never> {
     return cannotBlock('condition', 'waitForSync', 'waitFor');
   }

@@ -14,10 +14,12 @@ export class DictProxy<V = any> extends RemoteObject implements AsyncIterable<[s
     return this.call('get', [key]);
   }
 
+  /** Sets what is there for a key. @throws {SerializationError} The value cannot cross. */
   set(key: string, value: V): Promise<void> {
     return this.call('set', [key, value]);
   }
 
+  /** Is there something for a key? */
   has(key: string): Promise<boolean> {
     return this.call('has', [key]);
   }
@@ -27,22 +29,27 @@ export class DictProxy<V = any> extends RemoteObject implements AsyncIterable<[s
     return this.call('delete', [key]);
   }
 
+  /** How many keys there are. Stale once read. */
   size(): Promise<number> {
     return this.call('size');
   }
 
+  /** Deletes all keys. */
   clear(): Promise<void> {
     return this.call('clear');
   }
 
+  /** All keys in order, as they are at one moment. */
   keys(): Promise<string[]> {
     return this.call('keys');
   }
 
+  /** All values in the order of their keys, as they are at one moment. */
   values(): Promise<V[]> {
     return this.call('values');
   }
 
+  /** All keys with their values in order, as they are at one moment. */
   entries(): Promise<[string, V][]> {
     return this.call('entries');
   }

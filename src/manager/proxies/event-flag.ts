@@ -14,6 +14,7 @@ export class EventFlagProxy extends RemoteObject {
     return this.call('set');
   }
 
+  /** Unsets it: who waits from now on waits for the next set(). */
   clear(): Promise<void> {
     return this.call('clear');
   }
@@ -23,6 +24,7 @@ export class EventFlagProxy extends RemoteObject {
     return this.call('wait', timeOf(options), signalOf(options));
   }
 
+  /** @hidden Rejects with a TypeError that names the form to use: nothing here may block. */
   waitSync(_options?: { timeout?: number }): Promise<never> {
     return cannotBlock('event flag', 'waitSync', 'wait');
   }

@@ -16,7 +16,7 @@ export class ListProxy<T = any> extends RemoteObject implements AsyncIterable<T>
     return this.call('set', [i, value]);
   }
 
-  /** Adds at the end; resolves with the new length, as unshift() does, which adds at the front. */
+  /** Adds items at the end; resolves with the new length. */
   push(...values: T[]): Promise<number> {
     return this.call('push', values);
   }
@@ -31,6 +31,7 @@ export class ListProxy<T = any> extends RemoteObject implements AsyncIterable<T>
     return this.call('shift');
   }
 
+  /** Adds items at the front, in this order; resolves with the new length. */
   unshift(...values: T[]): Promise<number> {
     return this.call('unshift', values);
   }
@@ -40,6 +41,7 @@ export class ListProxy<T = any> extends RemoteObject implements AsyncIterable<T>
     return this.call('splice', [start, n, ...values]);
   }
 
+  /** Items from `a` up to `b`, as Array.slice() counts. */
   slice(a?: number, b?: number): Promise<T[]> {
     return this.call('slice', [a, b]);
   }
@@ -49,10 +51,12 @@ export class ListProxy<T = any> extends RemoteObject implements AsyncIterable<T>
     return this.call('indexOf', [value]);
   }
 
+  /** Is there such a value? Compared as by indexOf(). */
   includes(value: T): Promise<boolean> {
     return this.call('includes', [value]);
   }
 
+  /** Turns its order around. */
   reverse(): Promise<void> {
     return this.call('reverse');
   }
@@ -62,6 +66,7 @@ export class ListProxy<T = any> extends RemoteObject implements AsyncIterable<T>
     return this.call('sort', compare ? [compare] : []);
   }
 
+  /** How many items there are. Stale once read. */
   length(): Promise<number> {
     return this.call('length');
   }
@@ -71,6 +76,7 @@ export class ListProxy<T = any> extends RemoteObject implements AsyncIterable<T>
     return this.call('add', [i, n]);
   }
 
+  /** All items, as they are at one moment. */
   toArray(): Promise<T[]> {
     return this.call('toArray');
   }

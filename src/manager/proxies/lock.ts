@@ -32,10 +32,12 @@ export class LockProxy extends AcquirerProxy {
     }
   }
 
+  /** @hidden Rejects with a TypeError that names the form to use: nothing here may block. */
   acquireSync(_options?: { timeout?: number }): Promise<never> {
     return cannotBlock('lock', 'acquireSync', 'acquire');
   }
 
+  /** @hidden Rejects with a TypeError that names the form to use: nothing here may block. */
   runExclusiveSync(_fn: () => unknown, _options?: { timeout?: number }): Promise<never> {
     return cannotBlock('lock', 'runExclusiveSync', 'runExclusive');
   }

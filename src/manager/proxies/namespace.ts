@@ -11,6 +11,7 @@ export class NamespaceProxy<T extends object = Record<string, any>> extends Remo
     return this.call('get', [key]);
   }
 
+  /** Gives a value that name. */
   set<K extends keyof T>(key: K, value: T[K]): Promise<void> {
     return this.call('set', [key, value]);
   }
@@ -20,6 +21,7 @@ export class NamespaceProxy<T extends object = Record<string, any>> extends Remo
     return this.call('delete', [key]);
   }
 
+  /** Is there something of that name? */
   has(key: keyof T): Promise<boolean> {
     return this.call('has', [key]);
   }

@@ -29,12 +29,12 @@ export class PoolProxy extends RemoteObject {
     return this.#give('run', fn, args ?? [], options);
   }
 
-  /** The same without options. */
+  /** {@link run | run()} without options, by Python's name. */
   apply<A extends readonly unknown[], R>(fn: Target<A, R>, args?: A): Promise<Awaited<R>> {
     return this.run(fn, args);
   }
 
-  /** The same with callbacks, which run here. */
+  /** {@link run | run()} with callbacks, which run here. */
   applyAsync<A extends readonly unknown[], R>(
     fn: Target<A, R>,
     args?: A,
@@ -49,6 +49,7 @@ export class PoolProxy extends RemoteObject {
     return this.#map('map', fn, items, options);
   }
 
+  /** {@link map | map()} with callbacks, which run here. */
   mapAsync<T, R>(
     fn: Target<[T], R>,
     items: Items<T>,
@@ -67,6 +68,7 @@ export class PoolProxy extends RemoteObject {
     return this.#map('starmap', fn, items, options);
   }
 
+  /** {@link starmap | starmap()} with callbacks, which run here. */
   starmapAsync<A extends readonly unknown[], R>(
     fn: Target<A, R>,
     items: Items<A>,
@@ -85,7 +87,7 @@ export class PoolProxy extends RemoteObject {
     return this.#map('imap', fn, items, options);
   }
 
-  /** The same, each result as soon as it is there. */
+  /** {@link imap | imap()}, each result as soon as it is there. */
   imapUnordered<T, R>(
     fn: Target<[T], R>,
     items: Items<T>,
@@ -113,14 +115,17 @@ export class PoolProxy extends RemoteObject {
     return this.call('room', timeOf(options), signalOf(options));
   }
 
+  /** Has so many workers from now on: see {@link Pool.resize}. */
   resize(size: number): Promise<void> {
     return this.call('resize', [size]);
   }
 
+  /** How many workers there are to be. */
   size(): Promise<number> {
     return this.call('size');
   }
 
+  /** What it has done and has to do. Stale as soon as it is told. */
   stats(): Promise<PoolStats> {
     return this.call('stats');
   }

@@ -59,15 +59,17 @@ export class QueueProxy<T = any> extends LingeringProxy implements AsyncIterable
     return this.#received(this.call('sendMany', [max, ...timeOf(options)], signalOf(options)));
   }
 
-  /** How many items are in it. Stale once read, as empty() and full() are. */
+  /** How many items are in it. Stale once read. */
   qsize(): Promise<number> {
     return this.call('qsize');
   }
 
+  /** Has it no items? Stale once read. */
   empty(): Promise<boolean> {
     return this.call('empty');
   }
 
+  /** Has it `maxsize` items? Stale once read. */
   full(): Promise<boolean> {
     return this.call('full');
   }
@@ -125,14 +127,17 @@ export class QueueProxy<T = any> extends LingeringProxy implements AsyncIterable
     }
   }
 
+  /** @hidden Rejects with a TypeError that names the form to use: nothing here may block. */
   putSync(_item: T, _options?: { timeout?: number }): Promise<never> {
     return cannotBlock('queue', 'putSync', 'put');
   }
 
+  /** @hidden Rejects with a TypeError that names the form to use: nothing here may block. */
   getSync(_options?: { timeout?: number }): Promise<never> {
     return cannotBlock('queue', 'getSync', 'get');
   }
 
+  /** @hidden Rejects with a TypeError that names the form to use: nothing here may block. */
   joinSync(_options?: { timeout?: number }): Promise<never> {
     return cannotBlock('queue', 'joinSync', 'join');
   }

@@ -21,6 +21,7 @@ export class SemaphoreProxy extends AcquirerProxy {
     return this.call('getValue');
   }
 
+  /** @hidden Rejects with a TypeError that names the form to use: nothing here may block. */
   acquireSync(_options?: { timeout?: number }): Promise<never> {
     return cannotBlock('semaphore', 'acquireSync', 'acquire');
   }

@@ -9,10 +9,12 @@ import type { RLockProxy } from './lock.js';
  * Python: `SyncManager.Value`, which takes anything whatever its type code says.
  */
 export class ValueProxy<C extends TypeCode = 'f64'> extends RemoteObject {
+  /** The number. Stale once read. */
   get(): Promise<NumberOf<C>> {
     return this.call('get');
   }
 
+  /** Sets the number. @throws {RangeError} It is out of range. @throws {TypeError} It is of another kind than the type's numbers. */
   set(value: NumberOf<C>): Promise<void> {
     return this.call('set', [value]);
   }
