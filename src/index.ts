@@ -58,7 +58,7 @@ export {
   enumerateThreads,
   mainThread,
 } from './process/current-thread.js';
-export type { ExecutionOptions } from './process/execution.js';
+export { Execution, type ExecutionOptions } from './process/execution.js';
 export { fork } from './process/fork.js';
 export * as os from './process/os.js';
 export { parentProcess } from './process/parent-process.js';
@@ -75,10 +75,11 @@ export type { Target } from './process/target.js';
 export { type ExceptHook, Thread, type ThreadFailure, type ThreadOptions } from './process/thread.js';
 export { Timer } from './process/timer.js';
 export type { ProcessState, ProcessUsage } from './process/usage.js';
+export type { LockedOptions } from './shared/locked.js';
 export { ShareableList } from './shared/shareable-list.js';
 export { SharedArray } from './shared/shared-array.js';
 export { SharedList } from './shared/shared-list.js';
-export { SharedMap } from './shared/shared-map.js';
+export { SharedMap, type SharedMapEntry, type SharedMapOptions } from './shared/shared-map.js';
 export { SharedMemory, type SharedMemoryOptions } from './shared/shared-memory.js';
 export type { NumberOf, TypeCode, TypedArrayOf } from './shared/types.js';
 export { Value } from './shared/value.js';

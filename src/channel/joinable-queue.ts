@@ -29,7 +29,6 @@ const LOOK_AGAIN = () => false;
  * import assert from 'node:assert/strict';
  * import { JoinableQueue, Thread } from 'manyhands';
  *
- *
  * using jobs = new JoinableQueue<string>();
  * const work = async () => {
  *   for await (const job of jobs) {

@@ -15,7 +15,6 @@ const SORT: Sort = { kind: 'LifoQueue', order: 'latest', joinable: true };
  * import assert from 'node:assert/strict';
  * import { LifoQueue } from 'manyhands';
  *
- *
  * using stack = new LifoQueue<string>();
  * await stack.putMany(['first', 'second', 'third']);
  * assert.equal(await stack.get(), 'third');

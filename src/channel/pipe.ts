@@ -19,7 +19,6 @@ import { Wire } from './wire.js';
  * import assert from 'node:assert/strict';
  * import { Pipe, Process } from 'manyhands';
  *
- *
  * const [ours, theirs] = Pipe<string>();
  * const answer = async () => {
  *   for await (const word of theirs) await theirs.send(word.toUpperCase());

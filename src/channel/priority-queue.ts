@@ -25,7 +25,6 @@ export interface Priority {
  * import assert from 'node:assert/strict';
  * import { PriorityQueue } from 'manyhands';
  *
- *
  * using calls = new PriorityQueue<string>();
  * await calls.put('somebody wants to chat');
  * await calls.put('the house is on fire', { priority: -1 });

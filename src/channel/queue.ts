@@ -64,7 +64,6 @@ export interface Channel<T> extends AsyncIterable<T>, Disposable {}
  * import assert from 'node:assert/strict';
  * import { Process, Queue } from 'manyhands';
  *
- *
  * using numbers = new Queue<number>();
  * using squares = new Queue<number>();
  * const work = async () => {

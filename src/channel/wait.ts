@@ -25,7 +25,6 @@ import { IS_READY, WATCH, type Waitable, type Watch, type Watcher } from './wait
  * import assert from 'node:assert/strict';
  * import { Queue, wait } from 'manyhands';
  *
- *
  * using quiet = new Queue<string>();
  * using busy = new Queue<string>();
  * await busy.put('news');

@@ -108,7 +108,6 @@ export interface DeadlockWaiter {
  * import assert from 'node:assert/strict';
  * import { DeadlockError, Lock } from 'manyhands';
  *
- *
  * using first = new Lock();
  * using second = new Lock();
  * const both = async (one: Lock, other: Lock) => {
@@ -128,6 +127,7 @@ export class DeadlockError extends ManyhandsError {
   override readonly code: string = 'ERR_DEADLOCK';
   /** Each of those in the circle, in its order: every one waits for what the next one holds, the last for what the first holds. */
   readonly cycle: readonly DeadlockWaiter[];
+  /** @hidden The library makes them. */
   constructor(message: string, options: ErrorOptions & { cycle: readonly DeadlockWaiter[] }) {
     super(message, options);
     this.cycle = options.cycle;
@@ -150,7 +150,6 @@ export class AuthenticationError extends ManyhandsError {
  * import assert from 'node:assert/strict';
  * import { Process, SerializationError } from 'manyhands';
  *
- *
  * const socket = new WeakMap(); // which no other process can have
  * const child = new Process({ target: (_: object) => {}, args: [{ db: { socket } }] });
  * assert.throws(() => child.start(), error => {
@@ -167,6 +166,7 @@ export class SerializationError extends ManyhandsError {
   override readonly code: string = 'ERR_SERIALIZATION';
   /** Where it is, from what was given: `args[0].db.socket`, `closure of task → db`. */
   readonly path: string;
+  /** @hidden The library makes them. */
   constructor(message: string, options: ErrorOptions & { path: string }) {
     super(message, options);
     this.path = options.path;
@@ -192,7 +192,6 @@ export interface Ending {
  * import assert from 'node:assert/strict';
  * import { Process, WorkerDiedError } from 'manyhands';
  *
- *
  * const child = new Process({ target: () => process.kill(process.pid, 'SIGKILL') }).start();
  * await assert.rejects(child.result(), error => {
  *   assert.ok(error instanceof WorkerDiedError);
@@ -212,6 +211,7 @@ export class WorkerDiedError extends ManyhandsError {
   readonly exitCode: number | null;
   /** The signal that ended it; null: it exited. */
   readonly signalCode: NodeJS.Signals | null;
+  /** @hidden The library makes them. */
   constructor(message: string, options: ErrorOptions & Ending) {
     super(message, options);
     this.pid = options.pid;
@@ -231,6 +231,7 @@ export class RemoteError extends ManyhandsError {
   override readonly code: string = 'ERR_REMOTE';
   /** The name of its class. */
   readonly remoteName: string;
+  /** @hidden The library makes them. */
   constructor(message: string, options: ErrorOptions & { remoteName: string }) {
     super(message, options);
     this.remoteName = options.remoteName;

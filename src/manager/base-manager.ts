@@ -30,7 +30,7 @@ export interface ManagerOptions {
    * Where the server is to listen, or listens: the path of a Unix socket, or host and port; port 0 has the system choose. Default: a
    * Unix socket in a folder that only this user can look into.
    */
-  address?: string | { host: string; port: number };
+  address?: Address;
   /** The key that both sides must have. Default: that of the program; servers that listen to a network need one of their own. */
   authkey?: Uint8Array;
 }
@@ -93,7 +93,6 @@ const IS: Record<State, string> = {
  * import assert from 'node:assert/strict';
  * import { BaseManager } from 'manyhands';
  *
- *
  * class Counter {
  *   count = 0;
  *   next() {
@@ -151,12 +150,19 @@ export class BaseManager implements AsyncDisposable {
    * @param factory A class, or a function that gives an object or a promise of one. It runs in the server.
    * @throws {TypeError | RangeError} An argument is wrong.
    */
+  static register<T>(
+    typeid: string,
+    factory?: (new (...args: any[]) => T) | ((...args: any[]) => T | PromiseLike<T>),
+    options?: { readonly exposed?: readonly string[] },
+  ): void;
+  /** @internal With proxies of a class of their own. */
+  static register<T>(typeid: string, factory?: Factory<T>, options?: ServedOptions): void;
   static register<T>(typeid: string, factory?: Factory<T>, options: ServedOptions = {}): void {
     register(this, typeid, { factory, ...options });
   }
 
   /** Where the server listens. @throws {LifecycleError} It does not yet, and no address was given. */
-  get address(): string | { host: string; port: number } {
+  get address(): Address {
     if (this.#address === undefined)
       throw new LifecycleError(
         `Cannot tell the address of this ${this.constructor.name} as it ${IS[this.#state]}: start() it first`,

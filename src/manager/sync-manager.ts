@@ -1,5 +1,6 @@
 import type { PoolOptions } from '../pool/options.js';
 import type { NumberOf, TypeCode } from '../shared/types.js';
+import type { BarrierOptions } from '../sync/barrier.js';
 import { BaseManager } from './base-manager.js';
 import { ArrayProxy } from './proxies/array.js';
 import { BarrierProxy } from './proxies/barrier.js';
@@ -17,7 +18,7 @@ import type { Factory } from './registry.js';
 import type { RemoteClass } from './remote-object.js';
 import { nameRemoteClass } from './remote-type.js';
 import { ServedArray } from './served/array.js';
-import { ServedBarrier, type ServedBarrierOptions } from './served/barrier.js';
+import { ServedBarrier } from './served/barrier.js';
 import { ServedCondition } from './served/condition.js';
 import { ServedDict } from './served/dict.js';
 import { ServedEventFlag } from './served/event-flag.js';
@@ -100,7 +101,7 @@ export class SyncManager extends BaseManager {
   }
 
   /** `action` runs in the server, before anyone leaves; `timeout`: of every wait() that gives none, ms. */
-  barrier(parties: number, options: ServedBarrierOptions = {}): Promise<BarrierProxy> {
+  barrier(parties: number, options: BarrierOptions = {}): Promise<BarrierProxy> {
     return this.#make('barrier', parties, options);
   }
 
@@ -136,7 +137,6 @@ export class SyncManager extends BaseManager {
  * ```ts
  * import assert from 'node:assert/strict';
  * import { Manager, Process } from 'manyhands';
- *
  *
  * await using manager = await Manager();
  * const scores = await manager.dict<number>({ Ann: 0 });

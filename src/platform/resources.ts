@@ -22,6 +22,9 @@ const thisMachine: Machine = {
  * CPUs this process may use: its affinity mask, and the time quota of every cgroup it is in, counted in. At least 1; a
  * quota of 1.5 CPUs counts as 2, since one worker could not use it up. Read anew at each call.
  */
+export function cpuCount(): number;
+/** @internal */
+export function cpuCount(machine?: Machine): number;
 export function cpuCount(machine: Machine = thisMachine): number {
   let cpus = machine.parallelism();
   for (const group of groups(machine, 'cpu')) {

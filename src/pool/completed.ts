@@ -160,7 +160,6 @@ export interface WaitedFutures<F> {
  * import assert from 'node:assert/strict';
  * import { ProcessPoolExecutor, waitFutures } from 'manyhands';
  *
- *
  * await using executor = new ProcessPoolExecutor(1);
  * const quick = executor.submit(() => 'done');
  * const slow = executor.submit(() => new Promise(resolve => setTimeout(resolve, 100)));

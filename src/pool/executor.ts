@@ -2,7 +2,7 @@ import { registerRefusal } from '../codec/handles.js';
 import { LifecycleError } from '../errors/errors.js';
 import type { Target } from '../process/target.js';
 import { timeoutOf } from '../wait/options.js';
-import type { Blow, Kind } from './carriers.js';
+import type { Blow } from './carriers.js';
 import { ExecutorMap } from './executor-map.js';
 import { Future } from './future.js';
 import type { Items } from './intake.js';
@@ -47,7 +47,6 @@ export interface ShutdownOptions {
  * import assert from 'node:assert/strict';
  * import { asCompleted, ProcessPoolExecutor } from 'manyhands';
  *
- *
  * await using executor = new ProcessPoolExecutor(2);
  * const futures = ['a', 'b', 'c'].map(letter => executor.submit((s: string) => s.toUpperCase(), letter));
  * const letters = [];
@@ -57,7 +56,7 @@ export interface ShutdownOptions {
  */
 export class ProcessPoolExecutor implements AsyncDisposable {
   /** What its workers are. */
-  readonly kind: Kind;
+  readonly kind: 'process' | 'thread';
   readonly #pool: Pool;
   #isShutDown = false;
 

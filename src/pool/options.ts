@@ -4,7 +4,6 @@ import { moduleUrl, portable, type Target } from '../process/target.js';
 import type { Thread } from '../process/thread.js';
 import { timeoutOf } from '../wait/options.js';
 import { MOST_WORKERS } from './board.js';
-import type { Kind } from './carriers.js';
 import type { Context } from './context.js';
 import { checkTransfer } from './transfer.js';
 
@@ -13,7 +12,7 @@ export interface PoolOptions {
   /** Workers. Default: {@link cpuCount | cpuCount()}. */
   size?: number;
   /** 'process' (default) or 'thread'. */
-  kind?: Kind;
+  kind?: 'process' | 'thread';
   /** How its processes start. Default: that of {@link getContext | getContext()}. */
   context?: Context;
   /** Runs once in each new worker, before its first task. Its failure fails every task with its error. */
@@ -63,8 +62,15 @@ export interface PoolStats {
   failed: number;
   /** Workers that were replaced as they had died: not those that retired. */
   restarts: number;
-  /** Of running, ms: the mean of all, percentiles of the latest thousand. */
-  taskTime: { mean: number; p50: number; p99: number };
+  /** How long tasks ran, ms. */
+  taskTime: {
+    /** The mean of all. */
+    mean: number;
+    /** The median of the latest thousand. */
+    p50: number;
+    /** Of the latest thousand, 99 % took no longer. */
+    p99: number;
+  };
 }
 
 /** What carries one of a pool's workers. */

@@ -4,7 +4,9 @@ import { CancelledError, LifecycleError, TimeoutError } from '../errors/errors.j
 import { REASON } from '../memory/layout.js';
 import { self } from '../memory/participants.js';
 import { cpuCount } from '../platform/platform.js';
+import type { Process } from '../process/process.js';
 import type { Target } from '../process/target.js';
+import type { Thread } from '../process/thread.js';
 import { Completion } from '../wait/completion.js';
 import { holding, onRing } from '../wait/doorbell.js';
 import { onFork } from '../wait/forks.js';
@@ -19,14 +21,7 @@ import { Functions } from './functions.js';
 import { type BufferedMapOptions, type MappedIterator, mapInOrder, mapUnordered } from './imap.js';
 import type { Items } from './intake.js';
 import { checkMapOptions, type MapOptions, mapAll } from './map.js';
-import {
-  checkSize,
-  type PoolOptions,
-  type PoolStats,
-  poolOptions,
-  type TaskOptions,
-  type Worker,
-} from './options.js';
+import { checkSize, type PoolOptions, type PoolStats, poolOptions, type TaskOptions } from './options.js';
 import { Preparation } from './preparation.js';
 import type { Caller } from './task.js';
 import { Tasks } from './tasks.js';
@@ -76,7 +71,6 @@ onFork(() => ({
  * ```ts
  * import assert from 'node:assert/strict';
  * import { Pool } from 'manyhands';
- *
  *
  * const square = (n: number) => n * n;
  * await using pool = new Pool(2);
@@ -144,7 +138,7 @@ export class Pool implements AsyncDisposable {
   }
 
   /** Those that are there now, in the order of their seats: `PoolWorker-1` and so on. Stale as soon as it is read. */
-  get workers(): readonly Worker[] {
+  get workers(): readonly (Process | Thread)[] {
     return this.#crew.workers;
   }
 

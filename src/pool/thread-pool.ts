@@ -12,7 +12,6 @@ import { Pool } from './pool.js';
  * import assert from 'node:assert/strict';
  * import { ThreadPool } from 'manyhands';
  *
- *
  * await using pool = new ThreadPool(1);
  * assert.deepEqual(await pool.map(() => process.pid, [1, 2]), [process.pid, process.pid]);
  * ```

@@ -77,7 +77,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
   readonly #outcome = new Completion<Outcome<R>>();
   readonly #end = new Completion<End>();
 
-  /** `name` and `daemon`: if the options do not say. */
+  /** @internal `name` and `daemon`: if the options do not say. */
   constructor(options: ExecutionOptions<A, R> | Known, name: string, daemon: boolean) {
     super();
     if (options instanceof Known) {
@@ -159,6 +159,7 @@ export abstract class Execution<A extends readonly unknown[] = any[], R = unknow
    * Runs there, not here. Override it in a subclass: `this` is there an object of the same class with the own fields that it had at
    * start(), except for listeners; it is what currentProcess() or currentThread() gives. Its class crosses as
    * functions do. By default it calls `target(...args)`.
+   * @public
    */
   protected run(): unknown {
     return callTarget(this.#target, this.#args);

@@ -1,5 +1,5 @@
 import { native } from '../native/native.js';
-import { awaitEnded, awaitEndedSync, type Ended, takeEnded } from './forked-children.js';
+import { awaitEnded, awaitEndedSync, takeEnded } from './forked-children.js';
 
 /*
  * What Python's `os` has for processes made by fork(). A status is what wait(2) tells; the functions with names in capitals take it
@@ -27,7 +27,7 @@ export function getppid(): number {
  * Of those that ended and were not waited for, the latest 4,096 are known.
  * @throws {LifecycleError} There is none.
  */
-export function wait(): Promise<Ended> {
+export function wait(): Promise<[pid: number, status: number]> {
   return awaitEnded(-1);
 }
 
@@ -36,13 +36,16 @@ export function wait(): Promise<Ended> {
  * the latest.
  * @throws {LifecycleError} There is no such child, or it has been waited for. A Process is waited for by join().
  */
-export async function waitpid(pid: number, options: WaitpidOptions = {}): Promise<Ended> {
+export async function waitpid(
+  pid: number,
+  options: WaitpidOptions = {},
+): Promise<[pid: number, status: number]> {
   checkPid(pid);
   return options.nohang ? (takeEnded(pid) ?? [0, 0]) : awaitEnded(pid);
 }
 
 /** {@link waitpid | waitpid()}, blocking this thread. */
-export function waitpidSync(pid: number, options: WaitpidOptions = {}): Ended {
+export function waitpidSync(pid: number, options: WaitpidOptions = {}): [pid: number, status: number] {
   checkPid(pid);
   return options.nohang ? (takeEnded(pid) ?? [0, 0]) : awaitEndedSync(pid);
 }

@@ -124,7 +124,6 @@ let found: { readonly of: Identity; readonly parent: ParentProcess } | undefined
  * import assert from 'node:assert/strict';
  * import { currentProcess, parentProcess, Process } from 'manyhands';
  *
- *
  * const tell = () => [currentProcess().name, parentProcess()?.name, parentProcess()?.pid];
  * const child = new Process({ target: tell, name: 'child' }).start();
  * assert.deepEqual(await child.result(), ['child', 'MainProcess', process.pid]);

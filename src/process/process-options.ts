@@ -25,15 +25,20 @@ export interface ProcessOptions<A extends readonly unknown[], R> extends Executi
   stdio?: 'inherit' | 'ignore' | 'pipe';
   /**
    * What it may use, or it ends and result() rejects with a WorkerDiedError that says so.
-   *
-   * `heap`: bytes of V8's heap on its main thread, beyond what Node allows too. The young generation comes on top (some
-   * 16 to 50 MiB), and so does what V8 keeps elsewhere: buffers, WebAssembly's memory, heaps of its threads. Node reports on
-   * stderr, and aborts: SIGABRT.
-   *
-   * `cpu`: ms of CPU time of all its threads, from when it has settled in: SIGXCPU, for which it may have a handler, and a
-   * second of CPU time later SIGKILL. Processes that it starts are not counted. It is as fine as the kernel's clock tick: 1 to 10 ms.
    */
-  limits?: { heap?: number; cpu?: number };
+  limits?: {
+    /**
+     * Bytes of V8's heap on its main thread, beyond what Node allows too. The young generation comes on top (some
+     * 16 to 50 MiB), and so does what V8 keeps elsewhere: buffers, WebAssembly's memory, heaps of its threads. Node reports on
+     * stderr, and aborts: SIGABRT.
+     */
+    heap?: number;
+    /**
+     * Milliseconds of CPU time of all its threads, from when it has settled in: SIGXCPU, for which it may have a handler, and a
+     * second of CPU time later SIGKILL. Processes that it starts are not counted. It is as fine as the kernel's clock tick: 1 to 10 ms.
+     */
+    cpu?: number;
+  };
 }
 
 /** @throws {TypeError | RangeError} One of them is none. */

@@ -82,7 +82,6 @@ bornWith(__filename); // of what extends it, and for children who start their ow
  * import assert from 'node:assert/strict';
  * import { Process } from 'manyhands';
  *
- *
  * const add = (a: number, b: number) => a + b;
  * const child = new Process({ target: add, args: [2, 3], name: 'adder' });
  * child.start();
@@ -95,7 +94,6 @@ bornWith(__filename); // of what extends it, and for children who start their ow
  * ```ts
  * import assert from 'node:assert/strict';
  * import { Process } from 'manyhands';
- *
  *
  * class Greeter extends Process<[], string> {
  *   greeting = 'Hello';
@@ -186,6 +184,10 @@ export class Process<A extends readonly unknown[] = any[], R = unknown> extends 
     if (this.known) this.permit('tell the authkey of');
     return (this.known ? givenAuthkey() : this.#authkey)?.slice() ?? programAuthkey();
   }
+  /**
+   * @throws {LifecycleError} It has started.
+   * @throws {TypeError} It is no key.
+   */
   set authkey(authkey: Uint8Array) {
     if (this.known) {
       this.permit('set the authkey of');

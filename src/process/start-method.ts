@@ -1,13 +1,13 @@
 import { LifecycleError } from '../errors/errors.js';
 
 /** All start methods, the default first. */
-export const METHODS = ['forkserver', 'spawn', 'fork'] as const;
+export const METHODS: readonly [StartMethod, ...StartMethod[]] = ['forkserver', 'spawn', 'fork'];
 
 /**
  * How a process comes to life: forked from a warm server, as a fresh Node, or forked from its parent as that is: with all that
  * is in memory, in programs that are started for it (see fork()).
  */
-export type StartMethod = (typeof METHODS)[number];
+export type StartMethod = 'forkserver' | 'spawn' | 'fork';
 
 let chosen: StartMethod | undefined;
 /** Was it chosen by this process's creator? */

@@ -6,7 +6,12 @@ import { resolveImport } from '../codec/functions/resolve.js';
 /** A function to run elsewhere: the function itself (a closure too), or where to import it from. */
 export type Target<A extends readonly unknown[], R> =
   | ((...args: A) => R | PromiseLike<R>)
-  | { module: string | URL; export?: string };
+  | {
+      /** What to import: a URL, a path from the working directory, the name of a package. */
+      module: string | URL;
+      /** Which of its exports is the function. Default: the default export. */
+      export?: string;
+    };
 
 /** A target as it crosses: a path in `module` has become a URL, so that it means the same over there. */
 export type PortableTarget = ((...args: unknown[]) => unknown) | { module: string; export: string };

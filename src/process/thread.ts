@@ -25,8 +25,13 @@ import { ENDING, WORD } from './thread-words.js';
 
 /** What a {@link Thread} runs, and how it lives. */
 export interface ThreadOptions<A extends readonly unknown[], R> extends ExecutionOptions<A, R> {
-  /** Bytes: of its heap, beyond which it ends with a WorkerDiedError (the young generation comes on top), and of its stack. */
-  limits?: { heap?: number; stack?: number };
+  /** What it may use. */
+  limits?: {
+    /** Bytes of its heap, beyond which it ends with a WorkerDiedError; the young generation comes on top. */
+    heap?: number;
+    /** Bytes of its stack, beyond which calls throw a RangeError. */
+    stack?: number;
+  };
 }
 
 /** What a thread is told at its birth. */
@@ -79,7 +84,6 @@ const NO_WORDS = new Int32Array(Object.keys(WORD).length);
  * import assert from 'node:assert/strict';
  * import { currentThread, Thread } from 'manyhands';
  *
- *
  * const where = () => [process.pid, currentThread().name];
  * const thread = new Thread({ target: where, name: 'helper' }).start();
  * assert.deepEqual(await thread.result(), [process.pid, 'helper']); // another thread, the same process
@@ -119,11 +123,11 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
    * error is printed. If the hook throws or rejects, so is what it threw, and the error with it.
    *
    * Python: `threading.excepthook`, which is called on the thread that fails.
-   * @throws {TypeError} Set to what is no function.
    */
   static get excepthook(): ExceptHook {
     return excepthook;
   }
+  /** @throws {TypeError} It is no function. */
   static set excepthook(hook: ExceptHook) {
     if (typeof hook !== 'function')
       throw new TypeError(`Cannot use ${typeof hook} as "excepthook": give a function`);
@@ -202,7 +206,7 @@ export class Thread<A extends readonly unknown[] = any[], R = unknown> extends E
     if (this.nativeId !== undefined) nameForKernel(this.nativeId, name);
   }
 
-  /** Sets {@link daemon}, by Python's old name. @throws {LifecycleError} It has been started. */
+  /** Sets {@link Thread.daemon}, by Python's old name. @throws {LifecycleError} It has been started. */
   setDaemon(daemon: boolean): void {
     this.daemon = daemon;
   }

@@ -20,7 +20,6 @@ const RUN = { module: path.join(__dirname, 'timer-run.js'), export: 'keep' };
  * import assert from 'node:assert/strict';
  * import { Timer } from 'manyhands';
  *
- *
  * const timer = new Timer(10, (what: string) => `time for ${what}`, ['tea']).start();
  * assert.equal(await timer.result(), 'time for tea');
  *

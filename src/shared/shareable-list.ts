@@ -65,7 +65,6 @@ const lists = new WeakMap<SharedMemory, ShareableList>();
  * import assert from 'node:assert/strict';
  * import { ShareableList } from 'manyhands';
  *
- *
  * const list = new ShareableList<any>(['temperature', 21.5, true, null]);
  * const same = new ShareableList(undefined, { name: list.shm.name }); // as any other program would find it
  * same.set(1, 22);

@@ -43,7 +43,6 @@ const keeping = new WeakMap<ArrayBufferLike, SharedArray<TypeCode>>();
  * import assert from 'node:assert/strict';
  * import { Process, SharedArray } from 'manyhands';
  *
- *
  * using roots = new SharedArray('f64', 4); // four zeros
  * const compute = (i: number) => roots.set(i, Math.sqrt(i));
  * const children = [0, 1, 2, 3].map(i => new Process({ target: compute, args: [i] }).start());

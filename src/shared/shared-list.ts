@@ -36,7 +36,6 @@ const FEW = 16;
  * import assert from 'node:assert/strict';
  * import { Process, SharedList } from 'manyhands';
  *
- *
  * using guests = new SharedList<string>(['Ann']);
  * const arrive = () => guests.push('Bob', 'Eve'); // both at once, or neither
  * await new Process({ target: arrive }).start().join();

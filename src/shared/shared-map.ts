@@ -21,6 +21,14 @@ const BYTES = CORE.WORDS * 4;
 const VALUE: EncodeOptions = { root: 'value' };
 const VALUE_ABROAD: EncodeOptions = { ...ITEM_ABROAD, root: 'value' };
 
+/** What {@link SharedMap.getEntry} gives. */
+export interface SharedMapEntry<V> {
+  /** The value: a copy. */
+  value: V;
+  /** Which value of the map it is: no other has the same, or ever had. */
+  version: number;
+}
+
 /** Whether other programs find the map, and whether it outlives all of them. */
 export interface SharedMapOptions extends NamedOptions {
   /**
@@ -54,7 +62,6 @@ export interface SharedMapOptions extends NamedOptions {
  * ```ts
  * import assert from 'node:assert/strict';
  * import { Process, SharedMap } from 'manyhands';
- *
  *
  * using stock = new SharedMap<string, number>([['apples', 2]]);
  * const buy = () => {
@@ -242,7 +249,7 @@ export class SharedMap<K extends string | number = string, V = any> extends Shar
   }
 
   /** The value of a key and its version, which no other value of the map has, or ever had. Undefined: there is none. */
-  getEntry(key: K): { value: V; version: number } | undefined {
+  getEntry(key: K): SharedMapEntry<V> | undefined {
     checkKey(key);
     this.check();
     const draft = this.#draft(key);

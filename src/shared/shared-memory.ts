@@ -53,7 +53,6 @@ const collected = new FinalizationRegistry((inode: number) => {
  * import assert from 'node:assert/strict';
  * import { Process, SharedMemory } from 'manyhands';
  *
- *
  * using block = new SharedMemory({ create: true, size: 16 });
  * const write = (name: string) => {
  *   const same = new SharedMemory({ name }); // as any other program would find it

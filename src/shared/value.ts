@@ -28,7 +28,6 @@ type Extra<C> = readonly [code: C, locking: boolean | Lock];
  * import assert from 'node:assert/strict';
  * import { Process, Value } from 'manyhands';
  *
- *
  * using count = new Value('i32');
  * const increment = () => {
  *   for (let i = 0; i < 1000; i++) count.add(1); // one step; `count.value += 1` would be two

@@ -77,7 +77,6 @@ const joined = new Set<Barrier>();
  * import assert from 'node:assert/strict';
  * import { Barrier, Process } from 'manyhands';
  *
- *
  * using barrier = new Barrier(3);
  * const meet = () => barrier.wait(); // nobody goes on before all three have come
  * const walkers = [1, 2, 3].map(() => new Process({ target: meet }).start());

@@ -35,7 +35,6 @@ interface Extra {
  * import assert from 'node:assert/strict';
  * import { Condition, Thread, Value } from 'manyhands';
  *
- *
  * using condition = new Condition();
  * using temperature = new Value('i32', 20);
  * const watch = async () => {

@@ -21,7 +21,6 @@ const SET = 1;
  * import assert from 'node:assert/strict';
  * import { EventFlag, Process } from 'manyhands';
  *
- *
  * using go = new EventFlag();
  * const run = async () => {
  *   await go.wait();

@@ -99,7 +99,6 @@ let waits = 0;
  * import assert from 'node:assert/strict';
  * import { Lock, Process, SharedArray } from 'manyhands';
  *
- *
  * using lock = new Lock();
  * using accounts = new SharedArray('i32', [100, 0]);
  * const transfer = async () => {

@@ -20,7 +20,6 @@ import { registerShared } from './shared-object.js';
  * import assert from 'node:assert/strict';
  * import { RLock } from 'manyhands';
  *
- *
  * using lock = new RLock();
  * const inner = () => lock.runExclusiveSync(() => 'once more'); // where a Lock would wait for itself
  * const outer = () => lock.runExclusiveSync(inner);

@@ -34,7 +34,6 @@ const NAMED_BYTES = 65_536;
  * import assert from 'node:assert/strict';
  * import { RWLock, TimeoutError } from 'manyhands';
  *
- *
  * using lock = new RWLock();
  * const [one, other] = [await lock.read(), await lock.read()]; // at the same time
  * await assert.rejects(lock.write({ timeout: 10 }), TimeoutError);

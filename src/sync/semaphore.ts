@@ -55,7 +55,6 @@ function freeOf(table: Holders): number {
  * import assert from 'node:assert/strict';
  * import { Semaphore } from 'manyhands';
  *
- *
  * using seats = new Semaphore(2);
  * const first = await seats.acquire();
  * const second = await seats.acquire();
@@ -190,7 +189,6 @@ export class Semaphore extends Shareable {
  * ```ts
  * import assert from 'node:assert/strict';
  * import { BoundedSemaphore, LockError } from 'manyhands';
- *
  *
  * using seats = new BoundedSemaphore(2);
  * using guard = await seats.acquire();

@@ -45,7 +45,6 @@ export interface TableOptions extends WaitOptions {
  * import assert from 'node:assert/strict';
  * import { TableLock, TimeoutError } from 'manyhands';
  *
- *
  * using locks = new TableLock();
  * const [ann, bob] = [await locks.row('ann'), await locks.row('bob')]; // different rows: at the same time
  * await assert.rejects(locks.row('ann', { timeout: 10 }), TimeoutError);

@@ -5,7 +5,14 @@ import { inspect } from 'node:util';
  * Where a {@link Listener} listens. A string is the path of a Unix socket; one that begins with a NUL is an abstract name, which is no file
  * and is gone with its listener. An object means TCP: a name or an IP address, and a port.
  */
-export type Address = string | { host: string; port: number };
+export type Address =
+  | string
+  | {
+      /** A name or an IP address of this machine to listen at, or of the one to connect to. */
+      host: string;
+      /** From 0 to 65535; 0 has the system choose one that is free. */
+      port: number;
+    };
 
 /** As native code takes it. */
 export interface Place {

@@ -44,7 +44,6 @@ type Arrival = { readonly connection: Connection; readonly peer: string } | { re
  * import assert from 'node:assert/strict';
  * import { connect, Listener, Process } from 'manyhands';
  *
- *
  * await using listener = new Listener({ address: { host: '127.0.0.1', port: 0 } });
  * await listener.listen();
  * const { address } = listener; // with the port that the system has chosen

@@ -7,9 +7,6 @@ import type { WaitOptions } from '../../wait/options.js';
 import { RemoteObject } from '../remote-object.js';
 import { signalOf, timeOf } from './waits.js';
 
-/** Items of a map: all of them cross before it begins. */
-type Items<T> = Iterable<T> | AsyncIterable<T>;
-
 /**
  * A pool whose workers are the server's: for all who have a proxy of it, on whatever machine.
  *
@@ -45,14 +42,18 @@ export class PoolProxy extends RemoteObject {
   }
 
   /** Calls `fn` with each item, in chunks, and gives the results in order. */
-  map<T, R>(fn: Target<[T], R>, items: Items<T>, options?: MapOptions): Promise<Awaited<R>[]> {
+  map<T, R>(
+    fn: Target<[T], R>,
+    items: Iterable<T> | AsyncIterable<T>,
+    options?: MapOptions,
+  ): Promise<Awaited<R>[]> {
     return this.#map('map', fn, items, options);
   }
 
   /** {@link map | map()} with callbacks, which run here. */
   mapAsync<T, R>(
     fn: Target<[T], R>,
-    items: Items<T>,
+    items: Iterable<T> | AsyncIterable<T>,
     options: MapOptions & Callbacks<Awaited<R>[]> = {},
   ): Promise<Awaited<R>[]> {
     const { callback, errorCallback, ...rest } = options;
@@ -62,7 +63,7 @@ export class PoolProxy extends RemoteObject {
   /** Calls `fn(...item)` for each item. */
   starmap<A extends readonly unknown[], R>(
     fn: Target<A, R>,
-    items: Items<A>,
+    items: Iterable<A> | AsyncIterable<A>,
     options?: MapOptions,
   ): Promise<Awaited<R>[]> {
     return this.#map('starmap', fn, items, options);
@@ -71,7 +72,7 @@ export class PoolProxy extends RemoteObject {
   /** {@link starmap | starmap()} with callbacks, which run here. */
   starmapAsync<A extends readonly unknown[], R>(
     fn: Target<A, R>,
-    items: Items<A>,
+    items: Iterable<A> | AsyncIterable<A>,
     options: MapOptions & Callbacks<Awaited<R>[]> = {},
   ): Promise<Awaited<R>[]> {
     const { callback, errorCallback, ...rest } = options;
@@ -81,7 +82,7 @@ export class PoolProxy extends RemoteObject {
   /** The results of `fn` for each item in order, as they come, fetched as they are taken. */
   imap<T, R>(
     fn: Target<[T], R>,
-    items: Items<T>,
+    items: Iterable<T> | AsyncIterable<T>,
     options?: BufferedMapOptions,
   ): Promise<AsyncIterableIterator<Awaited<R>>> {
     return this.#map('imap', fn, items, options);
@@ -90,7 +91,7 @@ export class PoolProxy extends RemoteObject {
   /** {@link imap | imap()}, each result as soon as it is there. */
   imapUnordered<T, R>(
     fn: Target<[T], R>,
-    items: Items<T>,
+    items: Iterable<T> | AsyncIterable<T>,
     options?: BufferedMapOptions,
   ): Promise<AsyncIterableIterator<Awaited<R>>> {
     return this.#map('imapUnordered', fn, items, options);
@@ -145,7 +146,12 @@ export class PoolProxy extends RemoteObject {
     return this.call('join', timeOf(options), signalOf(options));
   }
 
-  async #map(method: string, fn: unknown, items: Items<unknown>, options?: MapOptions): Promise<any> {
+  async #map(
+    method: string,
+    fn: unknown,
+    items: Iterable<unknown> | AsyncIterable<unknown>,
+    options?: MapOptions,
+  ): Promise<any> {
     const all: unknown[] = [];
     for await (const item of items) all.push(item);
     return this.#give(method, fn, all, options);
