@@ -12,6 +12,7 @@ const steps = [
   ['layers', 'scripts/check-layers.mjs'],
   ['build and types', 'scripts/build.mjs'],
   ['types as programs see them', require.resolve('typescript/bin/tsc'), '-p', 'scripts/tsconfig.users.json'],
+  ['documentation', 'scripts/docs.mjs'],
   ['tests', 'scripts/test.mjs'],
   ['Node 22 and 24', 'scripts/try-nodes.mjs'],
 ];

@@ -11,6 +11,7 @@ const {
   Comment,
   CommentTag,
   Converter,
+  IndexEvent,
   KindRouter,
   PageEvent,
   ReferenceType,
@@ -71,7 +72,6 @@ const app = await typedoc.Application.bootstrap({
   name: 'manyhands',
   includeVersion: true,
   readme: path.join(root, 'README.md'),
-  projectDocuments: documents().map(name => path.join(root, name)),
   out: site,
   router: 'paths',
   customCss: path.join(root, 'scripts/site.css'),
@@ -123,6 +123,16 @@ app.converter.parseRawComment = (file, files) => {
   return parse.call(app.converter, new typedoc.MinimalSourceFile(text, file.fileName), files);
 };
 
+// Not as "projectDocuments", which are none but Markdown.
+app.converter.on(Converter.EVENT_BEGIN, ({ project }) => {
+  for (const name of documents())
+    app.converter.addDocument(
+      project,
+      new typedoc.MinimalSourceFile(read(name), path.join(root, name)),
+      name,
+    );
+});
+
 app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
   const [face] = project.children;
   face.name = REFERENCE;
@@ -149,6 +159,23 @@ app.renderer.on(RendererEvent.BEGIN, ({ project }) => {
   Object.assign(part, part.children[0]);
 });
 
+// The grammar of a language takes long to warm up, and lines that take too long are left without colours.
+const warmUp = page => {
+  app.renderer.off(PageEvent.BEGIN, warmUp);
+  const programs = read('README.md')
+    .match(/```[jt]s\n[\s\S]*?```\n/g)
+    .join('\n');
+  app.renderer.theme.getRenderContext(page).markdown([{ kind: 'code', text: programs }]);
+};
+app.renderer.on(PageEvent.BEGIN, warmUp, -1000);
+
+// "barrier wait" finds what the Barrier has of that name.
+app.renderer.on(IndexEvent.PREPARE_INDEX, event => {
+  event.searchFieldWeights.owner = 2;
+  for (const [i, { parent }] of event.searchResults.entries())
+    event.searchFields[i] = { owner: parent?.kind === ReflectionKind.Module ? '' : parent?.name };
+});
+
 // A link to a folder would show what is in it, where no server answers.
 app.renderer.on(PageEvent.END, page => {
   page.contents = page.contents
@@ -169,7 +196,7 @@ if (app.logger.hasErrors() || app.logger.hasWarnings()) {
   process.exitCode = 1;
 }
 
-/** All documents, in the order in which docs/README.md and examples/README.md first mention them. */
+/** All documents, in the order in which those that list others first mention them. */
 function documents() {
   const all = [
     ...['docs', 'examples', 'src'].flatMap(folder =>
@@ -177,7 +204,7 @@ function documents() {
     ),
     ...['CHANGELOG.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'],
   ].filter(name => partOf(PARTS, name) && /\.(md|[mc]?[jt]s)$/.test(name));
-  const mentioned = ['docs', 'examples'].flatMap(folder => {
+  const mentioned = ['docs/guide', 'docs', 'docs/migration', 'examples'].flatMap(folder => {
     const list = path.join(folder, 'README.md');
     const links = existsSync(path.join(root, list)) ? read(list).matchAll(/\]\(([^)#]+)/g) : [];
     return [list, ...Array.from(links, ([, link]) => path.join(folder, link))];
@@ -194,11 +221,13 @@ function partOf(parts, name) {
 function asPage(name, text) {
   const [heading = '', title = ''] = /^# (.+)\n/.exec(text) ?? [];
   if (name === 'README.md') return text.slice(heading.length);
-  if (name.endsWith('.md')) return frontMatter(title.replaceAll('`', ''), partOf(PARTS, name)) + text;
+  const part = partOf(PARTS, name);
+  const topic =
+    /^examples\/(?:(.+)\/)?/.exec(name)?.[1] ?? (name.startsWith('examples/') ? 'start' : undefined);
+  if (name.endsWith('.md')) return frontMatter(title.replaceAll('`', ''), part, topic) + text;
   const program = path.relative('examples', name);
-  const [topic] = path.dirname(program).split('/');
-  const run = /\.mts$/.test(name) ? `\`npm run example ${program.replace(/\.mts$/, '')}\` runs it.\n\n` : '';
-  return `${frontMatter(path.basename(program), 'Programs', topic)}${run}\`\`\`ts\n${text}\`\`\`\n`;
+  const run = name.endsWith('.mts') ? `\`npm run example ${program.slice(0, -4)}\` runs it.\n\n` : '';
+  return `${frontMatter(path.basename(name), part, topic)}# ${program}\n\n${run}\`\`\`ts\n${text}\`\`\`\n`;
 }
 
 function frontMatter(title, group, category) {
@@ -244,11 +273,11 @@ function gatherThrows(comment) {
   comment.blockTags.push(list);
 }
 
-/** What a paragraph of a comment is about stands out: "Order: …". */
+/** What a part of a comment is about stands out, and begins a paragraph: "Order: …". */
 function markTopic(part, i, { [i - 1]: before }) {
   if (part.kind !== 'text') return;
-  part.text = part.text.replace(/(^|\n\n)([A-Z][\w ]{2,20}:)(?= )/g, (all, start, topic) =>
-    start === '' && before ? all : `${start}**${topic}**`,
+  part.text = part.text.replace(/(^|\n\n|(?<=[.)])\n)([A-Z][\w ]{2,20}:)(?= )/g, (all, start, topic) =>
+    start === '' && before ? all : `${start && '\n\n'}**${topic}**`,
   );
 }
 
