@@ -48,9 +48,9 @@ export abstract class Connection<T = any> implements Channel<T>, Waitable {
   abstract recvBytes(options?: WaitOptions & { maxLength?: number }): Promise<Uint8Array>;
   /** This thread is done with it: what waits here ends with ClosedError. A second call does nothing. */
   abstract close(): void;
-  /** @internal */
+  /** @hidden */
   abstract [IS_READY](): boolean;
-  /** @internal */
+  /** @hidden */
   abstract [WATCH](watcher: Watcher): Watch;
 
   /**
