@@ -171,13 +171,13 @@ export class PipeEnd<T = any> extends Connection<T> {
     }
   }
 
-  /** @internal */
+  /** @hidden */
   override [IS_READY](): boolean {
     this.#checkReadable();
     return this.#incoming.isReadable();
   }
 
-  /** @internal */
+  /** @hidden */
   override [WATCH](watcher: Watcher): Watch {
     this.#checkReadable();
     return this.#incoming.watch(watcher);

@@ -101,13 +101,13 @@ export class SocketConnection<T = any> extends Connection<T> {
     }
   }
 
-  /** @internal */
+  /** @hidden */
   override [IS_READY](): boolean {
     this.#checkOpen('receive from');
     return this.#mailbox.isReady;
   }
 
-  /** @internal */
+  /** @hidden */
   override [WATCH](watcher: Watcher): Watch {
     this.#checkOpen('receive from');
     return this.#mailbox.watch(watcher);
