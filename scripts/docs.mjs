@@ -66,7 +66,7 @@ class Router extends KindRouter {
 
 const app = await typedoc.Application.bootstrap({
   entryPoints: [path.join(root, 'src/index.ts')],
-  tsconfig: path.join(root, 'tsconfig.json'),
+  tsconfig: path.join(root, 'scripts/tsconfig.docs.json'),
   skipErrorChecking: true, // that is for the build
   alwaysCreateEntryPointModule: true,
   name: 'manyhands',
