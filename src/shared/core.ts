@@ -21,8 +21,8 @@ import { EntryHeap, type Live } from './entry-heap.js';
  *   2. finds the entry, loads the word that names it, its stamp (stampOf()), and that word again: the same, so the entry with this
  *      stamp is, or was just now, in use;
  *   3. copies what it needs;
- *   4. finds the stamp, the word that names the entry, and SEQUENCE unchanged: so it was in use all the while. Else again; and
- *      after a few times under the lock, which also heals what a dead writer left.
+ *   4. finds the word that names the entry, the stamp, and SEQUENCE unchanged, in this order: so it was in use all the while. Else again;
+ *      and after a few times under the lock, which also heals what a dead writer left.
  *
  * BUSY is set while a change is under way, from before its first step until after its last: so who takes the lock and finds it set comes after
  * a death, and recovers. (A death within code of the user, in an update(), leaves nothing to recover.)

@@ -206,14 +206,22 @@ export class MapStore extends Core {
     if (table.entryOf(record) !== entry) return TORN;
     const isKey = isOf(heap, entry, key);
     if (isKey && copy !== undefined && !this.#tryCopy(copy, table, record, entry, stamp)) return TORN;
-    if (stampOf(heap, entry) !== stamp || table.entryOf(record) !== entry) return TORN;
+    if (!this.#isStill(table, record, entry, stamp)) return TORN;
     return isKey ? FOUND : ABSENT;
+  }
+
+  /**
+   * Was the entry with that stamp the record's all the while? The record is looked at first. In the other order the entry could be freed,
+   * found with its old stamp, be made anew with another, and be found in the record again.
+   */
+  #isStill(table: Table, record: number, entry: number, stamp: number): boolean {
+    return table.entryOf(record) === entry && stampOf(this.heap, entry) === stamp;
   }
 
   #tryCopy(copy: Copy, table: Table, record: number, entry: number, stamp: number): boolean {
     if (!copy.copyFrom(this.heap, entry)) return false;
     if (!copy.isPartial) return true;
-    if (stampOf(this.heap, entry) !== stamp || table.entryOf(record) !== entry) return false;
+    if (!this.#isStill(table, record, entry, stamp)) return false;
     copy.fetch(this.space);
     return true;
   }
@@ -241,8 +249,9 @@ export class MapStore extends Core {
       if (outcome === TORN) return undefined;
       if (outcome === FOUND) {
         const entry = table.entryOf(record);
+        if (entry === 0) return undefined;
         const version = versionOf(this.heap, entry);
-        return entry !== 0 && table.entryOf(record) === entry ? version : undefined;
+        return this.#isStill(table, record, entry, version | 0) ? version : undefined;
       }
       slot = table.next(slot);
     }
@@ -292,7 +301,7 @@ export class MapStore extends Core {
     if (table.entryOf(record) !== entry) return TORN;
     cursor.key = keyOf(heap, entry);
     if (copy !== undefined && !this.#tryCopy(copy, table, record, entry, stamp)) return TORN;
-    return stampOf(heap, entry) === stamp && table.entryOf(record) === entry ? FOUND : TORN;
+    return this.#isStill(table, record, entry, stamp) ? FOUND : TORN;
   }
 
   /** The record of a key; 0: it has none. Under the lock. */
