@@ -16,18 +16,24 @@ function distinct<F extends AsyncResult<unknown>>(futures: Iterable<F>): Set<F> 
   return all;
 }
 
-/**
- * Gives futures. An interface of its own, as TypeScript takes what a plain AsyncIterableIterator gives to be awaited by `for await`, which
- * it is not.
- */
-export interface CompletedIterator<F> extends AsyncIterableIterator<F> {
+/** What {@link asCompleted | asCompleted()} gives: futures, as they are, in the order in which they end. */
+export type CompletedIterator<F> = FutureIterator<F> | SameIterator<F>;
+
+/** One that gives futures. */
+export interface FutureIterator<F> extends AsyncIterableIterator<F> {
   /** The next future that is over. */
   next(): Promise<IteratorResult<F, undefined>>;
   /** Hears of no future any more. */
   return(): Promise<IteratorResult<F, undefined>>;
   /** Itself. */
-  [Symbol.asyncIterator](): CompletedIterator<F>;
+  [Symbol.asyncIterator](): FutureIterator<F>;
 }
+
+/**
+ * TypeScript takes what an iterator gives to be awaited by `for await`, which it is not: of an interface of its own from the second loop of
+ * a program on, of a union never.
+ */
+export interface SameIterator<F> extends FutureIterator<F> {}
 
 /**
  * Gives each future (not its value) as soon as it is over: those that are over already first, in the order given, then the others as
@@ -46,7 +52,7 @@ export function asCompleted<R, F extends AsyncResult<R> = AsyncResult<R>>(
   return new Completed(distinct(futures), timeoutOf(options), options.signal);
 }
 
-class Completed<F extends AsyncResult<unknown>> implements CompletedIterator<F> {
+class Completed<F extends AsyncResult<unknown>> implements FutureIterator<F> {
   readonly #count: number;
   readonly #timeout: number;
   /** `performance.now()`'s time. */

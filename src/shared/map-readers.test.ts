@@ -17,7 +17,7 @@ const name = `map-readers-test-${process.pid}`;
 const open = () => new SharedMap<string, string>(null, { name });
 
 /** Values whose entries are of one length, so that one is made where another was. */
-const valueOf = (n: number) => `value ${n}`;
+const textOf = (n: number) => `value ${n}`;
 
 /** Calls `act` with these of the loads of shared memory that `read` makes, by their numbers; returns how many it makes. */
 function between(places: readonly number[], act: () => void, read: () => void): number {
@@ -69,7 +69,7 @@ for (const [what, change] of Object.entries(changes))
       using map = open();
       using other = open();
       map.set('odd', 'nothing');
-      map.set('key', valueOf(0));
+      map.set('key', textOf(0));
       let n = 0;
       const steps = between(
         [],
@@ -83,12 +83,12 @@ for (const [what, change] of Object.entries(changes))
           let seen: unknown;
           between(
             [first, second],
-            () => change(other, valueOf(++n)),
+            () => change(other, textOf(++n)),
             () => {
               seen = read(map);
             },
           );
-          const possible = Array.from({ length: n - before + 1 }, (_, i) => valueOf(before + i));
+          const possible = Array.from({ length: n - before + 1 }, (_, i) => textOf(before + i));
           if (what.startsWith('deletes')) possible.push(undefined as never);
           assert.ok(
             possible.includes(seen as string),
@@ -100,19 +100,19 @@ for (const [what, change] of Object.entries(changes))
 test('a version that is told without the lock is one that the key had', { timeout: 60_000 }, () => {
   using map = open();
   using other = open();
-  map.set('key', valueOf(0));
+  map.set('key', textOf(0));
   for (let first = 0; first < 40; first++)
     for (let second = first; second < 40; second++) {
       const { version } = map.getEntry('key') as { version: number };
       let seen = 0;
       between(
         [first, second],
-        () => other.set('key', valueOf(second)),
+        () => other.set('key', textOf(second)),
         () => {
           seen = map.getEntry('key')?.version as number;
         },
       );
       assert.ok(seen >= version && seen <= (map.getEntry('key')?.version as number));
-      assert.ok(map.compareAndSet('key', map.getEntry('key')?.version as number, valueOf(0)));
+      assert.ok(map.compareAndSet('key', map.getEntry('key')?.version as number, textOf(0)));
     }
 });
