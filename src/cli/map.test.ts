@@ -207,7 +207,7 @@ test('--max-memory takes sizes with suffixes and replaces workers that pass them
   assert.ok(new Set(others).size > 1);
 });
 
-test('functions in TypeScript are run as they are', async () => {
+test('functions in TypeScript are run as they are', { timeout: 60_000 }, async () => {
   for (const options of [
     ['-j', '1'],
     ['-j', '1', '--threads'],
