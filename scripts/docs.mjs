@@ -93,6 +93,7 @@ const app = await typedoc.Application.bootstrap({
     'src/manager/base-manager.ts:Methods',
     'src/manager/base-manager.ts:AnyMethods',
     'src/pool/context.ts:Context', // of which the public one is more
+    'src/pool/completed.ts:SameIterator', // another name for the one that is exported
   ],
   navigation: { includeGroups: true, includeCategories: true, includeFolders: false },
   categorizeByGroup: true,

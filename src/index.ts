@@ -33,6 +33,7 @@ export { AsyncResult } from './pool/async-result.js';
 export {
   asCompleted,
   type CompletedIterator,
+  type FutureIterator,
   type WaitedFutures,
   type WaitFuturesOptions,
   waitFutures,

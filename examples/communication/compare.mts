@@ -167,28 +167,19 @@ bytes/s         ${loads.large.batch} blocks of 64 KiB in a row, then one answer
 Each side is a process of its own, and every answer has been checked: all that was sent had arrived.
 But signals are not counted: of ${SENT} sent in a row, ${heard} were heard.`);
 
-// Output of --quick:
+// Output of --quick async method signal watched:
 // … of its cores, Linux …
 // Node v…, manyhands …; medians of 1 round
 // …
 // means                       there and back   of all rounds    messages/s     bytes/s
-// pipe, blocking … …B
 // pipe, async … …B
-// queue, blocking … …B
 // queue, async … …B
 // shared memory, watched … …B
-// shared memory, semaphores … …B
-// manager's queue … …B
 // manager, object's method … …B
 // signal … –…–
-// semaphore, blocking … –
 // semaphore, async … –
-// socket, Unix, blocking … …B
 // socket, Unix, async … …B
-// socket, TCP, blocking … …B
 // socket, TCP, async … …B
-// (the kernel's FIFO) … …B
-// (Node's process.send) … …B
 //
 // …
 // Each side is a process of its own, and every answer has been checked: all that was sent had arrived.
