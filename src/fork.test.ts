@@ -15,7 +15,7 @@ leavesNothing({ warm });
 const limit = { timeout: 60_000 };
 const program = path.join(__dirname, 'testing', 'fork-program.js');
 /** 1,000 take some seconds. */
-const COUNT = Number(process.env.MANYHANDS_FORKS ?? 80);
+const COUNT = Number(process.env.MANYHANDS_FORKS ?? 50);
 
 const start = (...args: string[]) => startProgram(['--single-threaded', program, ...args]);
 

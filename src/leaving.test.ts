@@ -134,7 +134,7 @@ for (const method of METHODS) {
     });
 
     test('that nobody joins leaves no zombie, no record, no memory', { timeout: 600_000 }, async () => {
-      const count = Number(process.env.MANYHANDS_CROWD ?? (method === 'spawn' ? 4 : 100));
+      const count = Number(process.env.MANYHANDS_CROWD ?? (method === 'spawn' ? 4 : 60));
       const { next, ended } = start('crowd', method, String(count));
       const told = await next();
       if (process.env.MANYHANDS_CROWD) console.log(method, JSON.stringify(told));

@@ -31,7 +31,7 @@ leavesNoBlocks();
 
 const FORMS = ['async', 'blocking'] as const;
 /** How many consumers are killed, at random moments; of those that others live beside, two at a time. */
-const KILLS = Number(process.env.MANYHANDS_KILLS ?? 25);
+const KILLS = Number(process.env.MANYHANDS_KILLS ?? 12);
 const ROUNDS = Math.ceil(KILLS / 15);
 type Form = (typeof FORMS)[number];
 

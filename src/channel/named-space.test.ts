@@ -346,7 +346,7 @@ test('programs that are killed at random leave the memory in order, and lose wha
   const name = newName();
   const { home, space, check, turns, slots } = open(name);
   const { words } = home;
-  const kills = Number(process.env.MANYHANDS_KILLS ?? 12);
+  const kills = Number(process.env.MANYHANDS_KILLS ?? 8);
   let seed = 0;
   const begin = () => start({ act: 'hammer', name, seed: ++seed, sizes: [] });
   const crowd = [begin(), begin(), begin()];

@@ -484,7 +484,7 @@ test('one that is terminated at any moment leaves nothing, and nobody waits in v
 }, async () => {
   using word = aWord();
   const before = participants();
-  const times = Number(process.env.MANYHANDS_KILLS ?? 24);
+  const times = Number(process.env.MANYHANDS_KILLS ?? 12);
   for (let i = 0; i < times; i++) {
     const thread = new Thread({ target: busy, args: [i % 4, word.at, modules], daemon: i % 2 === 0 }).start();
     const deadline = performance.now() + ((i * 37) % 131); // from before it is born to long after

@@ -615,7 +615,7 @@ test('programs that are killed at random leave a lock in order, and nobody stuck
   const named = open(name);
   const { home, at } = named;
   const lock: TestLock = { lock: 0, inside: 1, plain: 2, atomic: 3, faults: 4, takeovers: 5 };
-  const kills = Number(process.env.MANYHANDS_KILLS ?? 12);
+  const kills = Number(process.env.MANYHANDS_KILLS ?? 8);
   const start = async () => {
     const peer = startPeer();
     await peer.call('open', name);

@@ -19,7 +19,7 @@ import { TableLock } from './table-lock.js';
 leavesNothing({ warm: warmCarriers });
 leavesNoBlocks();
 
-const SOAK = Number(process.env.MANYHANDS_SOAK ?? 2_500);
+const SOAK = Number(process.env.MANYHANDS_SOAK ?? 1_500);
 const SEED = Number(process.env.MANYHANDS_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 interface Options {

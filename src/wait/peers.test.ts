@@ -131,7 +131,7 @@ test('a crowd that is killed at random leaves nobody stuck and nothing behind', 
   timeout: 60_000,
 }, async () => {
   using at = wordsFor('word', 'beats');
-  const kills = Number(process.env.MANYHANDS_KILLS ?? 15);
+  const kills = Number(process.env.MANYHANDS_KILLS ?? 10);
   let crowd = Array.from({ length: 3 }, () => startProcess(CROWD, at));
   for (let i = 0; i < kills; i++) {
     const before = words[at.beats];
